@@ -1,0 +1,13 @@
+"""The mathematics of EmerDiff (Namekata et al., ICLR 2024, arXiv 2401.11739) on plain tensors; knows no ComfyUI.
+
+In the order of the method (paper, section 3):
+
+    schedule     timesteps, noise levels, one step of the edit-friendly inversion
+    attention    query capture, shared attention maps, the offset c * M_i
+    kmeans       features -> low-resolution masks
+    modulation   the modulated denoising loop: masks -> pairs of pictures
+    difference   pairs of pictures -> difference maps, smoothed
+    labels       difference maps -> one segment number per pixel; selecting segments
+    colors       segment numbers -> pictures for people
+    files        any of these values <-> a safetensors file
+"""

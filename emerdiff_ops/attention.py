@@ -1,0 +1,53 @@
+"""What EmerDiff changes inside attention: shared maps, rows that ride along, the offset (paper, sec. 3).
+
+The rows of a batch are variants of one image. Row 0 is unmodulated; its attention maps replace every other
+row's. With several conditionings the batch is `groups` such stacks, one after the other: [groups * rows, ...].
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange, repeat
+
+# Scores of one block of queries; 64 MiB of float32 keeps a block within reach of the caches or a small card.
+MAX_SCORES = 2**24
+
+
+def base_rows(stack: torch.Tensor, groups: int) -> torch.Tensor:
+    """Row 0 of every group: [groups * rows, ...] -> [groups, ...]."""
+    return stack[:: stack.shape[0] // groups]
+
+
+def spread_rows(stack: torch.Tensor, groups: int, rows: int) -> torch.Tensor:
+    """Bring every group to `rows` rows by repeating its single one; a stack that has them stays as it is."""
+    if stack.shape[0] == groups * rows:
+        return stack
+    return repeat(stack, "g ... -> (g rows) ...", rows=rows)
+
+
+def add_offset(output: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+    """f(softmax(QK^T / sqrt d) V) + c * M: `output` [groups * rows, h*w, C], `offsets` c * M [rows, h*w]."""
+    groups = output.shape[0] // offsets.shape[0]
+    offsets = offsets.to(output).repeat(groups, 1)  # [groups * rows, h*w]
+    return output + offsets[..., None]
+
+
+def shared_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
+    """softmax(QK^T / sqrt d) V with one attention map for all rows of a group.
+
+    query, key [groups, tokens, heads * dim]; value [groups * rows, tokens, heads * dim], the result likewise.
+    Each map is computed once and multiplied with the stacked values of all rows, in blocks of queries.
+    """
+    groups = query.shape[0]
+    query = rearrange(query, "g n (h d) -> (g h) n d", h=heads)
+    key = rearrange(key, "g m (h d) -> (g h) d m", h=heads)
+    stacked = rearrange(value, "(g b) m (h d) -> (g h) m (b d)", g=groups, h=heads)
+    scale = query.shape[-1] ** -0.5
+    block = max(1, MAX_SCORES // (query.shape[0] * key.shape[-1]))
+    out = torch.cat([_attend(part * scale, key, stacked) for part in query.split(block, dim=1)], dim=1)
+    return rearrange(out, "(g h) n (b d) -> (g b) n (h d)", g=groups, b=value.shape[0] // groups)
+
+
+def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    weights = torch.bmm(query, key).softmax(dim=-1, dtype=torch.float32)  # [groups * heads, block, tokens]
+    return torch.bmm(weights.to(value.dtype), value)

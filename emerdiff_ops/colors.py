@@ -1,0 +1,132 @@
+"""Pictures of segments for people: stable colours, outlines, numbers.
+
+Images [B, H, W, 3] float32 in 0..1, labels [B, H, W] int16, masks [B, H, W] float32.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+LUMINANCE = (0.299, 0.587, 0.114)
+SMALLEST_NUMBER = 12  # pixels; smaller digits cannot be read
+# OKLab (Ottosson 2020): linear RGB -> cone responses -> cube roots -> lightness and two colour axes
+RGB_TO_LMS = ((0.4122214708, 0.5363325363, 0.0514459929),
+              (0.2119034982, 0.6806995451, 0.1073969566),
+              (0.0883024619, 0.2817188376, 0.6299787005))  # fmt: skip
+LMS_TO_LAB = ((0.2104542553, 0.7936177850, -0.0040720468),
+              (1.9779984951, -2.4285922050, 0.4505937099),
+              (0.0259040371, 0.7827717662, -0.8086757660))  # fmt: skip
+
+
+def palette(count: int) -> torch.Tensor:
+    """`count` well separated colours [count, 3] float32 in 0..1; colour k is the same whatever the count.
+
+    Each next colour is, of a fixed set, the farthest in OKLab from all before it and from black, grey and white.
+    After a few hundred they become hard to tell apart.
+    """
+    colours = _candidates()  # [M, 3]
+    lab = _oklab(colours)
+    greys = _oklab(np.array([[0.0], [0.5], [1.0]]).repeat(3, 1))
+    nearest = np.linalg.norm(lab[:, None] - greys, axis=-1).min(1)  # [M]
+    chosen = []
+    for _ in range(count):
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, np.linalg.norm(lab - lab[chosen[-1]], axis=-1))
+    return torch.from_numpy(colours[chosen]).float()
+
+
+def colorize(labels: torch.Tensor) -> torch.Tensor:
+    """The label image: each segment in its colour, [B, H, W] -> [B, H, W, 3]."""
+    return palette(int(labels.max()) + 1).to(labels.device)[labels.long()]
+
+
+def overlay(
+    image: torch.Tensor, labels: torch.Tensor, alpha: float = 0.45, outline: bool = True, numbers: bool = True
+) -> torch.Tensor:
+    """The picture under translucent segment colours, with borders and each segment's number at its middle.
+
+    `alpha` is the share of the colour. A segment too narrow for digits of 12 px gets no number.
+    """
+    mixed = torch.lerp(image[..., :3].float(), colorize(labels).to(image.device), alpha)
+    if outline:
+        mixed = torch.stack([_outlined(picture, _borders(label)) for picture, label in zip(mixed, labels)])
+    if numbers:
+        mixed = torch.stack([_numbered(picture, label) for picture, label in zip(mixed, labels)])
+    return mixed
+
+
+def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The masked region in colour and outlined, the rest grey and dim; soft masks fade between the two."""
+    image = image[..., :3].float()
+    dimmed = 0.45 * _luminance(image)[..., None]
+    mixed = torch.lerp(dimmed, image, mask[..., None].to(image))
+    edges = [_borders(one > 0.5) for one in mask]
+    return torch.stack([_outlined(picture, edge) for picture, edge in zip(mixed, edges)])
+
+
+def _candidates() -> np.ndarray:
+    """An even RGB grid without glaring, dark, pale and grey colours: [M, 3]."""
+    grid = np.stack(np.meshgrid(*[np.linspace(0.12, 0.93, 16)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    lightness, a, b = _oklab(grid).T
+    return grid[(lightness > 0.45) & (lightness < 0.93) & (np.hypot(a, b) > 0.09)]
+
+
+def _oklab(rgb: np.ndarray) -> np.ndarray:
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.cbrt(linear @ np.array(RGB_TO_LMS).T) @ np.array(LMS_TO_LAB).T
+
+
+def _luminance(image: torch.Tensor) -> torch.Tensor:
+    return image @ torch.tensor(LUMINANCE, device=image.device)  # [..., H, W]
+
+
+def _borders(labels: torch.Tensor) -> np.ndarray:
+    """The pixels right of or below a border between segments: labels [H, W] -> [H, W] uint8, 0 or 1."""
+    values = labels.cpu().numpy()
+    borders = np.zeros(values.shape, np.uint8)
+    borders[:, 1:] |= values[:, 1:] != values[:, :-1]
+    borders[1:] |= values[1:] != values[:-1]
+    return borders
+
+
+def _outlined(picture: torch.Tensor, borders: np.ndarray) -> torch.Tensor:
+    """Draw `borders` [H, W] into `picture` [H, W, 3]: a light line in a dark seam, to be seen on any ground."""
+    width = max(1, round(min(borders.shape) / 450))
+    seam, line = (
+        torch.from_numpy(ndimage.maximum_filter(borders, size)).to(picture)[..., None] for size in (3 * width, width)
+    )
+    return torch.lerp(picture * (1 - 0.4 * seam), torch.ones_like(picture), 0.85 * line)
+
+
+def _numbered(picture: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    layer = Image.new("RGBA", (labels.shape[1], labels.shape[0]))
+    draw = ImageDraw.Draw(layer)
+    usual = max(SMALLEST_NUMBER, min(labels.shape) / 28)
+    for number, x, y, room in _middles(labels.cpu().numpy()):
+        if room >= SMALLEST_NUMBER:
+            size = min(usual, room)
+            x, y = (np.clip(at, 0.7 * size, end - 0.7 * size) for at, end in zip((x, y), layer.size))
+            style = {"font": ImageFont.load_default(size), "stroke_width": max(1, round(size / 10)), "anchor": "mm"}
+            draw.text((x, y), str(number), fill="white", stroke_fill="black", **style)
+    drawn = torch.from_numpy(np.asarray(layer, np.float32) / 255).to(picture.device)  # [H, W, 4]
+    return picture * (1 - drawn[..., 3:]) + drawn[..., :3]  # drawing on a clear layer gives premultiplied colours
+
+
+def _middles(labels: np.ndarray) -> list[tuple[int, int, int, float]]:
+    """Number, x, y and free diameter (pixels) of the most interior point of each segment's largest part."""
+    step = max(1, min(labels.shape) // 512)  # accurate enough, and a large image costs no more than a small one
+    small = labels[::step, ::step].astype(np.int32)
+    middles = []
+    for number, box in enumerate(ndimage.find_objects(small + 1)):
+        if box is None:
+            continue
+        parts, _ = ndimage.label(small[box] == number)
+        largest = parts == np.bincount(parts.ravel())[1:].argmax() + 1
+        depth = ndimage.distance_transform_edt(np.pad(largest, 1))  # the border of the image is a border too
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        middle = [(start.start + position - 1) * step + step // 2 for start, position in zip(box, (y, x))]
+        middles.append((number, middle[1], middle[0], 2 * depth[y, x] * step))
+    return middles

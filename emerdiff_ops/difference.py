@@ -1,0 +1,63 @@
+"""Difference maps: where the picture answers to a modulation (paper, section 3: d_i = || I_i^- - I_i^+ ||_2).
+
+Pictures are [N, H, W, 3] in 0..1, maps [..., H, W] float32.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+
+def pair_difference(minus: torch.Tensor, plus: torch.Tensor) -> torch.Tensor:
+    """d_i of the paper's section 3: the L2 norm over RGB of I_i^- - I_i^+, [N, H, W, 3] each -> [N, H, W] float32."""
+    return torch.linalg.vector_norm(minus.float() - plus.float(), dim=-1)
+
+
+def gaussian_smooth(maps: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Gaussian filter of `maps` [..., H, W] along the last two axes, against pixel artefacts (paper, section 3).
+
+    `sigma` in pixels. The kernel ends at 4 sigma and edges are mirrored about the border of the outermost pixel
+    (d c b a | a b c d | d c b a), also where the image is smaller than the kernel. A sigma too small to reach a
+    neighbour, such as 0, gives the maps themselves.
+    """
+    radius = int(4 * sigma + 0.5)
+    if radius < 1:
+        return maps
+    weights = _gaussian_weights(sigma, radius)
+    return _filter_axis(_filter_axis(maps.float(), weights, -1), weights, -2)
+
+
+def resize_maps(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Bilinear resize of `maps` [K, h, w] to `size` (H, W), pixel centres aligned, antialiased where it shrinks."""
+    height, width = maps.shape[-2:]
+    if (height, width) == tuple(size):
+        return maps
+    shrinks = size[0] < height or size[1] < width
+    resized = torch.nn.functional.interpolate(maps[:, None].float(), tuple(size), mode="bilinear", antialias=shrinks)
+    return resized[:, 0]  # [K, H, W]
+
+
+def _gaussian_weights(sigma: float, radius: int) -> list[float]:
+    """One half of the kernel: weights[i] belongs to the two pixels at distance i."""
+    half = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
+    total = 2 * sum(half) - half[0]
+    return [weight / total for weight in half]
+
+
+def _filter_axis(maps: torch.Tensor, weights: list[float], axis: int) -> torch.Tensor:
+    # shifted sums instead of a convolution: on GPUs convolutions round to TF32 by default
+    size, radius = maps.shape[axis], len(weights) - 1
+    padded = maps.index_select(axis, _mirrored(size, radius).to(maps.device))
+    result = maps * weights[0]
+    for distance, weight in enumerate(weights[1:], 1):
+        result.add_(padded.narrow(axis, radius - distance, size), alpha=weight)
+        result.add_(padded.narrow(axis, radius + distance, size), alpha=weight)
+    return result
+
+
+def _mirrored(size: int, radius: int) -> torch.Tensor:
+    """Which pixel stands at each position -radius .. size + radius - 1, when the image is mirrored without end."""
+    position = torch.arange(-radius, size + radius) % (2 * size)
+    return torch.minimum(position, 2 * size - 1 - position)

@@ -1,0 +1,150 @@
+"""Segment numbers: assigning them (paper, section 3: argmax over the difference maps), cleaning and selecting them.
+
+labels [H, W] or [B, H, W] int16, numbers 0..count-1; masks float32, 0 or 1. Points are (x, y) in whole pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from .difference import resize_maps
+
+PIECE = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
+
+
+def assign(scores: Iterable[torch.Tensor], size: tuple[int, int] | None = None) -> torch.Tensor:
+    """label(x, y) = argmax_i score_i(x, y) (paper, section 3): K maps [H, W] -> labels [H, W] int16.
+
+    Ties go to the lowest number. `size` (H, W) resizes each map first; one map at a time is held, whatever K.
+    Raises ValueError when a score is NaN.
+    """
+    best = labels = None
+    for number, score in enumerate(scores):
+        if size is not None:
+            score = resize_maps(score[None], size)[0]
+        if score.isnan().any():
+            raise ValueError(f"the difference map of segment {number} holds NaN; run the model in bf16 or fp32")
+        if best is None:
+            best, labels = score, torch.zeros(score.shape, dtype=torch.int16, device=score.device)
+            continue
+        labels.masked_fill_(score > best, number)
+        best = torch.maximum(best, score)
+    return labels
+
+
+def labels_to_masks(labels: torch.Tensor, count: int) -> torch.Tensor:
+    """labels [B, H, W] -> masks [B * count, H, W] float32, segment k of image b in row b * count + k."""
+    numbers = torch.arange(count, device=labels.device)[:, None, None]
+    return (labels[:, None] == numbers).flatten(0, 1).float()
+
+
+def masks_to_labels(masks: torch.Tensor) -> torch.Tensor:
+    """masks [B, K, H, W] -> labels [B, H, W] int16: the largest mask at each pixel, the lowest number where equal."""
+    return masks.argmax(1).to(torch.int16)
+
+
+def remove_small_regions(labels: torch.Tensor, min_area: float) -> torch.Tensor:
+    """Give connected parts (4 neighbours, per label) below `min_area` the label of the nearest pixel that stays.
+
+    `min_area` is a fraction of the image; 0 changes nothing. If no part is large enough, the largest stays.
+    """
+    if min_area <= 0:
+        return labels
+    values = labels.cpu().numpy()
+    parts = _connected_parts(values)  # [H, W], 1..
+    areas = np.bincount(parts.ravel())
+    stays = areas >= min_area * values.size
+    stays[areas.argmax()] = True
+    nearest = ndimage.distance_transform_edt(~stays[parts], return_distances=False, return_indices=True)
+    return torch.from_numpy(values[tuple(nearest)]).to(labels.device)
+
+
+def segment_areas(labels: torch.Tensor, count: int) -> torch.Tensor:
+    """The fraction of the image that each segment covers: labels [B, H, W] -> [B, count] float32."""
+    counts = torch.stack([torch.bincount(image.flatten().long(), minlength=count) for image in labels])
+    return counts / labels[0].numel()
+
+
+def parse_selection(text: str, count: int) -> list[int]:
+    """Segment numbers of a text such as "3, 7-9", sorted, each once; nothing for an empty text.
+
+    Raises ValueError for a piece that is neither a number nor a rising range within 0..count-1.
+    """
+    numbers = set()
+    for piece in filter(str.strip, text.split(",")):
+        match = PIECE.fullmatch(piece)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < count:
+            raise ValueError(
+                f'"{piece.strip()}" selects no segments: use numbers and ranges within 0-{count - 1}, such as "3, 7-9"'
+            )
+        numbers.update(range(first, last + 1))
+    return sorted(numbers)
+
+
+def parse_points(text: str, width: int, height: int) -> list[tuple[int, int]]:
+    """Points (x, y) of a JSON text `[{"x": 10, "y": 20.5}]` in pixels, rounded down; nothing for an empty text.
+
+    Raises ValueError when the text is no such list or a point lies outside the image of `width` x `height`.
+    """
+    try:
+        points = json.loads(text) if text.strip() else []
+    except (ValueError, RecursionError):
+        points = None
+    if not isinstance(points, list):
+        raise ValueError(f'points must be a JSON list such as [{{"x": 10, "y": 20}}], not {_shortened(text)}')
+    return [_parse_point(number, point, width, height) for number, point in enumerate(points, 1)]
+
+
+def select(
+    labels: torch.Tensor,
+    numbers: Iterable[int],
+    positive: Iterable[tuple[int, int]],
+    negative: Iterable[tuple[int, int]],
+    invert: bool = False,
+) -> torch.Tensor:
+    """The mask [H, W] float32 of the segments in `numbers` and under `positive` points, less those under `negative`.
+
+    With nothing but negative points: everything except their segments. `invert` exchanges 0 and 1 at the end.
+    """
+    removed = {int(labels[y, x]) for x, y in negative}
+    wanted = set(numbers) | {int(labels[y, x]) for x, y in positive}
+    if removed and not wanted:
+        wanted = set(labels.unique().tolist())
+    chosen = torch.tensor(sorted(wanted - removed), dtype=labels.dtype, device=labels.device)
+    return torch.isin(labels, chosen, invert=invert).float()
+
+
+def _connected_parts(values: np.ndarray) -> np.ndarray:
+    """Number the 4-connected parts of equal value, from 1, by label and then in reading order."""
+    parts, total = np.zeros(values.shape, np.int64), 0
+    for number, box in enumerate(ndimage.find_objects(values.astype(np.int32) + 1)):
+        if box is None:
+            continue
+        found, count = ndimage.label(values[box] == number)
+        parts[box] += np.where(found > 0, found + total, 0)
+        total += count
+    return parts
+
+
+def _parse_point(number: int, point: object, width: int, height: int) -> tuple[int, int]:
+    x, y = (point.get("x"), point.get("y")) if isinstance(point, dict) else (None, None)
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in (x, y)):
+        raise ValueError(f'point {number} of the list must look like {{"x": 10, "y": 20}}')
+    if not (0 <= x < width and 0 <= y < height):  # false for NaN too
+        raise ValueError(
+            f"point {number} of the list, ({_shortened(str(x))}, {_shortened(str(y))}), lies outside the image: "
+            f"x must be within 0-{width - 1} and y within 0-{height - 1}"
+        )
+    return math.floor(x), math.floor(y)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,19 @@
+"""Loads the pack as the package `emerdiff`, much as ComfyUI loads it: from its folder, by an alias.
+
+The pack's folder must not come onto sys.path: `import nodes` would then find the pack's nodes, not ComfyUI's.
+"""
+
+import sys
+from pathlib import Path
+
+import hypothesis
+
+# Last, so that nothing of ComfyUI's is hidden.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "lab"))
+
+from pack import load_pack
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
+hypothesis.settings.load_profile("repeatable")
+
+load_pack()

@@ -1,0 +1,125 @@
+"""Colours that tell segments apart, and pictures that show them."""
+
+import numpy as np
+import pytest
+import torch
+from emerdiff.emerdiff_ops.colors import colorize, highlight, overlay, palette
+
+pytestmark = pytest.mark.pure
+
+
+def halves(height, width):
+    labels = torch.zeros(1, height, width, dtype=torch.int16)
+    labels[:, :, width // 2 :] = 1
+    return labels
+
+
+def test_a_colour_does_not_depend_on_the_count():
+    most = palette(300)
+    assert most.shape == (300, 3) and most.dtype == torch.float32 and 0 <= most.min() and most.max() <= 1
+    for count in (1, 2, 20, 299):
+        assert torch.equal(palette(count), most[:count])
+
+
+@pytest.mark.parametrize("count, apart", [(10, 0.25), (20, 0.2), (40, 0.15), (256, 0.04)])
+def test_colours_are_well_apart(count, apart):
+    distances = torch.cdist(palette(count), palette(count)) + torch.eye(count) * 9
+    assert distances.min() > apart
+
+
+def test_the_label_image_gives_each_segment_its_colour():
+    labels = torch.randint(0, 9, (2, 7, 5), generator=torch.Generator().manual_seed(0)).to(torch.int16)
+    expected = np.stack([palette(9).numpy()[label] for label in labels.numpy()])
+    np.testing.assert_array_equal(colorize(labels), expected)
+    assert torch.equal(colorize(labels)[:1], colorize(labels[:1])[:1])
+
+
+def test_the_plain_overlay_is_a_blend():
+    image, labels = torch.rand(2, 6, 8, 3), torch.stack([halves(6, 8)[0], halves(6, 8)[0].flip(1)])
+    expected = 0.7 * image + 0.3 * colorize(labels)
+    torch.testing.assert_close(overlay(image, labels, 0.3, outline=False, numbers=False), expected)
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (5, 300), (40, 40), (300, 200), (1100, 900)])
+def test_every_size_of_image_and_any_number_type_works(height, width):
+    image = torch.rand(1, height, width, 4).half()  # RGBA, half precision
+    for picture in (overlay(image, halves(height, width)), highlight(image, halves(height, width).float())):
+        assert picture.shape == (1, height, width, 3) and picture.dtype == torch.float32
+        assert picture.isfinite().all() and picture.min() >= 0 and picture.max() <= 1
+
+
+@pytest.mark.parametrize("ground", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("size", [64, 512, 1500])
+def test_borders_show_on_any_ground_and_only_where_segments_meet(size, ground):
+    image, labels = torch.full((1, size, size, 3), ground), halves(size, size)
+    plain = overlay(image, labels, 0.0, outline=False, numbers=False)
+    lined = overlay(image, labels, 0.0, outline=True, numbers=False)[0]
+    band = max(3, size // 100)
+    middle = lined[:, size // 2 - band : size // 2 + band]
+    assert (middle.amax((1, 2)) - middle.amin((1, 2))).min() > 0.3  # seen in every row
+    changed = (lined != plain[0]).any(-1).any(0)
+    assert changed.any() and not changed[: size // 2 - band].any() and not changed[size // 2 + band :].any()
+
+
+@pytest.mark.parametrize("size", [32, 128, 512, 2000])
+def test_numbers_stand_inside_their_segments(size):
+    labels = halves(size, size)
+    image = torch.full((1, size, size, 3), 0.5)
+    plain = overlay(image, labels, numbers=False)
+    written = (overlay(image, labels) != plain).any(-1)[0]
+    ys, xs = written.nonzero().T
+    for inside in (xs < size // 2, xs >= size // 2):
+        assert inside.any()
+        height = int(ys[inside].max() - ys[inside].min()) + 1
+        assert height >= 8 and height >= size / 40  # legible, and growing with the picture
+        middle = (ys[inside].float().mean(), (xs[inside].float().mean() - size / 4) % (size / 2))
+        assert abs(middle[0] - size / 2) < size / 3 and min(middle[1], size / 2 - middle[1]) < size / 10
+
+
+def test_each_number_is_drawn_once_at_its_largest_part():
+    labels = torch.zeros(1, 200, 200, dtype=torch.int16)
+    labels[0, 20:60, 20:60] = 1
+    labels[0, 90:190, 90:190] = 1
+    image = torch.zeros(1, 200, 200, 3)
+    written = (overlay(image, labels) != overlay(image, labels, numbers=False)).any(-1)[0]
+    assert written[120:160, 120:160].any() and not written[20:60, 20:60].any()
+
+
+def test_segments_too_small_for_digits_get_none():
+    labels = torch.zeros(1, 100, 100, dtype=torch.int16)
+    labels[0, 50:60, :] = 1  # a strip of ten pixels
+    labels[0, 60:, :] = 2
+    image = torch.zeros(1, 100, 100, 3)
+    written = (overlay(image, labels) != overlay(image, labels, numbers=False)).any(-1)[0]
+    assert written[:50].any() and written[60:].any() and not written[50:60].any()
+
+
+def test_numbers_of_different_segments_look_different():
+    image, one = torch.zeros(1, 64, 64, 3), torch.zeros(1, 64, 64, dtype=torch.int16)
+    drawn = [overlay(image, one + number, 0.0) for number in (0, 1, 10)]
+    assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[1], drawn[2])
+
+
+def test_the_input_is_left_alone():
+    image, labels = torch.rand(1, 50, 60, 3), halves(50, 60)
+    before = image.clone()
+    overlay(image, labels)
+    highlight(image, labels.float())
+    assert torch.equal(image, before)
+
+
+def test_the_highlight_keeps_the_selection_and_greys_the_rest():
+    image, mask = torch.rand(1, 60, 60, 3), halves(60, 60).float()
+    shown = highlight(image, mask)[0]
+    torch.testing.assert_close(shown[:, 35:], image[0, :, 35:])
+    rest = shown[:, :25]
+    torch.testing.assert_close(rest.amax(-1), rest.amin(-1))
+    assert rest.mean() < 0.6 * image[0, :, :25].mean()
+
+
+def test_batches_are_drawn_one_by_one_alike():
+    image = torch.rand(2, 80, 90, 3)
+    labels = torch.cat([halves(80, 90), halves(80, 90).flip(2)])
+    together = overlay(image, labels)
+    assert torch.equal(together[1], overlay(image[1:], labels[1:])[0])
+    assert torch.equal(highlight(image, labels.float())[1], highlight(image[1:], labels[1:].float())[0])

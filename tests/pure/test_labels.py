@@ -1,0 +1,265 @@
+"""Labels, masks, small regions, selections."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from emerdiff.emerdiff_ops.difference import resize_maps
+from emerdiff.emerdiff_ops.labels import (
+    assign,
+    labels_to_masks,
+    masks_to_labels,
+    parse_points,
+    parse_selection,
+    remove_small_regions,
+    segment_areas,
+    select,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy import ndimage
+
+pytestmark = pytest.mark.pure
+
+
+def random(*shape, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def label_maps(count):
+    shapes = array_shapes(min_dims=2, max_dims=2, max_side=8)
+    return arrays(np.int16, shapes, elements=st.integers(0, count - 1)).map(torch.from_numpy)
+
+
+LABELS = torch.tensor([[0, 0, 1], [2, 2, 1], [3, 2, 1]], dtype=torch.int16)
+
+
+@given(arrays(np.float32, array_shapes(min_dims=3, max_dims=3, max_side=6), elements=st.sampled_from([0, 0.5, 1, 2])))
+def test_assign_is_the_argmax_with_ties_to_the_lowest(scores):
+    labels = assign(torch.from_numpy(scores))
+    assert labels.dtype == torch.int16
+    np.testing.assert_array_equal(labels, scores.argmax(0))  # numpy's argmax takes the first of equals
+
+
+def test_assign_takes_maps_one_at_a_time_and_resizes_them():
+    scores = random(5, 6, 7)
+    assert torch.equal(assign(iter(scores), (20, 31)), assign(resize_maps(scores, (20, 31))))
+
+
+def test_assign_holds_few_maps_whatever_their_number():
+    alive, most = set(), 0
+
+    class Tracked(torch.Tensor):
+        def __del__(self):
+            alive.discard(id(self))
+
+    def maps():
+        nonlocal most
+        for seed in range(40):
+            tracked = random(4, 4, seed=seed).as_subclass(Tracked)
+            alive.add(id(tracked))
+            most = max(most, len(alive))
+            yield tracked
+
+    assign(maps(), (8, 8))
+    assert 0 < most <= 4
+
+
+def test_assign_changes_no_score_and_refuses_nan():
+    scores = random(3, 4, 4)
+    before = scores.clone()
+    assign(scores)
+    assert torch.equal(scores, before)
+    scores[1, 2, 2] = float("nan")
+    for size in (None, (9, 9)):
+        with pytest.raises(ValueError, match="segment 1 holds NaN"):
+            assign(scores, size)
+
+
+@given(label_maps(5))
+def test_masks_and_labels_are_two_ways_to_say_the_same(labels):
+    labels = torch.stack([labels, labels.flip(0)])
+    masks = labels_to_masks(labels, 5)
+    assert masks.shape == (10, *labels.shape[1:]) and masks.dtype == torch.float32
+    assert torch.equal(masks.reshape(2, 5, *labels.shape[1:]).sum(1), torch.ones(labels.shape))
+    back = masks_to_labels(masks.reshape(2, 5, *labels.shape[1:]))
+    assert back.dtype == torch.int16 and torch.equal(back, labels)
+
+
+def test_masks_are_segment_major_inside_an_image():
+    labels = torch.stack([LABELS, LABELS.flip(1)])
+    masks = labels_to_masks(labels, 4)
+    for image in range(2):
+        for segment in range(4):
+            assert torch.equal(masks[image * 4 + segment].bool(), labels[image] == segment)
+
+
+@given(label_maps(4))
+def test_areas_are_the_means_of_the_masks(labels):
+    areas = segment_areas(torch.stack([labels, labels]), 4)
+    torch.testing.assert_close(areas, labels_to_masks(torch.stack([labels, labels]), 4).mean((1, 2)).reshape(2, 4))
+
+
+def test_small_parts_go_to_the_nearest_that_stays():
+    labels = torch.zeros(8, 8, dtype=torch.int16)
+    labels[:, 4:] = 1
+    labels[1, 1] = 1  # a speck of 1 within 0
+    labels[6, 6] = 2  # a speck of 2 within 1
+    cleaned = remove_small_regions(labels, 2 / 64)
+    expected = torch.zeros(8, 8, dtype=torch.int16)
+    expected[:, 4:] = 1
+    assert torch.equal(cleaned, expected)
+    assert labels[1, 1] == 1 and labels[6, 6] == 2  # the input is untouched
+
+
+def test_parts_touching_only_at_corners_are_apart():
+    labels = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.int16)
+    assert remove_small_regions(labels, 2 / 16).eq(0).all()
+
+
+def test_the_threshold_is_a_part_of_exactly_that_area():
+    labels = torch.zeros(4, 4, dtype=torch.int16)
+    labels[0, :2] = 1
+    assert torch.equal(remove_small_regions(labels, 2 / 16), labels)
+    assert remove_small_regions(labels, 2.01 / 16).eq(0).all()
+
+
+def test_if_nothing_would_stay_the_largest_part_does():
+    assert remove_small_regions(LABELS, 0.9).eq(1).all()  # three pixels of 1 and of 2: the first in order
+    labels = LABELS.clone()
+    labels[0] = 0
+    assert remove_small_regions(labels, 0.9).eq(0).all()
+
+
+@given(label_maps(4), st.floats(0, 0.5))
+def test_no_small_part_is_left_and_large_ones_stay(labels, min_area):
+    cleaned = remove_small_regions(labels, min_area)
+    assert cleaned.dtype == torch.int16 and cleaned.shape == labels.shape
+    least = min_area * labels.numel()
+    kept = 0
+    for number in labels.unique().tolist():
+        parts, count = ndimage.label(labels.numpy() == number)
+        for part in range(1, count + 1):
+            if (parts == part).sum() >= least:
+                kept += 1
+                assert cleaned[torch.from_numpy(parts == part)].eq(number).all()
+    if kept:
+        for number in cleaned.unique().tolist():
+            parts, count = ndimage.label(cleaned.numpy() == number)
+            sizes = ndimage.sum_labels(parts > 0, parts, range(1, count + 1))
+            assert max(sizes) >= least
+    else:
+        assert len(cleaned.unique()) == 1
+
+
+def test_no_minimal_area_changes_nothing():
+    labels = random(9, 9).mul(9).to(torch.int16)
+    assert torch.equal(remove_small_regions(labels, 0.0), labels)
+
+
+@given(st.sets(st.integers(0, 40)), st.data())
+def test_selections_survive_being_written_in_any_way(numbers, data):
+    pieces = [f"{n}" for n in data.draw(st.permutations(sorted(numbers)))]
+    blank = st.text(" \t\n", max_size=2)
+    text = ",".join(data.draw(blank) + piece + data.draw(blank) for piece in pieces)
+    assert parse_selection(text + data.draw(st.sampled_from(["", ",", " , "])), 41) == sorted(numbers)
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_a_range_holds_both_its_ends(start, length):
+    assert parse_selection(f" {start} - {start + length},", start + length + 1) == list(
+        range(start, start + length + 1)
+    )
+
+
+def test_numbers_named_twice_count_once():
+    assert parse_selection("3, 7-9, 8, 3", 10) == [3, 7, 8, 9]
+    assert parse_selection("", 10) == parse_selection(" , ", 10) == []
+
+
+@pytest.mark.parametrize(
+    "piece", ["10", "8-10", "9-7", "-1", "1.5", "a", "1-", "1 2", "0x3", "1-2-3", "9" * 30, "\u0663"]
+)
+def test_a_bad_piece_is_quoted_with_the_valid_range(piece):
+    with pytest.raises(ValueError, match="0-9") as error:
+        parse_selection(f"1, {piece}", 10)
+    assert f'"{piece}"' in str(error.value)
+
+
+@given(st.text())
+def test_any_text_is_a_selection_or_a_value_error(text):
+    try:
+        numbers = parse_selection(text, 6)
+    except ValueError:
+        return
+    assert numbers == sorted(set(numbers)) and all(0 <= number < 6 for number in numbers)
+
+
+@given(st.lists(st.tuples(st.floats(0, 31.99), st.floats(0, 15.99))))
+def test_points_are_rounded_down(points):
+    text = json.dumps([{"x": x, "y": y} for x, y in points])
+    assert parse_points(text, 32, 16) == [(int(x), int(y)) for x, y in points]
+
+
+def test_no_points_are_no_points():
+    assert parse_points("", 4, 4) == parse_points(" \n", 4, 4) == parse_points("[]", 4, 4) == []
+
+
+@pytest.mark.parametrize("text", ["[", "nonsense", "{}", "3", '"[]"', "null", "[" * 100_000, "[1" + "0" * 5000 + "]"])
+def test_what_is_no_list_is_refused(text):
+    with pytest.raises(ValueError, match="must be a JSON list such as") as error:
+        parse_points(text, 4, 4)
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "point", ["1", "[1, 2]", "{}", '{"x": 1}', '{"x": "1", "y": 2}', '{"x": true, "y": 0}', "null"]
+)
+def test_a_point_of_another_shape_is_named(point):
+    with pytest.raises(ValueError, match="point 2 of the list must look like"):
+        parse_points(f'[{{"x": 1, "y": 1}}, {point}]', 4, 4)
+
+
+@pytest.mark.parametrize(
+    "x, y", [("4", "0"), ("0", "3"), ("-0.1", "0"), ("NaN", "0"), ("0", "Infinity"), ("1e999", "0"), ("1" * 400, "0")]
+)
+def test_a_point_outside_is_named_with_the_valid_range(x, y):
+    with pytest.raises(ValueError, match=r"point 1 of the list, \(.*x must be within 0-3 and y within 0-2") as error:
+        parse_points(f'[{{"x": {x}, "y": {y}}}]', 4, 3)
+    assert len(str(error.value)) < 300
+
+
+@given(
+    st.text()
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("xyz"), inner),
+    ).map(json.dumps)
+)
+def test_any_text_is_points_or_a_value_error(text):
+    try:
+        points = parse_points(text, 5, 7)
+    except ValueError:
+        return
+    assert all(0 <= x < 5 and 0 <= y < 7 for x, y in points)
+
+
+@pytest.mark.parametrize(
+    "numbers, positive, negative, chosen",
+    [
+        ([], [], [], set()),
+        ([0, 3], [], [], {0, 3}),
+        ([0], [(2, 0), (2, 2)], [], {0, 1}),
+        ([0, 1, 2], [], [(0, 1)], {0, 1}),
+        ([], [(0, 2)], [(0, 2)], set()),
+        ([], [], [(2, 1)], {0, 2, 3}),
+        ([9], [], [], set()),
+    ],
+)
+@pytest.mark.parametrize("invert", [False, True])
+def test_selecting(numbers, positive, negative, chosen, invert):
+    mask = select(LABELS, numbers, positive, negative, invert)
+    expected = [[float((int(label) in chosen) != invert) for label in row] for row in LABELS]
+    assert mask.dtype == torch.float32 and mask.tolist() == expected

@@ -1,0 +1,76 @@
+"""The modulated denoising loop, with a made-up denoiser in place of the UNet."""
+
+import pytest
+import torch
+from emerdiff.emerdiff_ops.modulation import in_chunks, modulated_denoising, modulation_levels, signed_offsets
+from emerdiff.emerdiff_ops.schedule import sample_level, timestep_grid
+
+pytestmark = pytest.mark.pure
+
+SIGMAS = [0.8, 0.5, 0.2]
+
+
+def run(offsets, calls=None, gain=0.1):
+    """Denoise variants with D = 0.9 x, plus `gain` times each row's mean offset at the modulated level."""
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.randn(1, 2, 4, 4, generator=generator)
+    noises = [torch.randn(x0.shape, generator=generator) for _ in SIGMAS]
+
+    def denoise(x, sigma, chunk):
+        if calls is not None:
+            calls.append((x, sigma, chunk))
+        push = 0 if chunk is None else gain * chunk.mean(1)[:, None, None, None]
+        return 0.9 * x + push
+
+    return modulated_denoising(denoise, x0, noises, SIGMAS, offsets), x0, noises
+
+
+def test_row_zero_follows_the_sampled_levels_and_only_the_first_level_is_modulated():
+    calls = []
+    _, x0, noises = run(torch.ones(3, 16), calls)
+    assert [sigma for _, sigma, _ in calls] == SIGMAS
+    for (x, sigma, chunk), eps in zip(calls, noises):
+        assert x.shape[0] == 4
+        assert torch.allclose(x[:1], sample_level(x0, sigma, eps), atol=1e-5)
+        assert (chunk is not None) == (sigma == SIGMAS[0])
+    assert torch.equal(calls[0][2][0], torch.zeros(16)), "row 0 is not modulated"
+
+
+def test_variants_start_equal_and_part_by_their_offset():
+    calls = []
+    finals, _, _ = run(torch.stack([torch.zeros(16), torch.ones(16), -torch.ones(16)]), calls)
+    assert torch.equal(calls[0][0][1], calls[0][0][2])
+    base = 0.9 * calls[-1][0][0]
+    assert torch.allclose(finals[0], base, atol=1e-5)
+    assert torch.allclose(finals[1] - base, base - finals[2], atol=1e-5)
+    shrink = 0.1 * (1 - 0.5**2 / 0.8**2)  # what a push of D at 0.8 leaves in x at 0.5
+    for s, following in ((0.5, 0.2),):
+        shrink *= 0.9 + (following**2 / s**2) * 0.1
+    assert torch.allclose(finals[1] - base, torch.full_like(base, shrink * 0.9), atol=1e-5)
+
+
+def test_a_variant_does_not_depend_on_its_neighbours():
+    offsets = torch.randn(4, 16, generator=torch.Generator().manual_seed(2))
+    together = run(offsets)[0]
+    alone = torch.cat([run(offset[None])[0] for offset in offsets])
+    assert torch.allclose(together, alone, atol=1e-6)
+
+
+def test_signed_offsets_are_all_minus_then_all_plus():
+    masks = torch.eye(4).reshape(2, 2, 4)
+    offsets = signed_offsets(masks, 10.0)
+    assert offsets.shape == (4, 8)
+    assert torch.equal(offsets[:2], -10 * masks.flatten(1)) and torch.equal(offsets[2:], 10 * masks.flatten(1))
+
+
+def test_levels_are_the_fifteen_from_281():
+    levels = modulation_levels(timestep_grid(50), 281)
+    assert levels[0] == 281 and levels[-1] == 1 and len(levels) == 15
+
+
+@pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 10), (10, 99), (1, 1), (7, 0)])
+def test_chunks_cover_all_in_order_within_their_size(count, size):
+    offsets = torch.arange(count)[:, None]
+    chunks = list(in_chunks(offsets, size))
+    assert torch.equal(torch.cat(chunks), offsets)
+    assert max(map(len, chunks)) <= max(size, 1)

@@ -1,0 +1,91 @@
+"""Timesteps, noise and the posterior step of the edit-friendly inversion."""
+
+import pytest
+import torch
+from emerdiff.emerdiff_ops.schedule import (
+    nearest_timestep,
+    noise_for,
+    noise_map,
+    posterior_step,
+    sample_level,
+    timestep_grid,
+)
+
+pytestmark = pytest.mark.pure
+
+SIGMAS = {281: 0.7789, 261: 0.7160, 1: 0.0413}  # of SD1's schedule
+
+
+def test_grid_is_the_papers():
+    grid = timestep_grid(50)
+    assert grid[:2] == (981, 961) and grid[-2:] == (21, 1) and len(grid) == 50
+    assert 281 in grid and 481 in grid
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 50, 300, 1000])
+def test_grid_descends_to_one_within_the_schedule(steps):
+    grid = timestep_grid(steps)
+    assert len(grid) == steps and grid[-1] == 1 and grid[0] <= 1000
+    assert list(grid) == sorted(set(grid), reverse=True)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001])
+def test_impossible_grid_is_refused(steps):
+    with pytest.raises(ValueError, match="between 1 and 1000"):
+        timestep_grid(steps)
+
+
+def test_nearest_timestep_snaps_and_takes_the_lower_of_two():
+    grid = timestep_grid(50)
+    assert [nearest_timestep(t, grid) for t in (281, 289, 292, 291, 0, 999)] == [281, 281, 301, 281, 1, 981]
+
+
+def test_noise_is_drawn_as_published():
+    grid = timestep_grid(50)
+    noise = noise_for((2, 4, 8, 8), 11, grid)
+    generator = torch.Generator("cpu").manual_seed(11)
+    for timestep in range(981, 0, -20):
+        assert torch.equal(noise[timestep], torch.randn((2, 4, 8, 8), generator=generator))
+
+
+def test_noise_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    noise_for((1, 4, 8, 8), 1, timestep_grid(50))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_noise_maps_reproduce_the_sampled_levels():
+    """Each step's z makes the step land on the next sampled level, to 1e-5, all the way from 281 to 1."""
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    alphas = torch.cumprod(1 - betas, 0)
+    grid = [t for t in timestep_grid(50) if t <= 281]
+    sigmas = [((1 - alphas[t]) / alphas[t]).sqrt().item() for t in grid]
+    assert sigmas[0] == pytest.approx(SIGMAS[281], abs=1e-4) and sigmas[-1] == pytest.approx(SIGMAS[1], abs=1e-4)
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.randn(1, 4, 8, 8, generator=generator)
+    levels = [sample_level(x0, s, torch.randn(x0.shape, generator=generator)) for s in sigmas]
+    x = levels[0]
+    for step in range(len(sigmas) - 1):
+        denoised = x0 + 0.3 * torch.randn(x0.shape, generator=generator)
+        z = noise_map(x, denoised, levels[step + 1], sigmas[step], sigmas[step + 1])
+        x = posterior_step(x, denoised, sigmas[step], sigmas[step + 1], z)
+        assert (x - levels[step + 1]).abs().max() < 1e-5
+        assert z.std() > 0.1
+
+
+def test_posterior_step_is_the_ancestral_step():
+    """With D kept, mean and spread are those of an ancestral Euler step: down = s'^2 / s, up as published."""
+    x, denoised, z = torch.randn(3, 1, 4, 2, 2, generator=torch.Generator().manual_seed(1))
+    s, following = SIGMAS[281], 0.7247
+    up = (following**2 * (s**2 - following**2) / s**2) ** 0.5
+    down = (following**2 - up**2) ** 0.5
+    assert (up, down) == (pytest.approx(0.2657, abs=2e-3), pytest.approx(0.6742, abs=2e-3))
+    ancestral = x + (x - denoised) / s * (down - s) + up * z
+    assert torch.allclose(posterior_step(x, denoised, s, following, z), ancestral, atol=1e-5)
+
+
+def test_last_step_is_the_denoised_prediction():
+    x, denoised = torch.randn(2, 1, 4, 2, 2)
+    z = noise_map(x, denoised, x, 0.0413, 0.0)
+    assert torch.equal(z, torch.zeros_like(x))
+    assert torch.equal(posterior_step(x, denoised, 0.0413, 0.0, z), denoised)
