@@ -1,0 +1,53 @@
+"""Inputs that several nodes share, described once."""
+
+from comfy_api.latest import io
+
+PRESETS = ["paper"]
+PAPER_TIMESTEP = 281
+PAPER_STRENGTH = 10.0
+
+
+def model():
+    return io.Model.Input(
+        "model", tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), LoRAs and all. It is not changed."
+    )
+
+
+def vae():
+    return io.Vae.Input("vae", tooltip="The VAE of the same checkpoint as the model.")
+
+
+def conditioning():
+    return io.Conditioning.Input("conditioning", tooltip="Connect CLIPTextEncode with an empty prompt.")
+
+
+def image():
+    return io.Image.Input(
+        "image", tooltip="The picture or batch of pictures to segment, of any size from 64 pixels up."
+    )
+
+
+def segments():
+    return io.Int.Input(
+        "segments",
+        default=20,
+        min=1,
+        max=256,
+        tooltip="How many regions each picture is divided into. 10 to 40 suit most pictures; every one costs "
+        "UNet evaluations.",
+    )
+
+
+def seed(what: str):
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**64 - 1, control_after_generate=io.ControlAfterGenerate.fixed, tooltip=what
+    )
+
+
+def preset():
+    return io.Combo.Input(
+        "preset",
+        options=PRESETS,
+        default="paper",
+        tooltip='How the masks are lifted to pixels. "paper" is the published method: 15 steps from timestep 281.',
+    )

@@ -1,0 +1,47 @@
+"""image -> masks in one node: the four steps, expanded so that each keeps its own cached result."""
+
+from comfy_api.latest import io
+
+from . import inputs
+from .assemble import outputs
+from .host import GraphBuilder
+
+
+class EmerDiffSegmentImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffSegmentImage",
+            display_name="EmerDiff Segment Image",
+            category="EmerDiff",
+            description="Divide a picture into pixel-accurate segments with the diffusion model already loaded: no "
+            "training, no second model.",
+            search_aliases=["segment anything", "SAM", "auto mask", "panoptic", "segmentation", "mask generator"],
+            inputs=[
+                inputs.model(),
+                inputs.vae(),
+                inputs.conditioning(),
+                inputs.image(),
+                inputs.segments(),
+                inputs.preset(),
+                inputs.seed("Seed of the noise and of the clustering."),
+            ],
+            outputs=outputs(),
+            enable_expand=True,
+        )
+
+    @classmethod
+    def execute(cls, model, vae, conditioning, image, segments, preset, seed) -> io.NodeOutput:
+        graph = GraphBuilder()
+        shared = {"model": model, "vae": vae, "conditioning": conditioning}
+        extract = graph.node("EmerDiffExtractFeatures", **shared, image=image, seed=seed)
+        cluster = graph.node("EmerDiffClusterFeatures", features=extract.out(0), segments=segments, seed=seed)
+        modulate = graph.node(
+            "EmerDiffModulateAttention",
+            **shared,
+            trajectory=extract.out(1),
+            low_res_masks=cluster.out(0),
+            preset=preset,
+        )
+        assemble = graph.node("EmerDiffAssembleMasks", difference_maps=modulate.out(0))
+        return io.NodeOutput(assemble.out(0), assemble.out(1), assemble.out(2), expand=graph.finalize())

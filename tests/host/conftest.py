@@ -1,0 +1,58 @@
+"""A real ComfyUI in this process: on the CPU unless a CUDA device is there, its folders in a temporary place."""
+
+import pytest
+import torch
+
+from pack import start_host
+
+start_host()
+
+import folder_paths
+
+
+@pytest.fixture(autouse=True)
+def inference_mode():
+    """As the host runs its nodes."""
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    for kind in ("input", "output", "temp"):
+        (tmp_path / kind).mkdir()
+        monkeypatch.setattr(folder_paths, f"{kind}_directory", str(tmp_path / kind))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def sd1_checkpoint(tmp_path_factory):
+    """A checkpoint of SD1.x's layout with random weights."""
+    from checkpoints import write_sd1_checkpoint
+
+    return write_sd1_checkpoint(tmp_path_factory.mktemp("checkpoints") / "sd1.safetensors")
+
+
+@pytest.fixture(scope="session")
+def sd1(sd1_checkpoint):
+    """(MODEL, VAE, CONDITIONING) of the random SD1.x checkpoint, loaded by the host's own loader."""
+    import comfy.sd
+
+    model, _, vae, *_ = comfy.sd.load_checkpoint_guess_config(str(sd1_checkpoint), output_vae=True, output_clip=False)
+    context = torch.randn(1, 77, 768, generator=torch.Generator().manual_seed(5))
+    return model, vae, [[context, {}]]
+
+
+@pytest.fixture(scope="session")
+def small():
+    """(MODEL, VAE, CONDITIONING) of the small trained model, and its empty prompt."""
+    from small_model.model import load_conditioning, load_model, load_vae
+
+    return load_model(), load_vae(), load_conditioning([])
+
+
+@pytest.fixture
+def photo():
+    """A smooth random picture [1, 128, 128, 3]."""
+    noise = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+    return torch.nn.functional.interpolate(noise, (128, 128), mode="bicubic").clamp(0, 1).movedim(1, -1)

@@ -1,0 +1,178 @@
+"""What sharing may not change, and what must be left as it was."""
+
+import comfy.model_management
+import comfy.samplers
+import pytest
+import torch
+from plain_reference import Replay, denoised
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def prepared(sd1, photo):
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import extract_features
+
+    features, trajectory = extract_features(*sd1, photo, seed=7)
+    return features, trajectory, cluster_features(features, segments=5)
+
+
+def modulate(sd1, trajectory, low_res, **options):
+    from emerdiff.nodes.modulate import modulate_attention
+
+    return modulate_attention(*sd1, trajectory, low_res, modulation_timestep=61, **options).difference
+
+
+def assert_close(ours, reference):
+    assert reference.max() > 1e-3
+    assert (ours - reference).abs().max() <= 1e-4 * reference.max()
+
+
+@pytest.mark.parametrize("rows", [2, 4, 99])
+def test_chunk_size_changes_nothing(sd1, prepared, rows):
+    _, trajectory, low_res = prepared
+    assert_close(modulate(sd1, trajectory, low_res, rows=rows), modulate(sd1, trajectory, low_res, rows=6))
+
+
+def test_order_and_number_of_masks_change_nothing(sd1, prepared):
+    _, trajectory, low_res = prepared
+    every = modulate(sd1, trajectory, low_res)
+    order = [3, 0, 4]
+    some = modulate(sd1, trajectory, low_res._replace(masks=low_res.masks[:, order]))
+    assert_close(some, every[:, order])
+
+
+def test_images_of_a_batch_do_not_see_each_other(sd1, photo):
+    """Each image's maps are those of modulating it with its own latent, noise and masks alone."""
+    from emerdiff.emerdiff_ops.schedule import noise_for
+    from emerdiff.nodes import host
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import capture_queries, extract_features
+
+    batch = torch.cat([photo, photo.flip(1)])
+    features, trajectory = extract_features(*sd1, batch)
+    low_res = cluster_features(features, segments=3)
+    assert modulate(sd1, trajectory, low_res).shape == (2, 3, 128, 128)
+    model, _, conditioning = sd1
+    noise = noise_for(trajectory.latent.shape, 0, trajectory.timesteps)[1]
+    layer = host.find_layer(model, "auto", last=False)
+    for index in range(2):
+        one = slice(index, index + 1)
+        sigma = host.sigma_of(model, 1)
+        alone = capture_queries(model, conditioning, trajectory.latent[one], noise[one], sigma, layer)
+        assert torch.equal(features.features[one], alone)
+
+
+def test_features_equal_a_direct_capture(sd1, prepared):
+    """The query of the layer, read by hand from the third-party side: to_q(norm2(x)) as attention receives it."""
+    from emerdiff.nodes import host
+
+    features, trajectory, _ = prepared
+    model, _, conditioning = sd1
+    layer = host.find_layer(model, "auto", last=False)
+    assert str(layer) == "output 2.0", "the first cross-attention of the coarsest level of this checkpoint"
+    generator = torch.Generator("cpu").manual_seed(7)
+    noise = [torch.randn(trajectory.latent.shape, generator=generator) for _ in range(50)][-1]
+    comfy.model_management.load_models_gpu([model])
+    sigma = host.sigma_of(model, 1)
+    x = model.model.process_latent_in(trajectory.latent) + sigma * noise
+    captured = []
+    transformer = model.model.diffusion_model.output_blocks[2][1].transformer_blocks[0]
+    handle = transformer.attn2.to_q.register_forward_hook(lambda module, inputs, output: captured.append(output))
+    try:
+        denoised(model, conditioning[0][0], x, sigma, Replay())
+    finally:
+        handle.remove()
+    assert torch.allclose(features.features.flatten(1, 2), captured[0], atol=1e-5)
+
+
+def host_output(sd1):
+    """What the user's own sampling gives: a few steps of the host's Euler sampler."""
+    model, _, conditioning = sd1
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(conditioning, conditioning)
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    sigmas = torch.tensor([5.0, 1.0, 0.0])
+    return guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("euler"), sigmas, seed=1)
+
+
+def test_model_is_untouched_after_a_run_a_failure_and_a_cancel(sd1, prepared, monkeypatch):
+    from emerdiff.nodes import host
+
+    _, trajectory, low_res = prepared
+    model, before = sd1[0], host_output(sd1)
+    options, patches = repr(model.model_options), dict(model.patches)
+    conditioning = sd1[2][0][0].clone()
+
+    modulate(sd1, trajectory, low_res)
+    assert torch.equal(host_output(sd1), before)
+
+    bad = low_res._replace(masks=low_res.masks * float("nan"))
+    monkeypatch.setattr(host, "decode", lambda *_: (_ for _ in ()).throw(RuntimeError("decoder broke")))
+    with pytest.raises(RuntimeError, match="decoder broke"):
+        modulate(sd1, trajectory, bad)
+    assert torch.equal(host_output(sd1), before)
+
+    def cancel(self, *_):
+        comfy.model_management.interrupt_current_processing(True)
+
+    monkeypatch.setattr(host.comfy.utils.ProgressBar, "update", cancel)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        modulate(sd1, trajectory, low_res)
+    comfy.model_management.interrupt_current_processing(False)
+    assert torch.equal(host_output(sd1), before)
+    assert repr(model.model_options) == options and dict(model.patches) == patches
+    assert torch.equal(sd1[2][0][0], conditioning)
+
+
+def test_wire_values_are_not_written_to(sd1, prepared):
+    from emerdiff.nodes.assemble import assemble_masks
+    from emerdiff.nodes.modulate import modulate_attention
+
+    _, trajectory, low_res = prepared
+    copies = trajectory.latent.clone(), low_res.masks.clone()
+    maps = modulate_attention(*sd1, trajectory, low_res, modulation_timestep=21)
+    difference = maps.difference.clone()
+    assemble_masks(maps, smoothing=2.0, min_area=0.1, normalize=True)
+    assert torch.equal(trajectory.latent, copies[0]) and torch.equal(low_res.masks, copies[1])
+    assert torch.equal(maps.difference, difference)
+
+
+def test_hooks_of_others_stay_in_place(sd1, prepared):
+    """A patch list and an attention override that were there before are run, and are there afterwards."""
+    _, trajectory, low_res = prepared
+    model, vae, conditioning = sd1
+    seen = {"patch": 0, "override": 0}
+
+    def patch(n, options):
+        seen["patch"] += 1
+        return n
+
+    def override(function, *args, **kwargs):
+        seen["override"] += 1
+        return function(*args, **kwargs)
+
+    patched = model.clone()
+    patched.set_model_attn2_output_patch(patch)
+    patched.model_options["transformer_options"]["optimized_attention_override"] = override
+    ours = modulate((patched, vae, conditioning), trajectory, low_res)
+    assert seen["patch"] > 0 and seen["override"] > 0
+    assert patched.model_options["transformer_options"]["patches"]["attn2_output_patch"] == [patch]
+    assert patched.model_options["transformer_options"]["optimized_attention_override"] is override
+    assert_close(ours, modulate(sd1, trajectory, low_res))
+
+
+def test_several_conditionings_at_once(sd1, prepared):
+    """Two equal conditionings average to one, though the host stacks them into one batch."""
+    _, trajectory, low_res = prepared
+    model, vae, conditioning = sd1
+    twice = modulate((model, vae, conditioning * 2), trajectory, low_res)
+    assert_close(twice, modulate(sd1, trajectory, low_res))
+
+
+def test_attention_can_be_left_free(sd1, prepared):
+    _, trajectory, low_res = prepared
+    held, free = (modulate(sd1, trajectory, low_res, inject_attention=inject) for inject in (True, False))
+    assert free.shape == held.shape and torch.isfinite(free).all()
+    assert (free - held).abs().max() > 1e-3 * held.max(), "injection must make a difference"

@@ -1,0 +1,183 @@
+"""Every input a user may give: sizes, formats, batches work; what cannot work says how to mend it."""
+
+import logging
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.host
+
+
+def segment(loaders, image, segments=3, **options):
+    """The four steps at one UNet evaluation per variant; the segmentation."""
+    from emerdiff.nodes.assemble import assemble_masks
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import extract_features
+    from emerdiff.nodes.modulate import modulate_attention
+
+    features, trajectory = extract_features(*loaders, image, **options)
+    low_res = cluster_features(features, segments=segments, restarts=2)
+    return assemble_masks(modulate_attention(*loaders, trajectory, low_res, modulation_timestep=1))
+
+
+def picture(height, width, channels=3, batch=1):
+    noise = torch.rand(batch, channels, 6, 6, generator=torch.Generator().manual_seed(height * width))
+    grown = torch.nn.functional.interpolate(noise, (height, width), mode="bicubic")
+    return grown.clamp(0, 1).movedim(1, -1)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (100, 77), (131, 64), (65, 200)])
+@pytest.mark.parametrize("model", ["sd1", "small"])
+def test_masks_have_exactly_the_images_size(request, model, size):
+    segmentation = segment(request.getfixturevalue(model), picture(*size))
+    assert segmentation.labels.shape == (1, *size) and segmentation.labels.dtype == torch.int16
+    assert segmentation.count == 3
+
+
+def test_large_image_is_worked_on_small_and_given_back_large(small):
+    from emerdiff.nodes.extract import extract_features
+
+    image = picture(300, 450)
+    _, trajectory = extract_features(*small, image, resolution=96)
+    assert trajectory.working_size == (96, 144) and trajectory.image_size == (300, 450)
+    assert trajectory.latent.shape[-2:] == (24, 36)
+    assert segment(small, image, resolution=96).labels.shape == (1, 300, 450)
+
+
+def test_resolution_never_enlarges(small):
+    from emerdiff.nodes.extract import extract_features
+
+    _, trajectory = extract_features(*small, picture(80, 90), resolution=512)
+    assert trajectory.working_size == (80, 90)
+
+
+def test_model_knows_its_own_resolution(sd1, small):
+    from emerdiff.nodes.host import own_resolution
+
+    assert own_resolution(*sd1[:2]) == 512
+
+
+def test_fp16_and_rgba_images_equal_plain_ones(small):
+    image = (picture(64, 64, channels=4) * 255).round() / 255
+    expected = segment(small, image[..., :3].half().float()).labels
+    assert torch.equal(segment(small, image.half()).labels, expected)
+    assert torch.equal(segment(small, image.half().float()).labels, expected)
+
+
+def test_batch_gives_every_image_its_own_labels(small):
+    batch = picture(64, 80, batch=3)
+    segmentation = segment(small, batch)
+    assert segmentation.labels.shape == (3, 64, 80)
+    assert not torch.equal(segmentation.labels[0], segmentation.labels[1])
+
+
+def test_shared_clusters_mean_the_same_everywhere(small):
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import Features, extract_features
+
+    features, _ = extract_features(*small, picture(64, 64))
+    double = Features(features.features.repeat(2, 1, 1, 1), features.latent_size)
+    masks = cluster_features(double, segments=4, shared_clusters=True).masks
+    assert torch.equal(masks[0], masks[1])
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (picture(48, 100), "100 x 48.*at least 64.*Upscale"),
+        (picture(64, 64) * float("nan"), "image 0 .*NaN"),
+        (torch.zeros(1, 64, 64, 3), "flat colour"),
+        (torch.cat([picture(64, 64), torch.ones(1, 64, 64, 3)]), "image 1 .*flat colour"),
+    ],
+)
+def test_hopeless_images_are_refused(small, image, message):
+    with pytest.raises(ValueError, match=message):
+        segment(small, image)
+
+
+def test_a_model_without_cross_attention_is_refused(sd1, photo):
+    class Flux(torch.nn.Module):
+        pass
+
+    class Patcher:
+        model = Flux()
+
+        def get_model_object(self, name):
+            return torch.nn.Linear(1, 1)
+
+    with pytest.raises(ValueError, match=r"UNet with cross-attention \(SD1.x, SD2.x, SDXL\); this model is Flux"):
+        segment((Patcher(), *sd1[1:]), photo)
+
+
+def test_a_vae_of_another_model_is_refused(sd1, small, photo):
+    with pytest.raises(ValueError, match="MODEL and VAE of the same checkpoint"):
+        segment((sd1[0], small[1], sd1[2]), photo)
+
+
+def test_a_trajectory_of_another_model_or_image_is_refused(sd1, small, photo):
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import extract_features
+    from emerdiff.nodes.modulate import modulate_attention
+
+    features, trajectory = extract_features(*small, photo)
+    low_res = cluster_features(features, segments=2)
+    with pytest.raises(ValueError, match="the trajectory's latents"):
+        modulate_attention(*sd1, trajectory, low_res)
+    with pytest.raises(ValueError, match="another kind of model"):
+        modulate_attention(*small, trajectory._replace(latent_format="SDXL"), low_res)
+    _, other = extract_features(*small, picture(64, 96))
+    with pytest.raises(ValueError, match="take both from one EmerDiff Extract Features"):
+        modulate_attention(*small, other, low_res)
+    _, double = extract_features(*small, torch.cat([photo, photo.flip(2)]))
+    with pytest.raises(ValueError, match="masks of 1 images, but a trajectory of 2"):
+        modulate_attention(*small, double, low_res)
+
+
+def test_too_many_segments_are_refused(small):
+    with pytest.raises(ValueError, match="lower segments"):
+        segment(small, picture(64, 64), segments=200)
+
+
+def test_fewer_distinct_features_than_segments_are_refused(small):
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.types import Features
+
+    with pytest.raises(ValueError, match="distinct"):
+        cluster_features(Features(torch.ones(1, 8, 8, 4), (16, 16)), segments=3)
+
+
+@pytest.mark.parametrize("name", ["output 99", "output 0", "nonsense", "output", ""])
+def test_a_layer_that_does_not_exist_is_refused_with_those_that_do(sd1, photo, name):
+    with pytest.raises(ValueError, match='no cross-attention layer.*"auto" or one of: input 1, .*output 7'):
+        segment(sd1, photo, feature_layer=name)
+
+
+def test_layers_have_the_names_of_the_design(sd1):
+    from emerdiff.nodes.host import find_layer, grid_of
+
+    model = sd1[0]
+    assert str(find_layer(model, "auto", last=False)) == "output 2.0"
+    assert str(find_layer(model, "auto", last=True)) == "output 3.0"
+    assert str(find_layer(model, " Output  4 ", last=True)) == "output 4.0"
+    assert str(find_layer(model, "middle 0", last=True)) == "middle 0.0"
+    assert grid_of(model, find_layer(model, "auto", last=True), (37, 45)) == (10, 12)
+
+
+def test_a_timestep_off_the_grid_is_snapped_and_said(caplog):
+    from emerdiff.emerdiff_ops.schedule import timestep_grid
+    from emerdiff.nodes.modulate import start_timestep
+
+    grid = timestep_grid(50)
+    with caplog.at_level(logging.WARNING, "EmerDiff"):
+        assert start_timestep(grid, 0) == 281 and start_timestep(grid, 281) == 281
+        assert not caplog.records
+        assert start_timestep(grid, 300) == 301
+    assert "300" in caplog.text and "301" in caplog.text
+
+
+@pytest.mark.parametrize("timestep", [-1, 1000])
+def test_a_timestep_out_of_range_is_refused(timestep):
+    from emerdiff.nodes.modulate import start_timestep
+
+    with pytest.raises(ValueError, match="between 0 and 999"):
+        start_timestep((981, 1), timestep)

@@ -1,0 +1,147 @@
+"""Selecting segments, and values that go to a file and back."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def segmentation():
+    from emerdiff.nodes.types import Segmentation
+
+    labels = torch.zeros(2, 6, 8, dtype=torch.int16)
+    labels[:, :3, 4:], labels[:, 3:, :4] = 1, 2
+    return Segmentation(labels, 4)
+
+
+def run(node, **inputs):
+    return node.execute(**inputs).result
+
+
+def test_selection_by_number_and_point(segmentation):
+    from emerdiff.nodes.select import EmerDiffSelectSegments
+
+    mask, overlay = run(
+        EmerDiffSelectSegments, segmentation=segmentation, selection="1", positive_points='[{"x": 0, "y": 5}]'
+    )
+    assert mask.shape == (2, 6, 8) and mask.dtype == torch.float32
+    assert torch.equal(mask, (segmentation.labels > 0).float())
+    assert overlay.shape == (2, 6, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, "nothing is selected.*0 to 3"),
+        ({"selection": "4"}, "4"),
+        ({"selection": "1, x"}, "x"),
+        ({"positive_points": '[{"x": 8, "y": 0}]'}, "8"),
+        ({"negative_points": "{"}, "JSON|json"),
+        ({"selection": "1", "image": torch.zeros(2, 5, 8, 3)}, "connect the image that was segmented"),
+    ],
+)
+def test_bad_selections_say_what_is_possible(segmentation, inputs, message):
+    from emerdiff.nodes.select import EmerDiffSelectSegments
+
+    with pytest.raises(ValueError, match=message):
+        run(EmerDiffSelectSegments, segmentation=segmentation, **inputs)
+
+
+def test_inverting_nothing_selects_everything(segmentation):
+    from emerdiff.nodes.select import EmerDiffSelectSegments
+
+    mask, _ = run(EmerDiffSelectSegments, segmentation=segmentation, invert=True)
+    assert mask.min() == 1
+
+
+def values():
+    from emerdiff.nodes import types
+
+    return [
+        types.Features(torch.randn(1, 4, 4, 8), (8, 8)),
+        types.Trajectory(torch.randn(1, 4, 8, 8), 2**64 - 1, (981, 21, 1), (60, 64), (120, 128), "SD15"),
+        types.LowResMasks(torch.eye(16).reshape(1, 16, 4, 4), (8, 8)),
+        types.DifferenceMaps(torch.rand(1, 3, 60, 64), (120, 128)),
+        types.Segmentation(torch.ones(1, 6, 8, dtype=torch.int16), 5),
+        types.Segmentation(torch.ones(1, 6, 8, dtype=torch.int16), 5, torch.rand(1, 5, 6, 8)),
+    ]
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_every_value_comes_back_from_its_file(index, folders):
+    from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave
+
+    value = values()[index]
+    assert run(EmerDiffSave, value=value, filename_prefix="sub/value")[0] is value
+    (path,) = (folders / "output").rglob("*.safetensors")
+    (back,) = run(EmerDiffLoad, file_name=str(path.relative_to(folders / "output")))
+    assert type(back) is type(value)
+    for ours, theirs in zip(back, value, strict=True):
+        assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs
+
+
+def test_saving_anything_else_is_refused():
+    from emerdiff.nodes.files import EmerDiffSave
+
+    with pytest.raises(ValueError, match="not Tensor"):
+        run(EmerDiffSave, value=torch.zeros(1), filename_prefix="x")
+
+
+def test_files_outside_the_hosts_folders_are_refused(folders):
+    from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave
+
+    run(EmerDiffSave, value=values()[0], filename_prefix="value")
+    (path,) = (folders / "output").glob("*.safetensors")
+    outside = path.rename(folders / "outside.safetensors")
+    os.symlink(outside, folders / "output" / "link.safetensors")
+    for name in (str(outside), "../outside.safetensors", "link.safetensors"):
+        with pytest.raises(ValueError):
+            run(EmerDiffLoad, file_name=name)
+    with pytest.raises(ValueError, match="no file"):
+        run(EmerDiffLoad, file_name="nothing.safetensors")
+    with pytest.raises(Exception, match="outside"):
+        run(EmerDiffSave, value=values()[0], filename_prefix="../../escape")
+
+
+def test_damaged_and_foreign_files_are_refused(folders):
+    from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave
+    from safetensors.torch import save_file
+
+    run(EmerDiffSave, value=values()[0], filename_prefix="value")
+    (path,) = (folders / "output").glob("*.safetensors")
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:50], whole[:-4], b"not safetensors at all"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=Path(path).name):
+            run(EmerDiffLoad, file_name=path.name)
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="not written by EmerDiff"):
+        run(EmerDiffLoad, file_name=path.name)
+
+
+def test_a_file_without_its_sizes_is_refused(folders):
+    from emerdiff.emerdiff_ops import files
+    from emerdiff.nodes.files import EmerDiffLoad
+
+    files.save(folders / "output" / "bare.safetensors", "features", {"features": torch.zeros(1, 2, 2, 3)}, {})
+    with pytest.raises(ValueError, match="lacks latent_size"):
+        run(EmerDiffLoad, file_name="bare.safetensors")
+
+
+def test_segment_image_expands_into_the_four_steps():
+    from emerdiff.nodes.segment import EmerDiffSegmentImage
+
+    inputs = dict.fromkeys(("model", "vae", "conditioning", "image"), ["1", 0])
+    output = EmerDiffSegmentImage.execute(**inputs, segments=9, preset="paper", seed=3)
+    steps = {node["class_type"]: node["inputs"] for node in output.expand.values()}
+    assert list(steps) == [
+        "EmerDiffExtractFeatures",
+        "EmerDiffClusterFeatures",
+        "EmerDiffModulateAttention",
+        "EmerDiffAssembleMasks",
+    ]
+    assert steps["EmerDiffClusterFeatures"]["segments"] == 9 and steps["EmerDiffExtractFeatures"]["seed"] == 3
