@@ -1,0 +1,257 @@
+"""The one command of this project: python3 lab/run.py COMMAND [ARGUMENTS]
+
+  demo       start a real ComfyUI, segment pictures with it, leave the results in demo_output/
+  test       run the tests on the newest and on the oldest supported ComfyUI
+  setup      only fetch and install what the other commands need
+  evaluate   measure the masks against scenes whose true regions are known
+  benchmark  measure time and memory
+  train      train the small model that the demo and the tests use
+
+Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once. Needs Python 3.11 or newer and git.
+
+  --host-version X   use ComfyUI X (0.30.0 or 0.16.3); for every command
+  --tier NAME        for test: only the tests of that tier (pure, host, server, quality)
+
+All other arguments are passed on: to pytest by test, else to lab/COMMAND.py (`demo --help` shows its own).
+COMFYUI_PATH=FOLDER uses a ComfyUI you already have, and its Python, instead; nothing is installed into it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - asked before anything that older versions cannot import
+    sys.exit(f"This needs Python 3.11 or newer; {sys.executable} is Python {sys.version.split()[0]}.")
+
+import argparse
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import environment
+from environment import NEWEST, OLDEST, ROOT, SetupError
+
+TESTS = ROOT / "tests"
+TIERS = ("pure", "host", "server", "quality")
+ON_BOTH_HOSTS = ("host", "server")
+PYTEST_NO_TESTS = 5  # an exit code of pytest
+
+
+class Script(NamedTuple):
+    """A lab/NAME.py: whether it imports comfy, and the modules it needs beyond ComfyUI's, with their packages."""
+
+    imports_comfy: bool
+    modules: dict[str, str]
+
+
+SCRIPTS = {
+    "demo": Script(False, {}),
+    "train": Script(True, {}),
+    "evaluate": Script(True, {"matplotlib": "matplotlib"}),
+    "benchmark": Script(True, {}),
+}
+TEST_MODULES = {
+    "pytest": "pytest",
+    "pytest_timeout": "pytest-timeout",
+    "hypothesis": "hypothesis",
+    "sklearn": "scikit-learn",
+    "scipy": "scipy",
+}
+
+
+def main(arguments: list[str]) -> int:
+    command, *rest = arguments or ["--help"]
+    if command in ("-h", "--help", "help"):
+        print(__doc__)
+        return 0
+    if command not in ("setup", "test", *SCRIPTS):
+        print(f"There is no command {command!r}.\n\n{__doc__}", file=sys.stderr)
+        return 2
+    try:
+        return dispatch(command, *parse(command, rest))
+    except SetupError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
+        return 130
+
+
+def dispatch(command: str, options: argparse.Namespace, rest: list[str]) -> int:
+    if options.host_version and environment.own_comfyui():
+        raise SetupError("COMFYUI_PATH decides which ComfyUI is used: unset it, or leave out --host-version.")
+    # A script can show its own help only when what it imports is there; asking for help sets nothing up.
+    if wants_help(rest) and (command not in SCRIPTS or not is_set_up(options.host_version)):
+        print(__doc__)
+        return 0
+    if command == "setup":
+        return set_up(options.host_version, rest)
+    if command == "test":
+        return test(options, rest)
+    return run_script(command, options.host_version, rest)
+
+
+def parse(command: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Takes our own options out of the arguments; the others are passed on in their order."""
+    parser = argparse.ArgumentParser(prog=f"run.py {command}", add_help=False, allow_abbrev=False)
+    parser.add_argument("--host-version", metavar="X")
+    if command == "test":
+        parser.add_argument("--tier", choices=TIERS)
+    return parser.parse_known_args(rest)
+
+
+def wants_help(rest: list[str]) -> bool:
+    return "-h" in rest or "--help" in rest
+
+
+def is_set_up(version: str | None) -> bool:
+    if environment.own_comfyui():
+        return True
+    version = version or NEWEST
+    known = version in environment.SOURCES
+    return known and environment.environment_ready() and environment.host_ready(version)
+
+
+# ---- setup, and the scripts beside this file
+
+
+def set_up(version: str | None, rest: list[str]) -> int:
+    if rest:
+        print(f"setup takes no such argument: {' '.join(rest)}", file=sys.stderr)
+        return 2
+    python = environment.ensure_environment()
+    folders = [environment.ensure_host(each) for each in ([version] if version else [NEWEST, OLDEST])]
+    print(f"Python   {python}")
+    for folder in dict.fromkeys(folders):  # a ComfyUI of the user's own stands for both
+        print(f"ComfyUI  {environment.host_version(folder)}  {folder}")
+    if environment.own_comfyui():
+        environment.require_modules(python, TEST_MODULES | SCRIPTS["evaluate"].modules)
+    return 0
+
+
+def run_script(name: str, version: str | None, rest: list[str]) -> int:
+    path = ROOT / "lab" / f"{name}.py"
+    if not path.is_file():
+        print(f"lab/{name}.py is not in this version of the project, so there is nothing to run yet.", file=sys.stderr)
+        return 2
+    script = SCRIPTS[name]
+    python, host = ready(version or NEWEST, script.modules)
+    return wait(start([python, path, *rest], host, script.imports_comfy))
+
+
+def ready(version: str, modules: dict[str, str]) -> tuple[Path, Path]:
+    """The Python to go on in and the ComfyUI to use, both set up. A user's own must have the modules already."""
+    python, host = environment.ensure_environment(), environment.ensure_host(version)
+    if environment.own_comfyui():
+        environment.require_modules(python, modules)
+    return python, host
+
+
+def start(command: list[object], host: Path, imports_comfy: bool = False, **options) -> subprocess.Popen:
+    """Starts the command. Ctrl-C reaches it by itself; a request to terminate is handed on, so it can clean up."""
+    process = subprocess.Popen([str(part) for part in command], env=variables(host, imports_comfy), **options)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    return process
+
+
+def wait(process: subprocess.Popen) -> int:
+    """The exit code, once the command has ended; a Ctrl-C is left for the command to act on."""
+    while True:
+        try:
+            return exit_code(process.wait())
+        except KeyboardInterrupt:
+            continue
+
+
+def exit_code(status: int) -> int:
+    """A child killed by signal N has the status -N; shells say 128 + N."""
+    return status if status >= 0 else 128 - status
+
+
+def variables(host: Path, imports_comfy: bool = False) -> dict[str, str]:
+    """EMERDIFF_HOST tells scripts and tests which ComfyUI to use; PYTHONPATH lets a script import it."""
+    env = dict(os.environ, EMERDIFF_HOST=str(host))
+    if imports_comfy:
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(host), env.get("PYTHONPATH")]))
+    return env
+
+
+# ---- test
+
+
+def test(options: argparse.Namespace, rest: list[str]) -> int:
+    """Runs pytest on every ComfyUI of the plan; with several, ends with what each run said at its end."""
+    plan = test_plan(options.tier, options.host_version)
+    runs = [(marker, *ready(version, TEST_MODULES)) for version, marker in plan]
+    if len(runs) == 1:
+        marker, python, host = runs[0]
+        return wait(start(pytest_command(python, marker, rest), host))
+    codes, endings = [], []
+    for marker, python, host in runs:
+        heading = f"Tests on ComfyUI {environment.host_version(host)}"
+        print(f"\n{heading}", flush=True)
+        code, output = run_and_keep(pytest_command(python, marker, rest), host)
+        codes.append(code)
+        endings.append(f"{heading}\n{ending(output)}")
+        if "! KeyboardInterrupt !" in output:
+            break
+    print("\n" + "\n\n".join(endings), flush=True)
+    return combined(codes)
+
+
+def test_plan(tier: str | None, version: str | None) -> list[tuple[str, str | None]]:
+    """The runs to do: pairs of a ComfyUI version and a marker expression (None: every test)."""
+    if version or environment.own_comfyui():
+        return [(version or NEWEST, tier)]
+    if tier in ON_BOTH_HOSTS:
+        return [(NEWEST, tier), (OLDEST, tier)]
+    if tier:
+        return [(NEWEST, tier)]
+    return [(NEWEST, None), (OLDEST, " or ".join(ON_BOTH_HOSTS))]
+
+
+def pytest_command(python: Path, marker: str | None, rest: list[str]) -> list[object]:
+    """pytest on all of tests/, unless the arguments name files or folders in it."""
+    marked = ["-m", marker] if marker else []
+    named = any(Path(each.split("::")[0]).resolve().is_relative_to(TESTS) for each in rest)
+    return [python, "-m", "pytest", *marked, *rest, *([] if named else [TESTS])]
+
+
+def run_and_keep(command: list[object], host: Path) -> tuple[int, str]:
+    """Runs the command, showing what it writes; returns its exit code and all it wrote."""
+    colour = ["--color=yes"] if sys.stdout.isatty() else []
+    kept = b""
+    with start([*command, *colour], host, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        while chunk := read(process):
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.buffer.flush()
+            kept += chunk
+        return wait(process), kept.decode(errors="replace")
+
+
+def read(process: subprocess.Popen) -> bytes:
+    """The next piece of the output, empty at its end; a Ctrl-C is left for the command to act on."""
+    while True:
+        try:
+            return process.stdout.read1(4096)
+        except KeyboardInterrupt:
+            continue
+
+
+def ending(output: str) -> str:
+    """The end of what pytest wrote: its short summary where there is one, else the last line."""
+    lines = output.rstrip().splitlines() or ["pytest wrote nothing"]
+    headers = [index for index, line in enumerate(lines) if "short test summary info" in line]
+    return "\n".join(lines[headers[-1] :] if headers else lines[-1:])
+
+
+def combined(codes: list[int]) -> int:
+    """0 if every run passed. One that found no tests (-k, a file of another tier) counts only if all found none."""
+    worked = [code for code in codes if code != PYTEST_NO_TESTS]
+    return max(worked, default=PYTEST_NO_TESTS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""The small model's two nodes, standing in for Load Checkpoint and CLIP Text Encode."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from .model import VOCABULARY, load_conditioning, load_model, load_vae
+
+
+class EmerDiffLabSmallModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffLabSmallModel",
+            display_name="EmerDiff Lab Small Model",
+            category="EmerDiff/lab",
+            description="The small trained model of the development lab, in place of a checkpoint.",
+            inputs=[],
+            outputs=[io.Model.Output(), io.Conditioning.Output(display_name="empty prompt"), io.Vae.Output()],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(load_model(), load_conditioning([]), load_vae())
+
+
+class EmerDiffLabPrompt(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffLabPrompt",
+            display_name="EmerDiff Lab Prompt",
+            category="EmerDiff/lab",
+            description=f"A prompt for the small model, of the words {', '.join(VOCABULARY[1:])}.",
+            inputs=[io.String.Input("text", default="", tooltip="Words separated by spaces; empty = empty prompt.")],
+            outputs=[io.Conditioning.Output()],
+        )
+
+    @classmethod
+    def execute(cls, text) -> io.NodeOutput:
+        return io.NodeOutput(load_conditioning(text.split()))
+
+
+class SmallModelExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [EmerDiffLabSmallModel, EmerDiffLabPrompt]
