@@ -1,0 +1,55 @@
+"""Is it better than upsampling the coarse masks? Paired, over scenes whose true regions are known."""
+
+import numpy as np
+import pytest
+import torch
+
+import evaluate
+from metrics import boundaries, boundary_f, mean_iou, merged_to_truth, scores
+from scenes import HELD_OUT, SHAPES, scene
+from small_model.settings import NORMALIZE, SEGMENTS, STRENGTH, TIMESTEP
+
+pytestmark = pytest.mark.quality
+
+SCENES = 40
+FIRST = HELD_OUT + 1000  # not those that the reported figures are of
+
+
+@pytest.mark.timeout(3600)
+def test_emerdiff_beats_the_bilinear_baseline():
+    setting = {"segments": SEGMENTS, "strength": STRENGTH, "timestep": TIMESTEP, "normalize": int(NORMALIZE)}
+    with torch.inference_mode():
+        pipeline = evaluate.Pipeline(torch.bfloat16)
+        rows = [evaluate.evaluate_scene(pipeline, FIRST + number, [setting])[0] for number in range(SCENES)]
+    for metric in ("miou", "ari", "f1", "f2"):
+        gain = np.array([row["emerdiff"][metric] - row["baseline"][metric] for row in rows])
+        error = evaluate.standard_error(gain)
+        print(f"{metric}: gain {gain.mean():+.3f} +- {error:.3f} over {SCENES} scenes")
+        assert gain.mean() > 2 * error, metric
+
+
+def test_scenes_are_the_same_for_a_seed_and_show_what_they_name():
+    for seed in range(20):
+        once, again = scene(seed), scene(seed)
+        assert np.array_equal(once.image, again.image) and np.array_equal(once.labels, again.labels)
+        assert once.words[:2] == ("sky", "ground") and set(once.words[2:]) <= set(SHAPES)
+        assert once.labels.max() < len(once.words) <= 6
+        assert once.image.min() >= 0 and once.image.max() <= 1
+
+
+def test_a_scene_is_the_same_picture_at_any_size():
+    small, large = scene(5, 64), scene(5, 256)
+    assert (large.labels[2::4, 2::4] == small.labels).mean() > 0.97
+    assert abs(large.image.mean() - small.image.mean()) < 0.01
+
+
+def test_metrics_on_cases_worked_by_hand():
+    truth = np.array([[0, 0, 1, 1]] * 4)
+    assert scores(truth, truth) == {"miou": 1.0, "ari": 1.0, "f1": 1.0, "f2": 1.0}
+    split = np.array([[0, 1, 2, 2]] * 4)
+    assert np.array_equal(merged_to_truth(split, truth), truth), "over-segmentation alone costs nothing"
+    shifted = np.array([[0, 1, 1, 1]] * 4)
+    assert mean_iou(shifted, truth) == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert boundary_f(boundaries(shifted), boundaries(truth), 1) == 1
+    assert boundary_f(boundaries(shifted), boundaries(truth), 0.5) == 0
+    assert scores(np.zeros((4, 4), int), truth)["ari"] == 0

@@ -1,0 +1,53 @@
+"""Short ways to ask a running server for what the tests look at."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from host_server import HostServer
+from scenes import HELD_OUT, scene
+from workflow import STEPS, find, find_after, load_prompt, replace_loaders, with_inputs, with_text
+
+SEGMENTS = 6  # few, because the tests that use it do not ask how good the masks are
+SCENE = scene(HELD_OUT)
+PIXELS = (SCENE.image * 255).round().astype(np.uint8)
+
+
+class Client:
+    """The server, and short ways to ask it for what tests look at."""
+
+    def __init__(self, server: HostServer):
+        self.server = server
+        self.run, self.get = server.run, server.get
+        self.info = server.object_info()
+
+    def put_image(self, name: str, image: Image.Image) -> str:
+        buffer = io.BytesIO()
+        image.save(buffer, "png")
+        self.server.put_input(name, buffer.getvalue())
+        return name
+
+    def workflow(self, name: str, image: str, **segmenting) -> dict:
+        """A bundled workflow with the small model, one of its words, an image of the input folder and few segments."""
+        prompt = with_text(load_prompt(name, self.info), "star")
+        prompt = replace_loaders(with_inputs(prompt, "LoadImage", image=image))
+        node = "EmerDiffClusterFeatures" if name == STEPS else "EmerDiffSegmentImage"
+        return with_inputs(prompt, node, **{"segments": SEGMENTS, **segmenting})
+
+    def pixels(self, entry: dict) -> np.ndarray:
+        """The pictures of a node's outputs: [N, H, W, 3] uint8."""
+        files = [self.server.fetch(file) for file in entry["images"]]
+        return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
+
+    def masks(self, prompt: dict, outputs: dict) -> np.ndarray:
+        """What the workflow's MaskToImage showed: [N, H, W] uint8."""
+        return self.pixels(outputs[find_after(prompt, "PreviewImage", find(prompt, "MaskToImage"))])[..., 0]
+
+    def saved(self, folder: str, entry: dict) -> str:
+        """The file that an EmerDiffSave with a prefix in `folder` wrote, as EmerDiffLoad takes it."""
+        return f"{folder}/{entry['text'][0]}"
+
+    def path(self, file_name: str) -> Path:
+        return self.server.base / "output" / file_name

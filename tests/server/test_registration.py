@@ -1,0 +1,116 @@
+"""What ComfyUI says of the pack: nodes with their texts, help pages, workflow templates."""
+
+import json
+
+import pytest
+
+from workflow import INPAINT, SEGMENT, STEPS, WIDGET_TYPES, WORKFLOWS
+
+PACK = "ComfyUI-EmerDiff"
+NODES = {  # saved workflows rely on these ids and orders
+    "EmerDiffSegmentImage": (
+        ["model", "vae", "conditioning", "image", "segments", "preset", "seed"],
+        ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
+    ),
+    "EmerDiffExtractFeatures": (
+        ["model", "vae", "conditioning", "image", "seed", "resolution", "steps", "feature_timestep", "feature_layer"],
+        ["EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
+    ),
+    "EmerDiffClusterFeatures": (
+        ["features", "segments", "seed", "shared_clusters", "restarts"],
+        ["EMERDIFF_LOW_RES_MASKS"],
+    ),
+    "EmerDiffModulateAttention": (
+        ["model", "vae", "conditioning", "trajectory", "low_res_masks", "preset", "strength", "modulation_timestep",
+         "modulation_layer", "inject_attention"],
+        ["EMERDIFF_DIFFERENCE_MAPS"],
+    ),
+    "EmerDiffAssembleMasks": (
+        ["difference_maps", "smoothing", "min_area", "normalize"],
+        ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
+    ),
+    "EmerDiffSelectSegments": (
+        ["segmentation", "selection", "positive_points", "negative_points", "invert", "image"],
+        ["MASK", "IMAGE"],
+    ),
+    "EmerDiffSave": (["value", "filename_prefix"], ["*"]),
+    "EmerDiffLoad": (["file_name"], ["*"]),
+}  # fmt: skip
+TEMPLATES = (SEGMENT, STEPS, INPAINT)
+
+
+def inputs(node: dict) -> dict:
+    return node["input"].get("required", {}) | node["input"].get("optional", {})
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_node_is_registered_as_the_contract_says(client, name):
+    node = client.info[name]
+    assert (list(inputs(node)), node["output"]) == NODES[name]
+    assert node["python_module"] == f"custom_nodes.{PACK}"
+    assert node["category"] == "EmerDiff"
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_node_explains_itself(client, name):
+    node = client.info[name]
+    assert len(node["description"]) > 20
+    for label, (_, options) in inputs(node).items():
+        assert len(options.get("tooltip", "")) > 10, label
+    assert all(node["output_tooltips"])
+    assert node["search_aliases"]
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_help_page_is_served_and_names_every_input(client, name):
+    page = client.get(f"/extensions/{PACK}/docs/{name}.md").decode()
+    assert page.startswith("# ")
+    for label in inputs(client.info[name]):
+        assert label in page
+
+
+def test_workflows_are_offered_as_templates(client):
+    assert set(json.loads(client.get("/api/workflow_templates"))[PACK]) == set(TEMPLATES)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_template_and_its_thumbnail_are_served(client, name):
+    address = f"/api/workflow_templates/{PACK}/{name}".replace(" ", "%20")
+    assert client.get(f"{address}.json") == (WORKFLOWS / f"{name}.json").read_bytes()
+    thumbnail = client.get(f"{address}.jpg")
+    assert thumbnail.startswith(b"\xff\xd8\xff")
+    assert len(thumbnail) <= 100_000
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_template_has_no_unknown_node_and_no_open_input(client, name):
+    workflow = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    for node in workflow["nodes"]:
+        if node["type"] == "MarkdownNote":
+            continue
+        linked = {slot["name"] for slot in node["inputs"] if slot["link"] is not None}
+        needed = client.info[node["type"]]["input"].get("required", {})
+        sockets = {key for key, (kind, *_) in needed.items() if isinstance(kind, str) and kind not in WIDGET_TYPES}
+        assert sockets <= linked, node["type"]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_template_links_agree_at_both_ends(name):
+    workflow = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    for link, origin, output, target, slot, kind in workflow["links"]:
+        assert link in nodes[origin]["outputs"][output]["links"]
+        assert nodes[target]["inputs"][slot]["link"] == link
+        assert nodes[origin]["outputs"][output]["type"] == kind
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_template_nodes_do_not_overlap(name):
+    title = 30  # pixels above a node's position
+    boxes = []
+    for node in json.loads((WORKFLOWS / f"{name}.json").read_text())["nodes"]:
+        (x, y), (width, height) = node["pos"], node["size"]
+        boxes.append((x, y - title, x + width, y + height))
+    for index, (left, top, right, bottom) in enumerate(boxes):
+        for other in boxes[:index]:
+            assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top

@@ -1,0 +1,104 @@
+"""The three bundled workflows in a real ComfyUI, on a held-out scene with the small trained model."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from server_client import PIXELS, SCENE, SEGMENTS
+
+from small_model import settings
+from workflow import INPAINT, SEGMENT, STEPS, add, find, find_after, redirect, with_inputs, with_small_model_settings
+
+SIZE = SCENE.labels.shape
+
+
+def assert_partition(masks: np.ndarray, count: int, size: tuple[int, int]) -> None:
+    """Hard masks, disjoint, that cover a picture of the size."""
+    assert masks.shape == (count, *size)
+    assert set(np.unique(masks)) <= {0, 255}
+    assert (masks.sum(0, dtype=np.int64) == 255).all()
+
+
+def iou(ours: np.ndarray, true: np.ndarray) -> float:
+    return (ours & true).sum() / (ours | true).sum()
+
+
+def merged_iou(masks: np.ndarray, regions: list[np.ndarray]) -> float:
+    """Mean IoU over the regions, each segment counted to the region it overlaps most."""
+    nearest = np.array([int(np.argmax([(mask & region).sum() for region in regions])) for mask in masks])
+    merged = [masks[nearest == number].any(axis=0) for number in range(len(regions))]
+    return float(np.mean([iou(ours, true) for ours, true in zip(merged, regions)]))
+
+
+def test_one_node_gives_masks_labels_and_a_preview(client, segmented):
+    prompt, outputs, _ = segmented
+    masks = client.masks(prompt, outputs)
+    assert_partition(masks, SEGMENTS, SIZE)
+    segmenting = find(prompt, "EmerDiffSegmentImage")
+    (label_image,) = client.pixels(outputs[find_after(prompt, "PreviewImage", segmenting)])
+    assert label_image.shape == (*SIZE, 3)
+    colours = [np.unique(label_image[mask > 0], axis=0) for mask in masks if mask.any()]
+    assert all(len(colour) == 1 for colour in colours)  # one colour a segment
+    assert len(np.unique(np.concatenate(colours), axis=0)) == len(colours)  # and no two alike
+    assert client.pixels(outputs[segmenting]).shape == (1, *SIZE, 3)
+
+
+def test_step_by_step_is_the_same_as_one_node(client, picture, segmented):
+    prompt = client.workflow(STEPS, picture)
+    stepwise = client.run(prompt)
+    assert (client.masks(prompt, stepwise) == client.masks(segmented[0], segmented[1])).all()
+    for node in ("EmerDiffClusterFeatures", "EmerDiffAssembleMasks"):
+        assert stepwise[find(prompt, node)]["images"], f"{node} shows no preview"
+
+
+def test_segments_are_the_true_objects(client, picture):
+    """With the settings that suit the small model."""
+    prompt = with_small_model_settings(client.workflow(STEPS, picture))
+    masks = client.masks(prompt, client.run(prompt)) > 0
+    assert_partition(np.uint8(255) * masks, settings.SEGMENTS, SIZE)
+    regions = [SCENE.labels == region for region in range(len(SCENE.words))]
+    assert max(iou(mask, region) for mask in masks for region in regions[2:]) > 0.5
+    assert merged_iou(masks, regions) > merged_iou(np.roll(masks, (40, 40), axis=(1, 2)), regions) + 0.05
+
+
+@pytest.mark.parametrize(("mode", "size"), [("RGB", (200, 136)), ("RGBA", (131, 97)), ("L", (96, 160))])
+def test_masks_have_exactly_the_size_of_any_picture(client, mode, size):
+    photo = Image.fromarray(PIXELS).resize(size).convert(mode)
+    prompt = client.workflow(SEGMENT, client.put_image(f"{mode}.png", photo), segments=2)
+    assert_partition(client.masks(prompt, client.run(prompt)), 2, size[::-1])
+
+
+def test_inpainting_changes_the_selection_and_nothing_else(client, picture, segmented):
+    masks = client.masks(segmented[0], segmented[1]) > 0
+    chosen = int(np.argsort(masks.sum((1, 2)))[SEGMENTS // 2])  # of middling size
+    prompt = client.workflow(INPAINT, picture)
+    prompt = with_inputs(prompt, "ImageScaleToTotalPixels", megapixels=SIZE[0] * SIZE[1] / 2**20)
+    prompt = with_inputs(prompt, "EmerDiffSelectSegments", selection=str(chosen), positive_points="")
+    prompt = with_inputs(prompt, "GrowMask", expand=2)
+    prompt = with_inputs(prompt, "KSampler", steps=8)
+    before = add(prompt, "PreviewImage", images=[find(prompt, "ImageScaleToTotalPixels"), 0])
+    grown = add(prompt, "MaskToImage", mask=[find(prompt, "GrowMask"), 0])
+    shown = add(prompt, "PreviewImage", images=[grown, 0])
+    selecting = find(prompt, "EmerDiffSelectSegments")
+    outputs = client.run(prompt)
+    (painted,), (original,) = client.pixels(outputs[find(prompt, "SaveImage")]), client.pixels(outputs[before])
+    inside = client.pixels(outputs[shown])[0, ..., 0] > 0
+    assert (original == PIXELS).all()
+    assert (painted[~inside] == original[~inside]).all()
+    assert np.abs(painted[inside].astype(int) - original[inside]).mean() > 5
+    assert inside[masks[chosen]].all()
+    assert client.pixels(outputs[selecting]).shape == (1, *SIZE, 3)
+
+
+def test_inpainting_takes_points_as_well(client, picture, segmented):
+    """The point the bundled workflow comes with selects the segment under it."""
+    masks = client.masks(segmented[0], segmented[1])
+    prompt = client.workflow(INPAINT, picture)
+    selecting, segmenting = find(prompt, "EmerDiffSelectSegments"), find(prompt, "EmerDiffSegmentImage")
+    redirect(prompt, [find(prompt, "ImageScaleToTotalPixels"), 0], [find(prompt, "LoadImage"), 0])
+    keep = {find(prompt, "EmerDiffLabSmallModel"), find(prompt, "LoadImage"), segmenting, selecting}
+    prompt = {key: node for key, node in prompt.items() if key in keep}
+    prompt = with_inputs(prompt, "EmerDiffSelectSegments", positive_points='[{"x": 100, "y": 20}]')
+    shown = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[selecting, 0]), 0])
+    mask = client.pixels(client.run(prompt)[shown])[0, ..., 0]
+    under = int(np.flatnonzero(masks[:, 20, 100])[0])
+    assert (mask == masks[under]).all()
