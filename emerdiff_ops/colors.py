@@ -130,3 +130,10 @@ def _middles(labels: np.ndarray) -> list[tuple[int, int, int, float]]:
         middle = [(start.start + position - 1) * step + step // 2 for start, position in zip(box, (y, x))]
         middles.append((number, middle[1], middle[0], 2 * depth[y, x] * step))
     return middles
+
+
+def as_pil(picture: torch.Tensor, side: int) -> Image.Image:
+    """A picture [H, W, 3] in 0..1 as an image whose longer side is `side`, its pixels as squares."""
+    image = Image.fromarray((picture * 255).round().to(torch.uint8).cpu().numpy())
+    scale = side / max(image.size)
+    return image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.NEAREST)

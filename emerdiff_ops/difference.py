@@ -1,6 +1,6 @@
 """Difference maps: where the picture answers to a modulation (paper, section 3: d_i = || I_i^- - I_i^+ ||_2).
 
-Pictures are [N, H, W, 3] in 0..1, maps [..., H, W] float32.
+Pictures are [N, H, W, 3] in 0..1, latents [N, C, h, w], maps [..., H, W] float32.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ import math
 import torch
 
 
-def pair_difference(minus: torch.Tensor, plus: torch.Tensor) -> torch.Tensor:
-    """d_i of the paper's section 3: the L2 norm over RGB of I_i^- - I_i^+, [N, H, W, 3] each -> [N, H, W] float32."""
-    return torch.linalg.vector_norm(minus.float() - plus.float(), dim=-1)
+def difference_maps(variants: torch.Tensor, base: torch.Tensor | None = None, axis: int = -1) -> torch.Tensor:
+    """d_i of the paper's section 3, the L2 norm over RGB of I_i^- - I_i^+, float32 without the axis of the norm.
+
+    variants [2K, H, W, 3], I_1^-, I_1^+, I_2^-, I_2^+, ..., give K maps. With `base` [1, H, W, 3], the unmodulated
+    picture, variants are K and one-sided: d_i = || I_i^+ - base ||_2. `axis` is that of the colours or channels.
+    """
+    variants = variants.float()
+    change = variants[::2] - variants[1::2] if base is None else variants - base.float()
+    return torch.linalg.vector_norm(change, dim=axis)
 
 
 def gaussian_smooth(maps: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -7,33 +7,52 @@ then denoised to 0 unmodulated, along the noise maps of the unmodulated run. Tha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 
-from .schedule import noise_map, posterior_step, sample_level
+from .schedule import nearest_timestep, noise_map, posterior_step, sample_level
 
 # denoise(x [rows, C, h, w], sigma, offsets [rows, h*w] or None) -> denoised prediction [rows, C, h, w]
 Denoise = Callable[[torch.Tensor, float, torch.Tensor | None], torch.Tensor]
 
 
-def modulation_levels(grid: tuple[int, ...], start: int) -> tuple[int, ...]:
-    """The timesteps from the modulated one down: 281, 261, ..., 21, 1 (15 of them) in the paper."""
-    return tuple(timestep for timestep in grid if timestep <= start)
+class Preset(NamedTuple):
+    """How coarse masks are lifted to pixels."""
+
+    timestep: int  # t_m, where the UNet is pushed
+    steps: int | None  # UNet evaluations from t_m to 0; None: every timestep of the trajectory
+    two_sided: bool  # both signs of c, or c = +lambda against the unmodulated picture
 
 
-def signed_offsets(masks: torch.Tensor, strength: float) -> torch.Tensor:
-    """c * M of every variant, [K, h, w] -> [2K, h*w]: all of c = -lambda, then all of c = +lambda."""
-    flat = masks.flatten(1)  # [K, h*w]
-    return torch.cat([-strength * flat, strength * flat])
+PRESETS = {"paper": Preset(timestep=281, steps=None, two_sided=True)}
+
+
+def modulation_levels(grid: tuple[int, ...], start: int, steps: int | None = None) -> tuple[int, ...]:
+    """The timesteps from the modulated one down: 281, 261, ..., 21, 1 (15 of them) in the paper.
+
+    `steps` picks that many, evenly spaced from `start` towards 0, where the grid has enough.
+    """
+    levels = tuple(timestep for timestep in grid if timestep <= start)
+    if steps is None or steps >= len(levels):
+        return levels
+    wanted = (start * (steps - step) / steps for step in range(steps))
+    return tuple(dict.fromkeys(nearest_timestep(timestep, levels) for timestep in wanted))
+
+
+def variant_offsets(masks: torch.Tensor, strength: float, two_sided: bool = True) -> torch.Tensor:
+    """c * M of every variant, [K, h, w] -> [V, h*w]: c = -lambda and +lambda in turn (V = 2K), or +lambda alone."""
+    flat = strength * masks.flatten(1)  # [K, h*w]
+    return torch.stack([-flat, flat], 1).flatten(0, 1) if two_sided else flat
 
 
 def modulated_denoising(
     denoise: Denoise, x0: torch.Tensor, noises: list[torch.Tensor], sigmas: list[float], offsets: torch.Tensor
 ) -> torch.Tensor:
-    """Denoise one variant per offset from sigmas[0] to 0 and return their final latents.
+    """Denoise one variant per offset, and the unmodulated run, from sigmas[0] to 0; their final latents.
 
     x0 [1, C, h, w]; noises, the sampled eps [1, C, h, w] of each level; sigmas, descending, same length;
-    offsets [variants, h*w]. Returns [variants, C, h, w].
+    offsets [variants, h*w]. Returns [1 + variants, C, h, w], the unmodulated run first.
     """
     rows = offsets.shape[0] + 1
     offsets = torch.cat([torch.zeros_like(offsets[:1]), offsets])  # row 0 is the unmodulated run
@@ -41,14 +60,16 @@ def modulated_denoising(
     for step, (sigma, sigma_next) in enumerate(zip(sigmas, [*sigmas[1:], 0.0], strict=True)):
         denoised = denoise(x, sigma, offsets if step == 0 else None)
         if sigma_next == 0:
-            return denoised[1:]
+            return denoised
         x_next = sample_level(x0, sigma_next, noises[step + 1])
         z = noise_map(x[:1], denoised[:1], x_next, sigma, sigma_next)
         x = posterior_step(x, denoised, sigma, sigma_next, z)
     raise ValueError("modulated denoising needs at least one timestep")
 
 
-def in_chunks(offsets: torch.Tensor, size: int) -> Iterator[torch.Tensor]:
-    """Variants in nearly equal chunks of at most `size`."""
-    count = -(-offsets.shape[0] // max(1, size))
-    yield from offsets.tensor_split(count)
+def in_chunks(offsets: torch.Tensor, size: int, together: int = 1) -> Iterator[torch.Tensor]:
+    """Variants in nearly equal chunks of at most `size`, never fewer than `together`, which stay together."""
+    groups = offsets.unflatten(0, (-1, together))
+    count = -(-len(groups) // max(1, size // together))
+    for chunk in groups.tensor_split(count):
+        yield chunk.flatten(0, 1)

@@ -34,6 +34,8 @@ START_SECONDS = 600
 GRACE_SECONDS = 10
 
 Progress = Callable[[str, int, int], None]  # node class, steps done, steps in all
+Text = Callable[[str, str], None]  # node id, the line of text it shows
+TEXT_EVENT = 3  # ComfyUI's BinaryEventTypes.TEXT
 
 
 class ServerError(RuntimeError):
@@ -172,10 +174,12 @@ class HostServer:
 
     # -- running
 
-    def run(self, prompt: dict, on_progress: Progress | None = None, timeout: float = 600) -> dict:
+    def run(
+        self, prompt: dict, on_progress: Progress | None = None, on_text: Text | None = None, timeout: float = 600
+    ) -> dict:
         """Queue a prompt and wait: the UI outputs by node id. WorkflowError or Interrupted if it did not finish."""
         try:
-            prompt_id = asyncio.run(asyncio.wait_for(self._follow(prompt, on_progress), timeout))
+            prompt_id = asyncio.run(asyncio.wait_for(self._follow(prompt, on_progress, on_text), timeout))
         except TimeoutError:
             self.interrupt()
             raise TimeoutError(f"no result after {timeout} s; the end of the log:\n{self.log_tail()}") from None
@@ -184,14 +188,16 @@ class HostServer:
         # A node that expanded into others shows what the last of them showed.
         return {entry["meta"][node]["display_node"]: shown for node, shown in entry["outputs"].items()}
 
-    async def _follow(self, prompt: dict, on_progress: Progress | None) -> str:
+    async def _follow(self, prompt: dict, on_progress: Progress | None, on_text: Text | None) -> str:
         client = uuid.uuid4().hex
         socket_address = f"http://{self.address}/ws?clientId={client}"
         async with aiohttp.ClientSession() as session, session.ws_connect(socket_address, max_msg_size=0) as events:
             prompt_id = self.queue(prompt, client)
             async for event in events:
                 if event.type != aiohttp.WSMsgType.TEXT:
-                    continue  # previews
+                    if on_text and int.from_bytes(event.data[:4], "big") == TEXT_EVENT:
+                        on_text(*_node_and_text(event.data[4:]))
+                    continue
                 message = event.json()
                 data = message.get("data") or {}
                 if data.get("prompt_id") != prompt_id:
@@ -256,6 +262,12 @@ def _end_group(process: subprocess.Popen) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
+
+
+def _node_and_text(data: bytes) -> tuple[str, str]:
+    """A text event: the length of the node's id in four bytes, the id, the text."""
+    end = 4 + int.from_bytes(data[:4], "big")
+    return data[4:end].decode(), data[end:].decode()
 
 
 def _refusal(answer: dict) -> str:

@@ -1,5 +1,7 @@
 """image -> features: the UNet's own low-resolution features, and the trajectory that later steps return along."""
 
+from contextlib import suppress
+
 import torch
 from comfy_api.latest import io
 
@@ -19,24 +21,25 @@ def extract_features(
     image = host.check_image(image)
     latent, size = host.encode(model, vae, image, resolution)
     noise = noise_for(latent.shape, seed, grid)[timestep]
-    sigma, progress = host.sigma_of(model, timestep), host.Progress(len(latent))
+    sigma, progress = host.sigma_of(model, timestep), host.Progress({"picture": len(latent)}, {"picture": 1.0})
     maps = []
     for x0, eps in zip(latent.split(1), noise.split(1), strict=True):
         maps.append(capture_queries(model, conditioning, x0, eps, sigma, layer))
-        progress.step()
+        progress.step("picture")
     trajectory = Trajectory(latent, seed, grid, size, tuple(image.shape[1:3]), host.latent_format_name(model))
     return Features(torch.cat(maps), tuple(latent.shape[-2:])), trajectory
 
 
 def capture_queries(model, conditioning, latent, noise, sigma, layer) -> torch.Tensor:
-    """One UNet evaluation of one latent at noise level sigma; the layer's queries [1, h, w, C]."""
+    """The UNet on one latent at noise level sigma, as far as the layer; its queries [1, h, w, C]."""
     capture = host.QueryCapture(layer)
 
     def work(x0, predict):
         predict(sample_level(x0, sigma, noise.to(x0)), sigma, capture)
         return x0
 
-    host.run_session(model, conditioning, latent, work)
+    with suppress(host.Captured):
+        host.run_session(model, conditioning, latent, work)
     if capture.queries is None:
         raise ValueError(f"another node replaces the attention at {layer}; choose a different feature_layer")
     return capture.queries[:1].unflatten(1, capture.grid)

@@ -7,7 +7,8 @@ offers for it; the user's MODEL is never written to. `emerdiff_ops` holds what t
 from __future__ import annotations
 
 import logging
-import math
+import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,9 @@ from comfy_execution.graph_utils import GraphBuilder
 from torch import Tensor
 
 from ..emerdiff_ops.attention import add_offset, base_rows, shared_attention, spread_rows
+from ..emerdiff_ops.colors import as_pil
 from ..emerdiff_ops.files import inside
+from ..emerdiff_ops.time_left import TimeLeft, in_words
 
 __all__ = ["GraphBuilder"]
 
@@ -33,6 +36,8 @@ log = logging.getLogger("EmerDiff")
 
 SMALLEST_SIDE = 64  # pixels; below this the feature grid has a handful of cells
 MOST_ROWS = 32  # more rows in one batch gain nothing
+SECONDS_BETWEEN_PREVIEWS = 1.0
+PREVIEW_SIDE = 512  # pixels
 
 
 class Layer(NamedTuple):
@@ -163,8 +168,12 @@ def run_session(model, conditioning, latent: Tensor, work: Callable) -> Tensor:
     )
 
 
+class Captured(Exception):
+    """Ends the UNet evaluation whose queries have been read; it takes the way out that Cancel takes."""
+
+
 class QueryCapture:
-    """Keeps the queries of one cross-attention layer: to_q(norm2(x)), [rows, h*w, heads * dim]."""
+    """Keeps the queries of one cross-attention layer, to_q(norm2(x)), [rows, h*w, heads * dim], and stops there."""
 
     def __init__(self, layer: Layer):
         self.layer = layer
@@ -184,7 +193,8 @@ class QueryCapture:
 
     def attention(self, attend, query, key, value, heads, *args, **kwargs):
         if self.expected:
-            self.queries, self.expected = query.float().cpu(), False
+            self.queries = query.float().cpu()
+            raise Captured
         return attend(query, key, value, heads, *args, **kwargs)
 
 
@@ -327,14 +337,44 @@ def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class Progress:
-    """The node's progress bar over its evaluations; every step is also a chance to cancel."""
+    """The node's progress bar over its evaluations, with the time left; every step is also a chance to cancel.
 
-    def __init__(self, total: int):
-        self.bar = comfy.utils.ProgressBar(max(1, math.ceil(total)))
+    planned and weights as in TimeLeft; node, the id of the node that the user sees.
+    """
 
-    def step(self, amount: int = 1) -> None:
+    def __init__(self, planned: dict[str, int], weights: dict[str, float], node: str | None = None):
+        self.clock, self.node = TimeLeft(planned, weights), node
+        self.bar = comfy.utils.ProgressBar(sum(planned.values()))
+        self.begin = self.last = self.shown = time.perf_counter()
+
+    def step(self, kind: str, amount: int = 1, preview: Callable[[], Tensor] | None = None) -> None:
+        """`amount` more of `kind` are done. preview() gives a picture [H, W, 3]; it is asked for once a second."""
         throw_if_cancelled()
-        self.bar.update(amount)
+        now = time.perf_counter()
+        self.clock.add(kind, now - self.last, amount)
+        self.last, done = now, sum(self.clock.done.values())
+        picture = None
+        if now - self.shown > SECONDS_BETWEEN_PREVIEWS:
+            self.shown = now
+            show_text(self.node, f"{done} of {self.bar.total}, about {in_words(self.clock.left())} left")
+            picture = preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
+        self.bar.update_absolute(done, preview=picture)
+        if done == self.bar.total:
+            show_text(self.node, f"{done} evaluations in {in_words(now - self.begin)}")
+
+
+def show_text(node: str | None, text: str) -> None:
+    """Put a line of text on a node, where a server runs."""
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    if server is not None and node is not None:
+        server.send_progress_text(text, node)
+
+
+def shown_node(hidden) -> str | None:
+    """The id of the node that the user sees: the one that expanded into this one, or this one itself."""
+    if hidden is None or hidden.unique_id is None or hidden.dynprompt is None:
+        return None
+    return hidden.dynprompt.get_display_node_id(hidden.unique_id)
 
 
 def throw_if_cancelled() -> None:

@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-PRESETS = ["paper"]
-PAPER_TIMESTEP = 281
+from ..emerdiff_ops.modulation import PRESETS
+
 PAPER_STRENGTH = 10.0
 
 
@@ -47,7 +47,7 @@ def seed(what: str):
 def preset():
     return io.Combo.Input(
         "preset",
-        options=PRESETS,
+        options=list(PRESETS),
         default="paper",
         tooltip='How the masks are lifted to pixels. "paper" is the published method: 15 steps from timestep 281.',
     )

@@ -1,19 +1,22 @@
 """low-resolution masks -> difference maps: modulated denoising, the heart of EmerDiff (paper, sec. 3)."""
 
-import math
 from functools import partial
 
 import torch
 from comfy_api.latest import io
 from torch.nn.functional import interpolate
 
-from ..emerdiff_ops.difference import pair_difference
-from ..emerdiff_ops.modulation import in_chunks, modulated_denoising, modulation_levels, signed_offsets
+from ..emerdiff_ops.colors import colorize
+from ..emerdiff_ops.difference import difference_maps
+from ..emerdiff_ops.labels import masks_to_labels
+from ..emerdiff_ops.modulation import PRESETS, in_chunks, modulated_denoising, modulation_levels, variant_offsets
 from ..emerdiff_ops.schedule import TRAINING_STEPS, nearest_timestep, noise_for
 from . import host, inputs
 from .types import DifferenceMaps, DifferenceMapsType, LowResMasksType, TrajectoryType
 
-PAIRS_DECODED_AT_ONCE = 4
+VARIANTS_DECODED_AT_ONCE = 8  # an even number, so that pairs stay together
+# Before they have run: the first level runs half the UNet on one row alone; a VAE decodes at the cost of three rows.
+WEIGHTS = {"first level": 0.5, "later levels": 1.0, "decoding": 3.0}
 
 
 def modulate_attention(
@@ -22,75 +25,96 @@ def modulate_attention(
     conditioning,
     trajectory,
     low_res_masks,
+    preset="paper",
     strength=inputs.PAPER_STRENGTH,
     modulation_timestep=0,
     modulation_layer="auto",
     inject_attention=True,
     rows=None,
+    node=None,
 ) -> DifferenceMaps:
     """How much every pixel changes when the UNet is pushed along each mask: d_i = || I_i^- - I_i^+ ||_2.
 
     `rows` bounds the batch of one UNet evaluation, the unmodulated run counted in; None: what fits in memory.
+    `node` is the id of the node that shows the progress.
     """
     host.check_unet(model)
+    preset = PRESETS[preset]
     layer = host.find_layer(model, modulation_layer, last=True)
     check_trajectory(model, trajectory, low_res_masks)
-    levels = modulation_levels(trajectory.timesteps, start_timestep(trajectory.timesteps, modulation_timestep))
+    start = start_timestep(trajectory.timesteps, modulation_timestep, preset.timestep)
+    levels = modulation_levels(trajectory.timesteps, start, preset.steps)
     noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
     masks = masks_on_grid(low_res_masks.masks, host.grid_of(model, layer, trajectory.latent.shape[-2:]))
-    images, segments = masks.shape[:2]
+    offsets = [variant_offsets(each, strength, preset.two_sided) for each in masks]  # B of [V, h*w]
     variants = (rows or host.rows_that_fit(model, trajectory.latent.shape[-2:])) - 1
-    chunks, decodes = math.ceil(2 * segments / variants), math.ceil(segments / PAIRS_DECODED_AT_ONCE)
-    progress = host.Progress(images * (chunks * len(levels) + decodes))
+    pair = 2 if preset.two_sided else 1
+    chunks = [list(in_chunks(each, variants, pair)) for each in offsets]
+    progress = host.Progress(planned(chunks, len(levels), preset.two_sided), WEIGHTS, node)
     sigmas = [host.sigma_of(model, level) for level in levels]
+    forming = torch.zeros(masks.shape[1], *trajectory.latent.shape[-2:])  # difference maps so far, for the preview
 
-    def evaluate(predict, x, sigma, offsets):
+    def evaluate(predict, first, x, sigma, offsets):
         denoised = predict(x, sigma, host.Modulation(layer, offsets, inject_attention))
-        progress.step()
+        maps = difference_maps(denoised[1:], None if preset.two_sided else denoised[:1], axis=1)
+        forming[first // pair : first // pair + len(maps)] = maps.cpu()
+        kind = "later levels" if offsets is None else "first level"
+        progress.step(kind, len(denoised), lambda: colorize(masks_to_labels(forming[None]))[0])
         return denoised
 
     maps = []
-    for index in range(images):
+    for index, image_chunks in enumerate(chunks):
+        forming.zero_()
         latent = trajectory.latent[index : index + 1]
         noises = [noise[level][index : index + 1] for level in levels]
-        offsets = signed_offsets(masks[index], strength)
-        finals = lift(model, conditioning, latent, noises, sigmas, offsets, variants, evaluate)
-        maps.append(difference_maps(vae, finals, trajectory.working_size, progress))
+        finals = lift(model, conditioning, latent, noises, sigmas, image_chunks, evaluate)
+        maps.append(decoded_differences(vae, finals, trajectory.working_size, preset.two_sided, progress))
     return DifferenceMaps(torch.stack(maps), trajectory.image_size)
 
 
-def lift(model, conditioning, latent, noises, sigmas, offsets, variants, evaluate) -> torch.Tensor:
-    """Final latents [2K, c, h', w'] of every variant of one image, in chunks of at most `variants`."""
+def planned(chunks, levels: int, two_sided: bool) -> dict[str, int]:
+    """How many rows go through the UNet at the first level and at the later ones, and how many are decoded."""
+    variants = sum(len(chunk) for image in chunks for chunk in image)
+    rows = variants + sum(map(len, chunks))  # the unmodulated run rides along in every chunk
+    decoded = variants if two_sided else variants + len(chunks)
+    return {"first level": rows, "later levels": rows * (levels - 1), "decoding": decoded}
+
+
+def lift(model, conditioning, latent, noises, sigmas, chunks, evaluate) -> torch.Tensor:
+    """Final latents [1 + V, c, h', w'] of one image: the unmodulated run's, then every variant's."""
 
     def work(x0, predict):
-        eps = [noise.to(x0) for noise in noises]
-        denoise = partial(evaluate, predict)
-        chunks = in_chunks(offsets.to(x0), variants)
-        return torch.cat([modulated_denoising(denoise, x0, eps, sigmas, chunk).cpu() for chunk in chunks])
+        eps, finals, first = [noise.to(x0) for noise in noises], [], 0
+        for chunk in chunks:
+            denoise = partial(evaluate, predict, first)
+            finals.append(modulated_denoising(denoise, x0, eps, sigmas, chunk.to(x0)).cpu())
+            first += len(chunk)
+        return torch.cat([finals[0], *(rows[1:] for rows in finals[1:])])
 
     return host.run_session(model, conditioning, latent, work)
 
 
-def difference_maps(vae, finals, size, progress) -> torch.Tensor:
-    """d_i [K, H, W] of final latents [2K, ...]: all of c = -lambda, then all of c = +lambda, decoded pair by pair."""
-    maps = []
-    for pair in zip(*(half.split(PAIRS_DECODED_AT_ONCE) for half in finals.chunk(2)), strict=True):
-        minus, plus = host.decode(vae, torch.cat(pair), size).chunk(2)
-        maps.append(pair_difference(minus, plus))
-        progress.step()
+def decoded_differences(vae, finals, size, two_sided: bool, progress) -> torch.Tensor:
+    """d_i [K, H, W] of final latents [1 + V, c, h', w'], decoded a few at a time."""
+    base, maps = None, []
+    if not two_sided:
+        base = host.decode(vae, finals[:1], size)
+        progress.step("decoding")
+    for variants in finals[1:].split(VARIANTS_DECODED_AT_ONCE):
+        maps.append(difference_maps(host.decode(vae, variants, size), base))
+        progress.step("decoding", len(variants))
     return torch.cat(maps)
 
 
-def start_timestep(grid, modulation_timestep: int) -> int:
-    """t_m: the paper's for 0, else the nearest of the trajectory's timesteps; says so when it had to move."""
+def start_timestep(grid, modulation_timestep: int, own: int) -> int:
+    """t_m: the preset's own for 0, else the nearest of the trajectory's timesteps; says so when it had to move."""
     if not 0 <= modulation_timestep < TRAINING_STEPS:
         raise ValueError(
             f"modulation_timestep must be between 0 and 999, not {modulation_timestep}; the paper uses 281"
         )
-    asked = modulation_timestep or inputs.PAPER_TIMESTEP
-    start = nearest_timestep(asked, grid)
-    if modulation_timestep and start != asked:
-        host.log.warning("modulation_timestep %d is not on the trajectory; %d is used.", asked, start)
+    start = nearest_timestep(modulation_timestep or own, grid)
+    if modulation_timestep and start != modulation_timestep:
+        host.log.warning("modulation_timestep %d is not on the trajectory; %d is used.", modulation_timestep, start)
     return start
 
 
@@ -152,7 +176,7 @@ class EmerDiffModulateAttention(io.ComfyNode):
                     max=999,
                     advanced=True,
                     tooltip="t_m: the timestep that is pushed, snapped to the trajectory's; 0 = the preset's own "
-                    "(281 in the paper). 281 to 481 is best; larger costs more steps.",
+                    "(281 in the paper). 281 to 481 is best; larger costs the paper preset more steps.",
                 ),
                 io.String.Input(
                     "modulation_layer",
@@ -167,6 +191,7 @@ class EmerDiffModulateAttention(io.ComfyNode):
                     tooltip="Hold all attention maps at the unmodulated run's, as the paper does.",
                 ),
             ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
             outputs=[
                 DifferenceMapsType.Output(
                     display_name="difference_maps", tooltip="How much each pixel answers to each mask."
@@ -195,9 +220,11 @@ class EmerDiffModulateAttention(io.ComfyNode):
                 conditioning,
                 trajectory,
                 low_res_masks,
+                preset,
                 strength,
                 modulation_timestep,
                 modulation_layer,
                 inject_attention,
+                node=host.shown_node(cls.hidden),
             )
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import comfy.latent_formats
 import comfy.model_management
 import comfy.model_patcher
+import comfy.model_sampling
 import comfy.ops
 import comfy.sd
 import comfy.supported_models_base
@@ -59,6 +60,10 @@ class UnshuffledPixels(comfy.latent_formats.LatentFormat):
     spacial_downscale_ratio = PATCH
 
 
+class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.X0):
+    """SD's noise schedule, for a UNet that predicts the picture itself."""
+
+
 class SmallModel(comfy.supported_models_base.BASE):
     unet_extra_config = {}
     latent_format = UnshuffledPixels
@@ -72,6 +77,7 @@ def load_model(dtype: torch.dtype = torch.float32, weights: Path = WEIGHTS) -> c
     config = SmallModel({**UNET_CONFIG, "dtype": dtype})
     config.set_inference_dtype(dtype, None)
     model = config.get_model({}, "")
+    model.model_sampling = Sampling(config)
     state = {key[len("unet.") :]: value for key, value in load_file(weights).items() if key.startswith("unet.")}
     model.diffusion_model.load_state_dict({key: value.to(dtype) for key, value in state.items()})
     management = comfy.model_management

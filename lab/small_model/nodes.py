@@ -1,8 +1,25 @@
 """The small model's two nodes, standing in for Load Checkpoint and CLIP Text Encode."""
 
+from pathlib import Path
+
+import folder_paths
+from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io
 
 from .model import VOCABULARY, load_conditioning, load_model, load_vae
+from .settings import COUNT_FILE
+
+
+def counted(model):
+    """The model, writing a byte whenever its UNet is evaluated."""
+
+    def count(executor, *args, **kwargs):
+        with (Path(folder_paths.get_temp_directory()) / COUNT_FILE).open("ab") as file:
+            file.write(b".")
+        return executor(*args, **kwargs)
+
+    model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "emerdiff_lab", count)
+    return model
 
 
 class EmerDiffLabSmallModel(io.ComfyNode):
@@ -19,7 +36,7 @@ class EmerDiffLabSmallModel(io.ComfyNode):
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(load_model(), load_conditioning([]), load_vae())
+        return io.NodeOutput(counted(load_model()), load_conditioning([]), load_vae())
 
 
 class EmerDiffLabPrompt(io.ComfyNode):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from plain_reference import difference_maps
 
 pytestmark = pytest.mark.host

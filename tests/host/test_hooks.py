@@ -4,6 +4,7 @@ import comfy.model_management
 import comfy.samplers
 import pytest
 import torch
+
 from plain_reference import Replay, denoised
 
 pytestmark = pytest.mark.host
@@ -87,6 +88,37 @@ def test_features_equal_a_direct_capture(sd1, prepared):
     assert torch.allclose(features.features.flatten(1, 2), captured[0], atol=1e-5)
 
 
+def test_the_feature_pass_stops_after_its_layer(sd1, photo):
+    """And leaves the model as it was, though it left the sampler by an exception."""
+    from emerdiff.nodes.extract import extract_features
+
+    before, ran = host_output(sd1), []
+    handle = sd1[0].model.diffusion_model.out.register_forward_hook(lambda *_: ran.append(True))
+    try:
+        extract_features(*sd1, photo)
+    finally:
+        handle.remove()
+    assert not ran
+    assert torch.equal(host_output(sd1), before)
+
+
+def test_progress_counts_every_row_and_shows_the_label_map_as_it_forms(sd1, prepared, monkeypatch):
+    from emerdiff.nodes import host
+
+    _, trajectory, low_res = prepared
+    seen = []
+    monkeypatch.setattr(host, "SECONDS_BETWEEN_PREVIEWS", -1.0)
+    monkeypatch.setattr(host.comfy.utils, "PROGRESS_BAR_HOOK", lambda *call, **_: seen.append(call))
+    modulate(sd1, trajectory, low_res, rows=6)
+    values, totals, previews = zip(*seen)
+    rows = 2 * 5 + 3  # five masks' variants in chunks of four, each with the unmodulated run
+    assert set(totals) == {rows * 4 + 10} and values[-1] == totals[-1]  # four levels from 61; ten decodings
+    assert list(values) == sorted(values)
+    kind, picture, side = previews[3]
+    assert kind == "JPEG" and max(picture.size) == side
+    assert len(picture.getcolors()) > 1
+
+
 def host_output(sd1):
     """What the user's own sampling gives: a few steps of the host's Euler sampler."""
     model, _, conditioning = sd1
@@ -114,10 +146,10 @@ def test_model_is_untouched_after_a_run_a_failure_and_a_cancel(sd1, prepared, mo
         modulate(sd1, trajectory, bad)
     assert torch.equal(host_output(sd1), before)
 
-    def cancel(self, *_):
+    def cancel(self, *_, **__):
         comfy.model_management.interrupt_current_processing(True)
 
-    monkeypatch.setattr(host.comfy.utils.ProgressBar, "update", cancel)
+    monkeypatch.setattr(host.comfy.utils.ProgressBar, "update_absolute", cancel)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         modulate(sd1, trajectory, low_res)
     comfy.model_management.interrupt_current_processing(False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.colors import colorize, highlight, overlay, palette
+from emerdiff.emerdiff_ops.colors import as_pil, colorize, highlight, overlay, palette
 
 pytestmark = pytest.mark.pure
 
@@ -123,3 +123,10 @@ def test_batches_are_drawn_one_by_one_alike():
     together = overlay(image, labels)
     assert torch.equal(together[1], overlay(image[1:], labels[1:])[0])
     assert torch.equal(highlight(image, labels.float())[1], highlight(image[1:], labels[1:].float())[0])
+
+
+def test_a_picture_as_pil_has_the_side_asked_for_and_its_pixels_as_squares():
+    picture = torch.tensor([[[1.0, 0, 0], [0, 1.0, 0]]])  # [1, 2, 3]
+    image = as_pil(picture, 8)
+    assert image.size == (8, 4)
+    assert image.getpixel((3, 3)) == (255, 0, 0) and image.getpixel((4, 0)) == (0, 255, 0)

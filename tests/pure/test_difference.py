@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.difference import gaussian_smooth, pair_difference, resize_maps
+from emerdiff.emerdiff_ops.difference import difference_maps, gaussian_smooth, resize_maps
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -18,8 +18,16 @@ def random(*shape, seed=0):
 def test_the_difference_is_the_norm_over_rgb():
     minus, plus = random(3, 5, 4, 3), random(3, 5, 4, 3, seed=1)
     expected = np.sqrt(((minus.numpy() - plus.numpy()) ** 2).sum(-1))
-    np.testing.assert_allclose(pair_difference(minus, plus), expected, rtol=1e-6)
-    assert pair_difference(minus.half(), plus.half()).dtype == torch.float32
+    variants = torch.stack([minus, plus], 1).flatten(0, 1)
+    np.testing.assert_allclose(difference_maps(variants), expected, rtol=1e-6)
+    assert difference_maps(variants.half()).dtype == torch.float32
+    np.testing.assert_allclose(difference_maps(variants.movedim(-1, 1), axis=1), expected, rtol=1e-6)
+
+
+def test_one_sided_the_difference_is_from_the_unmodulated_picture():
+    base, plus = random(1, 5, 4, 3), random(3, 5, 4, 3, seed=1)
+    expected = np.sqrt(((plus.numpy() - base.numpy()) ** 2).sum(-1))
+    np.testing.assert_allclose(difference_maps(plus, base), expected, rtol=1e-6)
 
 
 @given(

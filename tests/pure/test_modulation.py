@@ -2,7 +2,13 @@
 
 import pytest
 import torch
-from emerdiff.emerdiff_ops.modulation import in_chunks, modulated_denoising, modulation_levels, signed_offsets
+from emerdiff.emerdiff_ops.modulation import (
+    PRESETS,
+    in_chunks,
+    modulated_denoising,
+    modulation_levels,
+    variant_offsets,
+)
 from emerdiff.emerdiff_ops.schedule import sample_level, timestep_grid
 
 pytestmark = pytest.mark.pure
@@ -40,7 +46,8 @@ def test_variants_start_equal_and_part_by_their_offset():
     calls = []
     finals, _, _ = run(torch.stack([torch.zeros(16), torch.ones(16), -torch.ones(16)]), calls)
     assert torch.equal(calls[0][0][1], calls[0][0][2])
-    base = 0.9 * calls[-1][0][0]
+    base, finals = finals[0], finals[1:]
+    assert torch.allclose(base, 0.9 * calls[-1][0][0], atol=1e-5)
     assert torch.allclose(finals[0], base, atol=1e-5)
     assert torch.allclose(finals[1] - base, base - finals[2], atol=1e-5)
     shrink = 0.1 * (1 - 0.5**2 / 0.8**2)  # what a push of D at 0.8 leaves in x at 0.5
@@ -52,20 +59,36 @@ def test_variants_start_equal_and_part_by_their_offset():
 def test_a_variant_does_not_depend_on_its_neighbours():
     offsets = torch.randn(4, 16, generator=torch.Generator().manual_seed(2))
     together = run(offsets)[0]
-    alone = torch.cat([run(offset[None])[0] for offset in offsets])
-    assert torch.allclose(together, alone, atol=1e-6)
+    alone = torch.cat([run(offset[None])[0][1:] for offset in offsets])
+    assert torch.allclose(together[1:], alone, atol=1e-6)
 
 
-def test_signed_offsets_are_all_minus_then_all_plus():
+def test_offsets_are_minus_and_plus_in_turn_or_plus_alone():
     masks = torch.eye(4).reshape(2, 2, 4)
-    offsets = signed_offsets(masks, 10.0)
+    offsets = variant_offsets(masks, 10.0)
     assert offsets.shape == (4, 8)
-    assert torch.equal(offsets[:2], -10 * masks.flatten(1)) and torch.equal(offsets[2:], 10 * masks.flatten(1))
+    assert torch.equal(offsets[::2], -10 * masks.flatten(1)) and torch.equal(offsets[1::2], 10 * masks.flatten(1))
+    assert torch.equal(variant_offsets(masks, 10.0, two_sided=False), 10 * masks.flatten(1))
 
 
 def test_levels_are_the_fifteen_from_281():
     levels = modulation_levels(timestep_grid(50), 281)
     assert levels[0] == 281 and levels[-1] == 1 and len(levels) == 15
+
+
+def test_fewer_steps_are_spaced_evenly_and_never_more_than_the_grid_has():
+    assert modulation_levels(timestep_grid(50), 481, 5) == (481, 381, 281, 201, 101)
+    assert modulation_levels(timestep_grid(50), 41, 5) == (41, 21, 1)
+    assert modulation_levels(timestep_grid(4), 501, 2) == (501, 251)
+    for start in range(1, 982, 20):
+        for steps in range(1, 20):
+            levels = modulation_levels(timestep_grid(50), start, steps)
+            assert levels[0] == start and list(levels) == sorted(set(levels), reverse=True)
+            assert len(levels) == min(steps, (start - 1) // 20 + 1)
+
+
+def test_the_paper_preset_is_the_papers():
+    assert PRESETS["paper"] == (281, None, True)
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 10), (10, 99), (1, 1), (7, 0)])
@@ -74,3 +97,10 @@ def test_chunks_cover_all_in_order_within_their_size(count, size):
     chunks = list(in_chunks(offsets, size))
     assert torch.equal(torch.cat(chunks), offsets)
     assert max(map(len, chunks)) <= max(size, 1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 20])
+def test_pairs_stay_together(size):
+    chunks = list(in_chunks(torch.arange(14)[:, None], size, together=2))
+    assert torch.equal(torch.cat(chunks)[:, 0], torch.arange(14))
+    assert all(len(chunk) % 2 == 0 and len(chunk) <= max(size, 2) for chunk in chunks)

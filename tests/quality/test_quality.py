@@ -11,7 +11,7 @@ from small_model.settings import NORMALIZE, SEGMENTS, STRENGTH, TIMESTEP
 
 pytestmark = pytest.mark.quality
 
-SCENES = 40
+SCENES = 20
 FIRST = HELD_OUT + 1000  # not those that the reported figures are of
 
 

@@ -30,21 +30,28 @@ def denoised(model, context, x, sigma, replay, offset=None, layer=None):
 
     options = {"optimized_attention_override": replay, "patches": {"attn2_output_patch": [add]} if layer else {}}
     options |= {"cond_or_uncond": [0]}
-    return model.model.apply_model(x, torch.tensor([sigma]), c_crossattn=context, transformer_options=options)
+    sigmas = torch.tensor([sigma], device=x.device)
+    return model.model.apply_model(x, sigmas, c_crossattn=context.to(x), transformer_options=options)
 
 
 def difference_maps(model, vae, context, latent, noises, sigmas, masks, strength, layer):
     """d_i [K, H, W] of masks [K, h, w] on the layer's grid."""
+    finals = variants(model, context, latent, noises, sigmas, masks, strength, layer)
+    images = torch.cat([vae.decode(final).float().cpu() for final in finals]).unflatten(0, (-1, 2))
+    return (images[:, 0] - images[:, 1]).square().sum(-1).sqrt()
+
+
+def variants(model, context, latent, noises, sigmas, masks, strength, layer):
+    """The final latents [1, c, h', w'] of every mask's two variants: c = -lambda, c = +lambda; the next mask's; ..."""
     comfy.model_management.load_models_gpu([model])
-    x0 = model.model.process_latent_in(latent)
+    x0 = model.model.process_latent_in(latent).to(model.load_device)
     steps, recordings = list(zip(sigmas, [*sigmas[1:], 0.0])), []
-    levels = [x0 + sigma * eps for sigma, eps in zip(sigmas, noises)]
-    maps = []
+    levels = [x0 + sigma * eps.to(x0) for sigma, eps in zip(sigmas, noises)]
     for x, (sigma, _) in zip(levels, steps):
         replay = Replay()
         recordings.append((denoised(model, context, x, sigma, replay), replay.calls))
-    for mask in masks:
-        images = []
+    finals = []
+    for mask in masks.to(x0):
         for sign in (-1, 1):
             x = levels[0]
             for step, (sigma, following) in enumerate(steps):
@@ -57,6 +64,5 @@ def difference_maps(model, vae, context, latent, noises, sigmas, masks, strength
                 shrink, spread = following**2 / sigma**2, following * (1 - following**2 / sigma**2) ** 0.5
                 z = (levels[step + 1] - base - shrink * (levels[step] - base)) / spread
                 x = d + shrink * (x - d) + spread * z
-            images.append(vae.decode(model.model.process_latent_out(x)).float().cpu())
-        maps.append((images[0] - images[1]).square().sum(-1).sqrt()[0])
-    return torch.stack(maps)
+            finals.append(model.model.process_latent_out(x))
+    return finals

@@ -1,0 +1,51 @@
+"""What an edited workflow runs again, counted in UNet evaluations; and what the node says meanwhile."""
+
+import re
+
+from PIL import Image
+from server_client import PIXELS
+
+from small_model.settings import COUNT_FILE
+from workflow import SEGMENT, STEPS, find, with_inputs
+
+LEVELS = 15  # of the paper preset; six segments fit into one batch
+EXTRACTION = 1
+
+
+def evaluations(client, prompt) -> int:
+    """How often the UNet runs for a prompt."""
+    file = client.path(f"../temp/{COUNT_FILE}")
+    before = file.stat().st_size if file.exists() else 0
+    client.run(prompt)
+    return (file.stat().st_size if file.exists() else 0) - before
+
+
+def fresh_picture(client, name: str) -> str:
+    """The scene under a name that no earlier test has used, so that nothing of it is cached."""
+    return client.put_image(name, Image.fromarray(PIXELS))
+
+
+def test_each_change_runs_again_only_what_depends_on_it(client):
+    prompt = client.workflow(STEPS, fresh_picture(client, "steps.png"))
+    assert evaluations(client, prompt) == EXTRACTION + LEVELS
+    for change in ({"smoothing": 2.0}, {"min_area": 0.01}, {"normalize": True}):
+        assert evaluations(client, with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
+    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS
+    assert evaluations(client, with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS
+
+
+def test_the_one_node_keeps_its_steps_too(client):
+    prompt = client.workflow(SEGMENT, fresh_picture(client, "one.png"))
+    assert evaluations(client, prompt) == EXTRACTION + LEVELS
+    assert evaluations(client, prompt) == 0
+    assert evaluations(client, with_inputs(prompt, "EmerDiffSegmentImage", segments=5)) == LEVELS
+
+
+def test_the_node_says_how_long_it_still_takes(client):
+    prompt = client.workflow(SEGMENT, fresh_picture(client, "text.png"), segments=12)
+    said = []
+    client.run(prompt, on_text=lambda node, text: said.append((node, text)))
+    assert {node for node, _ in said} == {find(prompt, "EmerDiffSegmentImage")}
+    *during, last = [text for _, text in said]
+    assert during and all(re.fullmatch(r"\d+ of \d+, about .+ left", text) for text in during)
+    assert re.fullmatch(r"\d+ evaluations in .+", last)
