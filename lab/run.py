@@ -37,6 +37,7 @@ TESTS = ROOT / "tests"
 TIERS = ("pure", "host", "server", "quality")
 ON_BOTH_HOSTS = ("host", "server")
 PYTEST_NO_TESTS = 5  # an exit code of pytest
+KILLED = 128  # exit codes above it say which signal ended the command
 
 
 class Script(NamedTuple):
@@ -195,7 +196,7 @@ def test(options: argparse.Namespace, rest: list[str]) -> int:
         code, output = run_and_keep(pytest_command(python, marker, rest), host)
         codes.append(code)
         endings.append(f"{heading}\n{ending(output)}")
-        if "! KeyboardInterrupt !" in output:
+        if code > KILLED or "! KeyboardInterrupt !" in output:
             break
     print("\n" + "\n\n".join(endings), flush=True)
     return combined(codes)

@@ -169,9 +169,9 @@ def test_a_timestep_off_the_grid_is_snapped_and_said(caplog):
 
     grid = timestep_grid(50)
     with caplog.at_level(logging.WARNING, "EmerDiff"):
-        assert start_timestep(grid, 0) == 281 and start_timestep(grid, 281) == 281
+        assert start_timestep(grid, 0, 281) == 281 and start_timestep(grid, 281, 481) == 281
         assert not caplog.records
-        assert start_timestep(grid, 300) == 301
+        assert start_timestep(grid, 300, 281) == 301
     assert "300" in caplog.text and "301" in caplog.text
 
 
@@ -180,4 +180,4 @@ def test_a_timestep_out_of_range_is_refused(timestep):
     from emerdiff.nodes.modulate import start_timestep
 
     with pytest.raises(ValueError, match="between 0 and 999"):
-        start_timestep((981, 1), timestep)
+        start_timestep((981, 1), timestep, 281)
