@@ -1,4 +1,4 @@
-"""image -> masks in one node: the four steps, expanded so that each keeps its own cached result."""
+"""image -> masks in one node: the four steps, connected as one would connect them by hand."""
 
 from comfy_api.latest import io
 

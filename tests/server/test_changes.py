@@ -6,7 +6,7 @@ from PIL import Image
 from server_client import PIXELS
 
 from small_model.settings import COUNT_FILE
-from workflow import SEGMENT, STEPS, find, with_inputs
+from workflow import SEGMENT, STEPS, add, find, with_inputs
 
 LEVELS = 15  # of the paper preset; six segments fit into one batch
 EXTRACTION = 1
@@ -34,11 +34,16 @@ def test_each_change_runs_again_only_what_depends_on_it(client):
     assert evaluations(client, with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS
 
 
-def test_the_one_node_keeps_its_steps_too(client):
+def test_the_one_node_runs_no_unet_when_only_what_follows_it_changes(client):
     prompt = client.workflow(SEGMENT, fresh_picture(client, "one.png"))
     assert evaluations(client, prompt) == EXTRACTION + LEVELS
+    select = add(
+        prompt, "EmerDiffSelectSegments", segmentation=[find(prompt, "EmerDiffSegmentImage"), 1], selection="0",
+        positive_points="", negative_points="", invert=False,
+    )  # fmt: skip
+    add(prompt, "PreviewImage", images=[select, 1])
     assert evaluations(client, prompt) == 0
-    assert evaluations(client, with_inputs(prompt, "EmerDiffSegmentImage", segments=5)) == LEVELS
+    assert evaluations(client, with_inputs(prompt, "EmerDiffSelectSegments", selection="1-2", invert=True)) == 0
 
 
 def test_the_node_says_how_long_it_still_takes(client):

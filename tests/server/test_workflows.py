@@ -22,11 +22,11 @@ def iou(ours: np.ndarray, true: np.ndarray) -> float:
     return (ours & true).sum() / (ours | true).sum()
 
 
-def merged_iou(masks: np.ndarray, regions: list[np.ndarray]) -> float:
-    """Mean IoU over the regions, each segment counted to the region it overlaps most."""
+def merged_ious(masks: np.ndarray, regions: list[np.ndarray]) -> np.ndarray:
+    """IoU of every region, each segment counted to the region it overlaps most."""
     nearest = np.array([int(np.argmax([(mask & region).sum() for region in regions])) for mask in masks])
     merged = [masks[nearest == number].any(axis=0) for number in range(len(regions))]
-    return float(np.mean([iou(ours, true) for ours, true in zip(merged, regions)]))
+    return np.array([iou(ours, true) for ours, true in zip(merged, regions)])
 
 
 def test_one_node_gives_masks_labels_and_a_preview(client, segmented):
@@ -56,8 +56,9 @@ def test_segments_are_the_true_objects(client, picture):
     masks = client.masks(prompt, client.run(prompt)) > 0
     assert_partition(np.uint8(255) * masks, settings.SEGMENTS, SIZE)
     regions = [SCENE.labels == region for region in range(len(SCENE.words))]
-    assert max(iou(mask, region) for mask in masks for region in regions[2:]) > 0.5
-    assert merged_iou(masks, regions) > merged_iou(np.roll(masks, (40, 40), axis=(1, 2)), regions) + 0.05
+    ours, shifted = (merged_ious(each, regions) for each in (masks, np.roll(masks, (40, 40), axis=(1, 2))))
+    assert ours[2:].max() > shifted[2:].max() + 0.1, "no object is found better than by masks that are elsewhere"
+    assert ours.mean() > shifted.mean() + 0.05
 
 
 @pytest.mark.parametrize(("mode", "size"), [("RGB", (200, 136)), ("RGBA", (131, 97)), ("L", (96, 160))])
