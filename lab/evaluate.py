@@ -173,7 +173,7 @@ def picture(pipeline: Pipeline, options) -> None:
             if row == 0:
                 axis.set_title(title)
     first = f"K = {options.segments[0]}, lambda = {options.strength[0]:g}, t_m = {options.timestep[0]}"
-    figure.suptitle(first + (", normalized maps" if options.normalize[-1] else ""))
+    figure.suptitle(first + (", normalized maps" if options.normalize[0] else ""))
     figure.tight_layout()
     figure.savefig(options.output / "figure.png", dpi=110)
 
@@ -184,7 +184,7 @@ def pictures(pipeline: Pipeline, true: Scene, seed: int, options) -> list[np.nda
     features, trajectory = pipeline.features(true.image, seed)
     low_res = pipeline.cluster(features, segments=options.segments[0])
     maps = pipeline.maps(trajectory, low_res, options.strength[0], options.timestep[0])
-    labels = pipeline.labels(maps, options.normalize[-1])
+    labels = pipeline.labels(maps, options.normalize[0])
     size = true.labels.shape
     coarse = bilinear_labels(low_res.masks[0], low_res.masks.shape[-2:])
     coarse = coarse.repeat(size[0] // len(coarse), 0).repeat(size[1] // coarse.shape[1], 1)
