@@ -51,7 +51,7 @@ SCRIPTS = {
     "demo": Script(False, {}),
     "train": Script(True, {}),
     "evaluate": Script(True, {"matplotlib": "matplotlib"}),
-    "benchmark": Script(True, {}),
+    "benchmark": Script(True, {"matplotlib": "matplotlib"}),
 }
 TEST_MODULES = {
     "pytest": "pytest",

@@ -1,0 +1,91 @@
+"""Seconds, counted FLOPs and peak memory of several jobs that do the same work, measured in turn."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median, quantiles
+from typing import NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+MATRIX = 2048
+GIGA = 1e9
+
+
+class Measured(NamedTuple):
+    seconds: list[float]
+    flops: int  # of matrix products, convolutions and attention
+    peak: int  # bytes above what was held before
+
+    @property
+    def median(self) -> float:
+        return median(self.seconds)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """First and third quartile of the seconds; least and most where there are fewer than four."""
+        if len(self.seconds) < 4:
+            return min(self.seconds), max(self.seconds)
+        first, _, third = quantiles(self.seconds, n=4, method="inclusive")
+        return first, third
+
+
+def compare(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, Measured]:
+    """Every job once to warm up and to count, then all of them in turn, `rounds` times."""
+    counts = {name: count(job) for name, job in jobs.items()}
+    seconds = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            seconds[name].append(seconds_of(job))
+    return {name: Measured(seconds[name], *counts[name]) for name in jobs}
+
+
+def count(job: Callable[[], object]) -> tuple[int, int]:
+    """FLOPs and peak memory of one run."""
+    gc.collect()
+    before = reset_peak()
+    with FlopCounterMode(display=False) as counter:
+        job()
+    return counter.get_total_flops(), peak() - before
+
+
+def seconds_of(job: Callable[[], object]) -> float:
+    synchronize()
+    begin = time.perf_counter()
+    job()
+    synchronize()
+    return time.perf_counter() - begin
+
+
+def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """FLOP/s of a large matrix product, the best of ten."""
+    a, b = (torch.randn(MATRIX, MATRIX).to(device, dtype) for _ in range(2))
+    best = min(seconds_of(lambda: a @ b) for _ in range(10))
+    return 2 * MATRIX**3 / best
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def reset_peak() -> int:
+    """Forget the peak so far; the bytes held now."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def peak() -> int:
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field + ":"))
