@@ -50,7 +50,7 @@ FULL_SIZES = (256, 512)
 FULL_MASKS = 4
 GUARD_SEGMENTS = 6
 GUARD_TIMESTEP = 81  # 5 of the paper's 15 steps
-RECORDED_ADVANTAGE = 2.0  # of the exact path over plain in the guard's work, see docs/performance.md
+RECORDED_ADVANTAGE = 2.0  # of the exact path over plain in the guard's work; to be set from a run on an idle machine
 
 
 def main() -> None:

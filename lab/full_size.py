@@ -9,6 +9,8 @@ import comfy.supported_models
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 
+from random_weights import random_state
+
 UNET = {
     "image_size": 32,
     "in_channels": 4,
@@ -46,23 +48,10 @@ def load(dtype: torch.dtype):
     config = comfy.supported_models.SD15({**UNET, "dtype": dtype})
     config.set_inference_dtype(dtype, None)
     model = config.get_model({}, "")
-    randomise(model.diffusion_model)
+    model.diffusion_model.load_state_dict(random_state(model.diffusion_model, 0))
     management = comfy.model_management
     patcher = comfy.model_patcher.ModelPatcher(model, management.get_torch_device(), management.unet_offload_device())
     autoencoder = AutoencoderKL(ddconfig=AUTOENCODER, embed_dim=4)
-    randomise(autoencoder)
-    vae = comfy.sd.VAE(sd=autoencoder.state_dict(), dtype=dtype)
+    vae = comfy.sd.VAE(sd=random_state(autoencoder, 1), dtype=dtype)
     context = torch.randn(1, 77, 768, generator=torch.Generator().manual_seed(0))
     return patcher, vae, [[context, {}]]
-
-
-@torch.no_grad()
-def randomise(module) -> None:
-    """Weights that keep activations near unit size."""
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in module.named_parameters():
-        if parameter.ndim >= 2:
-            noise = torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(noise * parameter[0].numel() ** -0.5)
-        else:
-            parameter.fill_(float(name.endswith("weight")))

@@ -13,7 +13,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 MATRIX = 2048
-GIGA = 1e9
 
 
 class Measured(NamedTuple):

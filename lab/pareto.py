@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 import torch
 
+from evaluate import append, standard_error
 from metrics import bilinear_labels, scores
 from pack import load_pack, start_host
 from scenes import scene
@@ -90,8 +91,7 @@ def main() -> None:
             if missing:
                 begin = time.monotonic()
                 rows = evaluate_scene(loaders, seed, missing)
-                with log.open("a") as file:
-                    file.writelines(json.dumps(row) + "\n" for row in rows)
+                append(log, rows)
                 print(f"scene {seed}  {time.monotonic() - begin:.1f} s", flush=True)
     report(log, settings, options)
 
@@ -174,7 +174,7 @@ def report(log: Path, settings: dict[str, Setting], options) -> None:
 
 def gained(gains: np.ndarray, column: int) -> str:
     values = gains[:, column]
-    return f"{values.mean():+.3f} +- {values.std(ddof=1) / len(values) ** 0.5:.3f}"
+    return f"{values.mean():+.3f} +- {standard_error(values):.3f}"
 
 
 def plot(rows, settings, path: Path) -> None:
@@ -188,7 +188,7 @@ def plot(rows, settings, path: Path) -> None:
             for name, setting in settings.items():
                 gain = np.mean([row[kind][metric] for row in rows if row["setting"] == name])
                 colour = "tab:red" if name in presets else "tab:blue"
-                axis.plot(cost(setting), gain, marker, color=colour, alpha=0.8, label=None)
+                axis.plot(cost(setting), gain, marker, color=colour, alpha=0.8)
                 if name in presets:
                     axis.annotate(presets[name], (cost(setting), gain), xytext=(4, 4), textcoords="offset points")
         axis.set(xscale="log", xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=f"gain in {title}")

@@ -57,7 +57,7 @@ def modulate_attention(
     def evaluate(predict, first, x, sigma, offsets):
         denoised = predict(x, sigma, host.Modulation(layer, offsets, inject_attention))
         maps = difference_maps(denoised[1:], None if preset.two_sided else denoised[:1], axis=1)
-        forming[first // pair : first // pair + len(maps)] = maps.cpu()
+        forming[first // pair : first // pair + len(maps)] = maps.cpu()  # waits for the device: the time left is true
         kind = "later levels" if offsets is None else "first level"
         progress.step(kind, len(denoised), lambda: colorize(masks_to_labels(forming[None]))[0])
         return denoised

@@ -6,6 +6,8 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.taesd.taesd import TAESD
 from safetensors.torch import save_file
 
+from random_weights import random_state
+
 SD1_UNET = {
     "image_size": 32,
     "in_channels": 4,
@@ -31,17 +33,3 @@ def write_sd1_checkpoint(path, seed=0):
         tensors[f"first_stage_model.{name}"] = value
     save_file(tensors, path)
     return path
-
-
-def random_state(module, seed):
-    """Weights that keep activations near unit size, so that attention is neither flat nor saturated."""
-    generator = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, value in module.state_dict().items():
-        if value.ndim >= 2:
-            state[name] = torch.randn(value.shape, generator=generator) * value[0].numel() ** -0.5
-        elif name.endswith(("weight", "bias")):
-            state[name] = torch.full(value.shape, float(name.endswith("weight")))
-        else:
-            state[name] = value.clone()  # an autoencoder's own scale and shift
-    return state
