@@ -32,18 +32,21 @@ def add_offset(output: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
     return output + offsets[..., None]
 
 
-def shared_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
+def shared_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, max_scores: int = MAX_SCORES
+) -> torch.Tensor:
     """softmax(QK^T / sqrt d) V with one attention map for all rows of a group.
 
     query, key [groups, tokens, heads * dim]; value [groups * rows, tokens, heads * dim], the result likewise.
-    Each map is computed once and multiplied with the stacked values of all rows, in blocks of queries.
+    Each map is computed once and multiplied with the stacked values of all rows, in blocks of queries that have
+    at most `max_scores` scores.
     """
     groups = query.shape[0]
     query = rearrange(query, "g n (h d) -> (g h) n d", h=heads)
     key = rearrange(key, "g m (h d) -> (g h) d m", h=heads)
     stacked = rearrange(value, "(g b) m (h d) -> (g h) m (b d)", g=groups, h=heads)
     scale = query.shape[-1] ** -0.5
-    block = max(1, MAX_SCORES // (query.shape[0] * key.shape[-1]))
+    block = max(1, max_scores // (query.shape[0] * key.shape[-1]))
     out = torch.cat([_attend(part * scale, key, stacked) for part in query.split(block, dim=1)], dim=1)
     return rearrange(out, "(g h) n (b d) -> (g b) n (h d)", g=groups, b=value.shape[0] // groups)
 

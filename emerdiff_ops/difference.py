@@ -9,16 +9,39 @@ import math
 
 import torch
 
+SPECKLE = 1.0  # pixels; Gaussian sigma before a map's maximum is read
+
 
 def difference_maps(variants: torch.Tensor, base: torch.Tensor | None = None, axis: int = -1) -> torch.Tensor:
     """d_i of the paper's section 3, the L2 norm over RGB of I_i^- - I_i^+, float32 without the axis of the norm.
 
     variants [2K, H, W, 3], I_1^-, I_1^+, I_2^-, I_2^+, ..., give K maps. With `base` [1, H, W, 3], the unmodulated
-    picture, variants are K and one-sided: d_i = || I_i^+ - base ||_2. `axis` is that of the colours or channels.
+    picture, variants are K: d_i = || I_i - base ||_2. `axis` is that of the colours or channels.
     """
     variants = variants.float()
     change = variants[::2] - variants[1::2] if base is None else variants - base.float()
     return torch.linalg.vector_norm(change, dim=axis)
+
+
+def halfway(finals: torch.Tensor) -> torch.Tensor:
+    """One latent a mask instead of two: x_0 + (x_i^+ - x_i^-) / 2, [1 + 2K, C, h, w] -> [1 + K, C, h, w].
+
+    A decoder that is nearly linear over so short a way shows half of I_i^+ - I_i^- against I_0, for half the work.
+    """
+    base, variants = finals[:1], finals[1:]
+    return torch.cat([base, base + (variants[1::2] - variants[::2]) / 2])
+
+
+def evened(maps: torch.Tensor, evenness: float) -> torch.Tensor:
+    """Each of `maps` [K, H, W] divided by its maximum, speckle aside, to the power of `evenness`: 0 as they are.
+
+    Masks answer with very different strength. 1 makes all equally loud; 0.5, halfway, lets the weak ones be heard
+    and the strong ones still be louder.
+    """
+    if evenness == 0:
+        return maps
+    loudest = torch.stack([gaussian_smooth(each, SPECKLE).amax() for each in maps])[:, None, None]
+    return maps / loudest.clamp_min(1e-8) ** evenness
 
 
 def gaussian_smooth(maps: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from .schedule import nearest_timestep, noise_map, posterior_step, sample_level
+from .schedule import deterministic_step, nearest_timestep, noise_map, posterior_step, sample_level
 
 # denoise(x [rows, C, h, w], sigma, offsets [rows, h*w] or None) -> denoised prediction [rows, C, h, w]
 Denoise = Callable[[torch.Tensor, float, torch.Tensor | None], torch.Tensor]
@@ -21,11 +21,21 @@ class Preset(NamedTuple):
     """How coarse masks are lifted to pixels."""
 
     timestep: int  # t_m, where the UNet is pushed
-    steps: int | None  # UNet evaluations from t_m to 0; None: every timestep of the trajectory
-    two_sided: bool  # both signs of c, or c = +lambda against the unmodulated picture
+    steps: int | None = None  # UNet evaluations from t_m to 0; None: every timestep of the trajectory
+    deterministic: bool = False  # DDIM steps instead of the DDPM inversion's
+    # what is compared: both decoded pictures ("pairs"), one decoded "halfway" between them, or the "latents",
+    # enlarged along the picture's borders
+    readout: str = "pairs"
+    evenness: float = 0.0  # each map is divided by its maximum to this power
 
 
-PRESETS = {"paper": Preset(timestep=281, steps=None, two_sided=True)}
+# All but the paper's were found on the small model of lab/ (docs/performance.md), not on Stable Diffusion's weights.
+PRESETS = {
+    "paper": Preset(timestep=281),
+    "balanced": Preset(timestep=381, steps=4, deterministic=True, readout="halfway", evenness=0.5),
+    "fast": Preset(timestep=201, steps=2, deterministic=True, readout="latents", evenness=0.5),
+    "thorough": Preset(timestep=281, readout="halfway", evenness=0.5),
+}
 
 
 def modulation_levels(grid: tuple[int, ...], start: int, steps: int | None = None) -> tuple[int, ...]:
@@ -40,19 +50,25 @@ def modulation_levels(grid: tuple[int, ...], start: int, steps: int | None = Non
     return tuple(dict.fromkeys(nearest_timestep(timestep, levels) for timestep in wanted))
 
 
-def variant_offsets(masks: torch.Tensor, strength: float, two_sided: bool = True) -> torch.Tensor:
-    """c * M of every variant, [K, h, w] -> [V, h*w]: c = -lambda and +lambda in turn (V = 2K), or +lambda alone."""
+def variant_offsets(masks: torch.Tensor, strength: float) -> torch.Tensor:
+    """c * M of every variant, [K, h, w] -> [2K, h*w]: c = -lambda and +lambda in turn."""
     flat = strength * masks.flatten(1)  # [K, h*w]
-    return torch.stack([-flat, flat], 1).flatten(0, 1) if two_sided else flat
+    return torch.stack([-flat, flat], 1).flatten(0, 1)
 
 
 def modulated_denoising(
-    denoise: Denoise, x0: torch.Tensor, noises: list[torch.Tensor], sigmas: list[float], offsets: torch.Tensor
+    denoise: Denoise,
+    x0: torch.Tensor,
+    noises: list[torch.Tensor],
+    sigmas: list[float],
+    offsets: torch.Tensor,
+    deterministic: bool = False,
 ) -> torch.Tensor:
     """Denoise one variant per offset, and the unmodulated run, from sigmas[0] to 0; their final latents.
 
     x0 [1, C, h, w]; noises, the sampled eps [1, C, h, w] of each level; sigmas, descending, same length;
-    offsets [variants, h*w]. Returns [1 + variants, C, h, w], the unmodulated run first.
+    offsets [variants, h*w]; deterministic, DDIM steps instead of DDPM's. Returns [1 + variants, C, h, w], the
+    unmodulated run first.
     """
     rows = offsets.shape[0] + 1
     offsets = torch.cat([torch.zeros_like(offsets[:1]), offsets])  # row 0 is the unmodulated run
@@ -62,8 +78,11 @@ def modulated_denoising(
         if sigma_next == 0:
             return denoised
         x_next = sample_level(x0, sigma_next, noises[step + 1])
-        z = noise_map(x[:1], denoised[:1], x_next, sigma, sigma_next)
-        x = posterior_step(x, denoised, sigma, sigma_next, z)
+        if deterministic:
+            x = deterministic_step(x, denoised, x_next, sigma, sigma_next)
+        else:
+            z = noise_map(x[:1], denoised[:1], x_next, sigma, sigma_next)
+            x = posterior_step(x, denoised, sigma, sigma_next, z)
     raise ValueError("modulated denoising needs at least one timestep")
 
 

@@ -66,3 +66,15 @@ def posterior_step(
 ) -> torch.Tensor:
     """One DDPM step from s to s' < s with the noise map z; for s' = 0 it is the denoised prediction."""
     return posterior_mean(x, denoised, sigma, sigma_next) + posterior_std(sigma, sigma_next) * z
+
+
+def deterministic_step(
+    x: torch.Tensor, denoised: torch.Tensor, x_next: torch.Tensor, sigma: float, sigma_next: float
+) -> torch.Tensor:
+    """A DDIM step of all rows, D + (s'/s) * (x - D), shifted alike so that row 0 lands on the sampled `x_next`.
+
+    What a row differs by from row 0 is carried on by s'/s, where the posterior step keeps s'^2/s^2 of it: with few
+    steps, too little. For s' = 0 there is no x_next to land on; take the denoised prediction.
+    """
+    mean = denoised + (sigma_next / sigma) * (x - denoised)
+    return mean + (x_next - mean[:1])

@@ -2,19 +2,25 @@
 
 Plain is the paper's procedure without any shared work: every variant alone, batch 1, the whole UNet, attention maps
 recorded and put back. Jobs take turns, so that whatever else the machine does meets all of them alike. Each part
-writes a table into demo_output/benchmark/.
+leaves its table in demo_output/benchmark/.
 
-  --part small   complete runs of the small trained model
-  --part full    Stable Diffusion 1.5 at full size, random weights: a variant and step, and the decoder
-  --part growth  how time grows with segments, pixels and pictures
-  --part guard   under half a minute: fails when the exact path has lost a third of its advantage over plain
+  --part small     complete runs of the small trained model
+  --part full      Stable Diffusion 1.5 at full size, random weights: a variant and step, and the decoder
+  --part complete  the same, complete runs; for a GPU
+  --part growth    how time grows with segments, pixels and pictures
+  --part choices   batch size, block size, shared attention maps: what the exact path's settings were chosen from
+  --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
+  --publish        put all tables and plots there are into docs/performance.md
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import platform
+import re
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -23,7 +29,7 @@ import matplotlib
 import numpy as np
 import torch
 
-from measure import Measured, compare, matrix_rate, seconds_of
+from measure import PRECISIONS, Measured, compare, fastest_precision, matrix_rate, seconds_of
 from pack import load_pack, start_host
 from scenes import HELD_OUT, scene
 
@@ -31,8 +37,9 @@ start_host()
 load_pack()
 
 import comfy.model_management
+from emerdiff.emerdiff_ops.attention import shared_attention
 from emerdiff.emerdiff_ops.modulation import PRESETS, in_chunks, modulation_levels, variant_offsets
-from emerdiff.emerdiff_ops.schedule import noise_for
+from emerdiff.emerdiff_ops.schedule import noise_for, timestep_grid
 from emerdiff.nodes import host
 from emerdiff.nodes.assemble import assemble_masks
 from emerdiff.nodes.cluster import cluster_features
@@ -44,44 +51,69 @@ import plain_reference
 from small_model.model import load_conditioning, load_model, load_vae
 from small_model.settings import SEGMENTS, STRENGTH
 
-OUTPUT = Path(__file__).parent.parent / "demo_output" / "benchmark"
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-FULL_SIZES = (256, 512)
-FULL_MASKS = 4
+ROOT = Path(__file__).parent.parent
+OUTPUT = ROOT / "demo_output" / "benchmark"
+PAGE, PICTURES = ROOT / "docs" / "performance.md", ROOT / "docs" / "images"
+FULL_WORK = {256: 4, 512: 3}  # pixels: masks
+BLOCKS = (18, 20, 22, 24, 26)  # powers of two
 GUARD_SEGMENTS = 6
 GUARD_TIMESTEP = 81  # 5 of the paper's 15 steps
 RECORDED_ADVANTAGE = 2.0  # of the exact path over plain in the guard's work; to be set from a run on an idle machine
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, nargs="+", default=["small", "full", "growth"])
-    parser.add_argument("--precision", choices=DTYPES, default="bf16")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = parse()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
         for part in options.part:
-            report = f"{heading()}\n\n{PARTS[part](DTYPES[options.precision], options.rounds)}\n"
+            report = f"{heading()}\n\n{PARTS[part](options)}\n"
             (OUTPUT / f"{part}.md").write_text(report)
             print(report, flush=True)
+    if options.publish:
+        publish()
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "growth", "choices"])
+    parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pixels", type=int, nargs="+", default=[512, 768], help="for the part complete")
+    parser.add_argument("--segments", type=int, nargs="+", default=[20, 30], help="for the part complete")
+    parser.add_argument("--publish", action="store_true")
+    options = parser.parse_args()
+    options.precision = options.precision or fastest_precision()
+    return options
 
 
 def heading() -> str:
     device = comfy.model_management.get_torch_device()
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} processor cores"
-    return f"{datetime.date.today()}, {name}, {platform.machine()}, PyTorch {torch.__version__.split('+')[0]}"
+    cores = f"{torch.get_num_threads()} processor cores ({torch.backends.cpu.get_cpu_capability()})"
+    name = torch.cuda.get_device_name() if device.type == "cuda" else cores
+    return f"{datetime.date.today()}, {name}, {platform.machine()}, PyTorch {torch.__version__.split('+')[0]}."
 
 
-# --- complete runs of the small model ---
+def publish() -> None:
+    """Replace what stands between `<!-- NAME -->` and `<!-- end -->` in the page by the newest report of that name."""
+    page = PAGE.read_text()
+    for report in sorted(OUTPUT.parent.glob("*/*.md")):
+        begin = f"<!-- {report.parent.name}/{report.stem} -->"
+        section = re.compile(re.escape(begin) + ".*?<!-- end -->", re.DOTALL)
+        page = section.sub(lambda _: f"{begin}\n\n{report.read_text()}\n<!-- end -->", page)  # noqa: B023
+    PAGE.write_text(page)
+    for name in ("benchmark/growth.png", "pareto/pareto.png"):
+        if (OUTPUT.parent / name).exists():
+            shutil.copy(OUTPUT.parent / name, PICTURES)
 
 
-def small(dtype, rounds: int) -> str:
-    """Seconds of a whole segmentation of one scene, plain and by every preset."""
-    loaders, image = small_model(dtype), scene_image()
-    jobs = {"plain": partial(plain_pipeline, loaders, image)}
-    jobs |= {name: partial(pipeline, loaders, image, preset=name) for name in PRESETS}
-    return f"Small model, whole pipeline, K = {SEGMENTS}, {dtype}:\n\n" + table(compare(jobs, rounds), dtype)
+# --- complete runs ---
+
+
+def small(options) -> str:
+    """Seconds of a whole segmentation of one scene by the small model, plain and by every preset."""
+    dtype = PRECISIONS[options.precision]
+    works = compare(whole_jobs(small_model(dtype), scene_image(), SEGMENTS, 0, STRENGTH), options.rounds)
+    return f"**K = {SEGMENTS}, {options.precision}** {table(works, dtype)}"
 
 
 def small_model(dtype):
@@ -92,21 +124,27 @@ def scene_image(size: int = 128) -> torch.Tensor:
     return torch.from_numpy(scene(HELD_OUT, size).image)[None]
 
 
-def pipeline(loaders, image, segments=SEGMENTS, resolution=0, **modulation):
+def whole_jobs(loaders, image, segments: int, resolution: int, strength: float) -> dict:
+    settings = {"segments": segments, "resolution": resolution, "strength": strength}
+    jobs = {"plain": partial(plain_pipeline, loaders, image, **settings)}
+    return jobs | {name: partial(pipeline, loaders, image, **settings, preset=name) for name in PRESETS}
+
+
+def pipeline(loaders, image, segments=SEGMENTS, resolution=0, strength=STRENGTH, **modulation):
     features, trajectory = extract_features(*loaders, image, resolution=resolution)
     masks = cluster_features(features, segments=segments)
-    return assemble_masks(modulate_attention(*loaders, trajectory, masks, strength=STRENGTH, **modulation))
+    return assemble_masks(modulate_attention(*loaders, trajectory, masks, strength=strength, **modulation))
 
 
-def plain_pipeline(loaders, image, segments=SEGMENTS, start=281):
+def plain_pipeline(loaders, image, segments=SEGMENTS, resolution=0, strength=STRENGTH, start=281):
     """The same features, clusters and assembly around the plain modulation."""
     model, vae, conditioning = loaders
-    features, trajectory = extract_features(*loaders, image)
+    features, trajectory = extract_features(*loaders, image, resolution=resolution)
     masks = cluster_features(features, segments=segments).masks[0]
-    noises, sigmas = levels_of(model, trajectory, start)
+    levels = levels_of(model, trajectory, start)
     layer = host.find_layer(model, "auto", last=True)
     maps = plain_reference.difference_maps(
-        model, vae, conditioning[0][0], trajectory.latent, noises, sigmas, masks, STRENGTH, layer
+        model, vae, conditioning[0][0], trajectory.latent, *levels, masks, strength, layer
     )
     return assemble_masks(DifferenceMaps(maps[None], trajectory.image_size))
 
@@ -121,31 +159,31 @@ def levels_of(model, trajectory, start: int):
 # --- Stable Diffusion 1.5 at its full size ---
 
 
-def full(dtype, rounds: int) -> str:
-    """Seconds of a variant's UNet evaluations, at the modulated level and at the later ones, and of a decoding."""
+def full(options) -> str:
+    """Cost of a variant and step in the UNet, and of a decoding, from which whole runs follow."""
     import full_size
 
+    dtype = PRECISIONS[options.precision]
     loaders = full_size.load(dtype)
     sections = []
-    for size in FULL_SIZES:
-        unet = compare(full_jobs(loaders, size), max(1, rounds // 2))
-        sections.append(f"SD1.5 at full size, {size} px, {FULL_MASKS} masks, {dtype}:\n\n{table(unet, dtype)}")
-        sections.append(per_variant(unet, decoding(loaders, size)))
+    for size, masks in FULL_WORK.items():
+        unet = compare(full_jobs(loaders, size, masks), options.rounds)
+        decoder = decoding(loaders, size)
+        sections.append(f"**{size} px, {masks} masks, {options.precision}** {table(unet, dtype)}")
+        sections.append(whole_runs(unet, decoder, 2 * masks))
     return "\n\n".join(sections)
 
 
-def full_jobs(loaders, size: int) -> dict:
-    """Both ways to lift four masks, without decoding: by the modulated level alone, and one more after it."""
+def full_jobs(loaders, size: int, count: int) -> dict:
+    """Both ways to lift a few masks, without decoding: by the modulated level alone, and one more after it."""
     model, _, conditioning = loaders
-    image = scene_image(size)
-    features, trajectory = extract_features(*loaders, image, resolution=size)
-    masks = cluster_features(features, segments=FULL_MASKS, restarts=1).masks[0]
+    features, trajectory = extract_features(*loaders, scene_image(size), resolution=size)
+    masks = cluster_features(features, segments=count, restarts=1).masks[0]
     layer = host.find_layer(model, "auto", last=True)
-    chunks = list(
-        in_chunks(variant_offsets(masks, 10.0), host.rows_that_fit(model, trajectory.latent.shape[-2:]) - 1, 2)
-    )
+    rows = host.rows_that_fit(model, trajectory.latent.shape[-2:])
+    chunks = list(in_chunks(variant_offsets(masks, 10.0), rows - 1, 2))
 
-    def ours(start):
+    def exact(start):
         noises, sigmas = levels_of(model, trajectory, start)
 
         def evaluate(predict, first, x, sigma, offsets):
@@ -159,53 +197,103 @@ def full_jobs(loaders, size: int) -> dict:
 
     starts = {"one level": 1, "two levels": 21}
     return {f"{name}, {count}": partial(job, start) for count, start in starts.items()
-            for name, job in (("plain", plain), ("exact", ours))}  # fmt: skip
+            for name, job in (("plain", plain), ("exact", exact))}  # fmt: skip
 
 
 def decoding(loaders, size: int) -> float:
-    """Seconds of decoding one picture, of four at once."""
-    latents = torch.randn(4, 4, size // 8, size // 8)
+    """Seconds of decoding one picture, of two at once."""
+    latents = torch.randn(2, 4, size // 8, size // 8)
     host.decode(loaders[1], latents[:1], (size, size))
-    return seconds_of(lambda: host.decode(loaders[1], latents, (size, size))) / 4
+    return seconds_of(lambda: host.decode(loaders[1], latents, (size, size))) / len(latents)
 
 
-def per_variant(unet: dict[str, Measured], decoder: float, masks: int = 20) -> str:
-    """Cost of a variant and step, and the whole paper preset with 20 masks computed from it."""
-    variants, lines, whole = 2 * FULL_MASKS, [], {}
+def whole_runs(unet: dict[str, Measured], decoder: float, variants: int, masks: int = 20) -> str:
+    """Every preset's whole run with 20 masks, computed from the cost of a variant and step."""
+    first, later = {}, {}
     for name in ("plain", "exact"):
-        first = unet[f"{name}, one level"].median / variants
-        later = unet[f"{name}, two levels"].median / variants - first
-        whole[name] = 2 * masks * (first + 14 * later)
-        lines.append(f"- {name}: {first:.2f} s a variant at the modulated level, {later:.2f} s at a later one")
-    total = (whole["plain"] + 2 * masks * decoder) / (whole["exact"] + 2 * masks * decoder)
-    lines.append(f"- decoder: {decoder:.2f} s a picture")
-    lines.append(
-        f"- computed from these for 15 levels and {masks} masks: {whole['plain'] / whole['exact']:.2f} times "
-        f"as fast as plain in the UNet, {total:.2f} times with the decoder"
-    )
+        first[name] = unet[f"{name}, one level"].median / variants
+        later[name] = unet[f"{name}, two levels"].median / variants - first[name]
+    plain = 2 * masks * (first["plain"] + 14 * later["plain"] + decoder)
+    lines = [
+        f"Seconds of a variant: plain {first['plain']:.2f} at the modulated level and {later['plain']:.2f} at a later "
+        f"one, exact {first['exact']:.2f} and {later['exact']:.2f}; a decoding {decoder:.2f}. "
+        f"Computed from these, with {masks} masks:",
+        "",
+        "| | levels | decodings | seconds | times as fast as plain |",
+        "|---|---|---|---|---|",
+        f"| plain | 15 | {2 * masks} | {plain:.0f} | 1.00 |",
+    ]
+    for name, preset in PRESETS.items():
+        levels = len(modulation_levels(timestep_grid(50), preset.timestep, preset.steps))
+        decodings = {"pairs": 2 * masks, "halfway": masks + 1, "latents": 0}[preset.readout]
+        seconds = 2 * masks * (first["exact"] + (levels - 1) * later["exact"]) + decodings * decoder
+        lines.append(f"| {name} | {levels} | {decodings} | {seconds:.0f} | {plain / seconds:.2f} |")
     return "\n".join(lines)
+
+
+def complete(options) -> str:
+    """Whole runs at full size, plain and by every preset: for a GPU; on a processor it takes hours."""
+    import full_size
+
+    dtype = PRECISIONS[options.precision]
+    loaders, sections = full_size.load(dtype), []
+    for size, segments in itertools.product(options.pixels, options.segments):
+        works = compare(whole_jobs(loaders, scene_image(size), segments, size, 10.0), options.rounds)
+        sections.append(f"**{size} px, K = {segments}, {options.precision}** {table(works, dtype)}")
+    return "\n\n".join(sections)
+
+
+# --- the parts of the exact path that are chosen by measurement ---
+
+
+def choices(options) -> str:
+    """The number of rows in a batch, the size of a block of scores, and shared maps against one attention per row."""
+    dtype, device = PRECISIONS[options.precision], comfy.model_management.get_torch_device()
+    loaders, image = small_model(dtype), scene_image()
+    rows = {f"{count} rows": partial(pipeline, loaders, image, rows=count, modulation_timestep=GUARD_TIMESTEP)
+            for count in (3, 5, 9, 15, 29)}  # fmt: skip
+    lines = ["Rows in a batch (small model, 28 variants, 5 levels):", "", "| rows | seconds |", "|---|---|"]
+    lines += [f"| {name.split()[0]} | {work.median:.2f} |" for name, work in compare(rows, options.rounds).items()]
+    lines += ["", "Attention of 9 rows with row 0's maps (SD1.5, 8 heads), ms; shared, by scores in a block:", ""]
+    lines += ["| tokens | width | row by row | " + " | ".join(f"2^{power}" for power in BLOCKS) + " |"]
+    lines += ["|---|---|---" + "|---" * len(BLOCKS) + "|"]
+    for tokens, width in ((1024, 320), (4096, 320), (1024, 640), (256, 1280)):
+        query, key = (torch.randn(1, tokens, width).to(device, dtype) for _ in range(2))
+        value = torch.randn(9, tokens, width).to(device, dtype)
+        jobs = {"row by row": partial(row_by_row, query, key, value, 8)}
+        jobs |= {power: partial(shared_attention, query, key, value, 8, max_scores=2**power) for power in BLOCKS}
+        works = compare(jobs, options.rounds)
+        lines += [f"| {tokens} | {width} | " + " | ".join(f"{1e3 * work.median:.0f}" for work in works.values()) + " |"]
+    return "\n".join(lines)
+
+
+def row_by_row(query, key, value, heads: int) -> torch.Tensor:
+    """The same by the host's own attention, which computes the map anew for every row."""
+    rows = value.shape[0]
+    q, k, v = (t.expand(rows, -1, -1).unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 # --- growth ---
 
 
-def growth(dtype, rounds: int) -> str:
-    """Log-log slopes of the paper preset's time over segments, pixels and pictures, and a plot."""
-    loaders, image = small_model(dtype), scene_image()
-    run = partial(pipeline, loaders)
+def growth(options) -> str:
+    """Log-log slopes of the time of the paper preset over segments, pixels and pictures, and a plot."""
+    loaders, image = small_model(PRECISIONS[options.precision]), scene_image()
+    run = partial(pipeline, loaders, modulation_timestep=GUARD_TIMESTEP)
     series = {
         "segments": {k: partial(run, image, segments=k) for k in (5, 10, 20, 40, 60)},
         "side in pixels": {
-            side: partial(run, scene_image(side), segments=4, resolution=side) for side in (128, 256, 512)
+            side: partial(run, scene_image(side), segments=2, resolution=side) for side in (256, 512, 1024)
         },
-        "pictures": {n: partial(run, image.repeat(n, 1, 1, 1)) for n in (1, 2, 4, 8)},
+        "pictures": {n: partial(run, image.repeat(n, 1, 1, 1), segments=5) for n in (1, 2, 4, 8)},
     }
     medians = {
-        title: {value: work.median for value, work in compare(jobs, max(1, rounds // 2)).items()}
+        title: {value: work.median for value, work in compare(jobs, max(1, options.rounds // 2)).items()}
         for title, jobs in series.items()
     }
     plot(medians)
-    lines = [f"Small model, paper preset, {dtype}:", ""]
+    lines = [f"Small model, 5 of the paper's 15 levels, {options.precision}:", ""]
     for title, points in medians.items():
         slope = np.polyfit(np.log(list(points)), np.log(list(points.values())), 1)[0]
         seconds = ", ".join(f"{value}: {taken:.2f} s" for value, taken in points.items())
@@ -229,11 +317,12 @@ def plot(medians: dict[str, dict[int, float]]) -> None:
 # --- the guard of the tests ---
 
 
-def guard(dtype, rounds: int) -> str:
+def guard(options) -> str:
     """The exact path against plain on the small model; ends with exit code 1 when it lost a third of its advantage."""
+    dtype = PRECISIONS[options.precision]
     loaders, image = small_model(dtype), scene_image()
     jobs = {
-        "plain": partial(plain_pipeline, loaders, image, GUARD_SEGMENTS, GUARD_TIMESTEP),
+        "plain": partial(plain_pipeline, loaders, image, GUARD_SEGMENTS, start=GUARD_TIMESTEP),
         "exact": partial(pipeline, loaders, image, GUARD_SEGMENTS, modulation_timestep=GUARD_TIMESTEP),
     }
     works = compare(jobs, 3)
@@ -264,7 +353,9 @@ def table(works: dict[str, Measured], dtype) -> str:
     return "\n".join(lines)
 
 
-PARTS = {"small": small, "full": full, "growth": growth, "guard": guard}
+PARTS = {
+    "small": small, "full": full, "complete": complete, "growth": growth, "choices": choices, "guard": guard
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

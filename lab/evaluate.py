@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 import torch
 
+from measure import PRECISIONS, fastest_precision
 from metrics import bilinear_labels, scores
 from pack import load_pack, start_host
 from scenes import HELD_OUT, Scene, scene
@@ -25,18 +26,18 @@ from small_model.settings import SEGMENTS, STRENGTH, TIMESTEP
 OUTPUT = Path(__file__).parent.parent / "demo_output" / "evaluation"
 METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "boundary F, 1 px", "f2": "boundary F, 2 px"}
 SETTING = ("segments", "strength", "timestep", "normalize")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def main() -> None:
     options = parse()
     start_host()
+    options.precision = options.precision or fastest_precision()
     options.output.mkdir(parents=True, exist_ok=True)
     log = options.output / "scores.jsonl"
     settings = [dict(zip(SETTING, values)) for values in itertools.product(*sweep(options))]
     done = finished(log, settings, options.precision)
     with torch.inference_mode():
-        pipeline = Pipeline(DTYPES[options.precision])
+        pipeline = Pipeline(PRECISIONS[options.precision])
         for number in range(options.scenes):
             seed = options.first + number
             missing = [setting for setting in settings if (seed, *setting.values()) not in done]
@@ -60,7 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--strength", type=float, nargs="+", default=[STRENGTH], help="values of lambda")
     parser.add_argument("--timestep", type=int, nargs="+", default=[TIMESTEP], help="values of t_m")
     parser.add_argument("--normalize", type=int, nargs="+", default=[0, 1], help="divide each map by its maximum: 0, 1")
-    parser.add_argument("--precision", choices=DTYPES, default="bf16")
+    parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--pictures", type=int, default=6, help="scenes shown in the picture")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     return parser.parse_args()

@@ -13,6 +13,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 MATRIX = 2048
+QUICK_MATRIX = 256  # emulated bf16 is a hundred times slower; this is still over in a moment
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Measured(NamedTuple):
@@ -60,11 +62,17 @@ def seconds_of(job: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """FLOP/s of a large matrix product, the best of ten."""
-    a, b = (torch.randn(MATRIX, MATRIX).to(device, dtype) for _ in range(2))
+def matrix_rate(dtype: torch.dtype, device: torch.device, size: int = MATRIX) -> float:
+    """FLOP/s of a square matrix product, the best of ten."""
+    a, b = (torch.randn(size, size).to(device, dtype) for _ in range(2))
     best = min(seconds_of(lambda: a @ b) for _ in range(10))
-    return 2 * MATRIX**3 / best
+    return 2 * size**3 / best
+
+
+def fastest_precision() -> str:
+    """ "bf16" where matrices are multiplied faster in it, else "fp32": many processors only emulate bf16."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return max(("fp32", "bf16"), key=lambda name: matrix_rate(PRECISIONS[name], device, QUICK_MATRIX))
 
 
 def synchronize() -> None:

@@ -1,7 +1,11 @@
-"""Search for presets: quality gain over the bilinear baseline against cost, for many ways of modulated denoising.
+"""Search for presets: quality gained over the bilinear baseline against cost, for many ways of modulated denoising.
 
 Every scene's scores are appended to a file as they come, so an interrupted run goes on where it stopped. Costs are
 those of Stable Diffusion 1.5 at 512 px with K = 20, not of the small model the gain is measured on.
+
+  first look   python3 lab/run.py pareto --scenes 8
+  finalists    python3 lab/run.py pareto --scenes 100 --only finalists
+  the presets  python3 lab/run.py pareto --scenes 200 --first 10000000 --only presets
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +22,7 @@ import numpy as np
 import torch
 
 from evaluate import append, standard_error
+from measure import PRECISIONS, fastest_precision
 from metrics import bilinear_labels, scores
 from pack import load_pack, start_host
 from scenes import scene
@@ -26,74 +31,97 @@ from small_model.settings import SEGMENTS, STRENGTH
 start_host()
 load_pack()
 
-from emerdiff.emerdiff_ops.difference import difference_maps, gaussian_smooth
+from emerdiff.emerdiff_ops.difference import difference_maps, evened, gaussian_smooth, halfway, resize_maps
+from emerdiff.emerdiff_ops.guided import guided_filter
 from emerdiff.emerdiff_ops.labels import assign
-from emerdiff.emerdiff_ops.modulation import PRESETS, modulation_levels, variant_offsets
+from emerdiff.emerdiff_ops.modulation import PRESETS, modulated_denoising, modulation_levels, variant_offsets
 from emerdiff.emerdiff_ops.schedule import noise_for, sample_level, timestep_grid
 from emerdiff.nodes import host
 from emerdiff.nodes.cluster import cluster_features
 from emerdiff.nodes.extract import extract_features
 
 import response_coding
-from small_model.model import load_conditioning, load_model, load_vae
+import shared_runs
+from small_model.model import PATCH, load_conditioning, load_model, load_vae
 
 TUNING = 20_000_000  # seed of the first scene that choices are made on
 OUTPUT = Path(__file__).parent.parent / "demo_output" / "pareto"
-METRICS = ("miou", "ari", "f1", "f2")
+METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "F 1 px", "f2": "F 2 px"}
+EVENNESS = (0.0, 0.5, 1.0)
 # TFLOP at 512 px (design, section 6): one evaluation, what follows the modulated layer, one decoding.
 UNET, AFTER_LAYER, DECODER, MASKS = 0.80, 0.36, 2.5, 20
 
 
 class Setting(NamedTuple):
-    """One way to lift. runs: "two" and "one" sided, or a number of coded runs; memory: what a step keeps of x - D."""
+    """One way to lift. How its answer can be read ("pictures", "halves", ...) and evened is tried for each."""
 
     timestep: int
     steps: int | None
-    runs: str = "two"
-    memory: str = "ddpm"
+    sides: int = 2
+    deterministic: bool = True
     strength: float = STRENGTH
+    sharing: str = "alone"  # or "codes N", "groups N" (masks more than N cells apart share a run), "levels"
 
     @property
     def name(self) -> str:
         steps = "all" if self.steps is None else self.steps
-        return f"t{self.timestep} {steps} {self.runs} {self.memory} {self.strength:g}"
+        kind = "ddim" if self.deterministic else "ddpm"
+        return f"t{self.timestep} {steps} x{self.sides} {kind} {self.strength:g} {self.sharing}"
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return modulation_levels(timestep_grid(50), self.timestep, self.steps)
 
 
-SETTINGS = [
-    *(Setting(p.timestep, p.steps, "two" if p.two_sided else "one") for p in PRESETS.values()),
-    *(Setting(481, 5, runs) for runs in ("8", "12")),
+PAPER = Setting(281, None, deterministic=False)
+FINALISTS = [PAPER, Setting(201, 2), Setting(281, 2), Setting(281, 3), Setting(381, 4)]
+FIRST_LOOK = [
+    *FINALISTS,
+    *(Setting(281, steps, sides) for steps in (2, 3, 4, 5) for sides in (1, 2)),
+    *(Setting(start, steps, sides) for start, steps in ((381, 4), (481, 3), (481, 5)) for sides in (1, 2)),
+    Setting(381, 2),
+    Setting(681, 5),
+    *(Setting(start, 5, sides, False) for start in (281, 481) for sides in (1, 2)),
+    *(Setting(281, 4, 2, True, strength) for strength in (10.0, 20.0, 45.0)),
+    *(Setting(481, 5, 1, True, STRENGTH, f"codes {runs}") for runs in (8, 12)),
+    *(Setting(481, 5, 1, True, STRENGTH, f"groups {apart}") for apart in (1, 2, 3)),
+    Setting(281, 3, 2, True, STRENGTH, "levels"),
+    Setting(101, 1),
 ]
+PRESET_SETTINGS = {name: Setting(p.timestep, p.steps, deterministic=p.deterministic) for name, p in PRESETS.items()}
+GROUPS = {"finalists": FINALISTS, "presets": list(PRESET_SETTINGS.values())}
 
 
-def cost(setting: Setting) -> float:
-    """TFLOP of one image with 20 masks."""
-    variants = {"two": 2 * MASKS, "one": MASKS}.get(setting.runs) or int(setting.runs)
-    levels = len(modulation_levels(timestep_grid(50), setting.timestep, setting.steps))
-    decoded = variants + (setting.runs != "two")
-    return UNET + variants * AFTER_LAYER + (levels - 1) * (variants + 1) * UNET + decoded * DECODER
+class Answer(NamedTuple):
+    """Difference maps [K, H, W] by one way to read them, and the TFLOP they cost."""
+
+    readout: str
+    maps: torch.Tensor
+    cost: float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=100)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=8)
     parser.add_argument("--first", type=int, default=TUNING, help="seed of the first scene")
-    parser.add_argument("--only", nargs="+", help="names of settings, for finalists")
+    parser.add_argument("--only", choices=GROUPS, help="leave out the other settings")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    settings = {s.name: s for s in SETTINGS if not options.only or s.name in options.only}
+    settings = list(dict.fromkeys(GROUPS.get(options.only, FIRST_LOOK)))
     log = options.output / "scores.jsonl"
     done = {(row["seed"], row["setting"]) for row in read(log)}
+    seeds = range(options.first, options.first + options.scenes)
     with torch.inference_mode():
-        loaders = load_model(torch.bfloat16), load_vae(), load_conditioning([])
-        for seed in range(options.first, options.first + options.scenes):
-            missing = [s for s in settings.values() if (seed, s.name) not in done]
+        loaders = load_model(PRECISIONS[fastest_precision()]), load_vae(), load_conditioning([])
+        for seed in seeds:
+            missing = [setting for setting in settings if (seed, setting.name) not in done]
             if missing:
                 begin = time.monotonic()
-                rows = evaluate_scene(loaders, seed, missing)
-                append(log, rows)
+                append(log, evaluate_scene(loaders, seed, missing))
                 print(f"scene {seed}  {time.monotonic() - begin:.1f} s", flush=True)
-    report(log, settings, options)
+    rows = [row for row in read(log) if row["seed"] in seeds]
+    report(rows, settings, options.output)
 
 
 def read(log: Path) -> list[dict]:
@@ -101,101 +129,153 @@ def read(log: Path) -> list[dict]:
 
 
 def evaluate_scene(loaders, seed: int, settings: list[Setting]) -> list[dict]:
-    """Gains over the baseline on one scene, for maps as they are and normalized, a row per setting."""
+    """Gains over the baseline on one scene: a row for every setting, readout and evenness."""
     true = scene(seed)
-    features, trajectory = extract_features(*loaders, torch.from_numpy(true.image)[None], seed=seed)
+    image = torch.from_numpy(true.image)
+    features, trajectory = extract_features(*loaders, image[None], seed=seed)
     masks = cluster_features(features, segments=SEGMENTS).masks[0]
     baseline = scores(bilinear_labels(masks, true.labels.shape), true.labels)
     rows = []
     for setting in settings:
-        smooth = gaussian_smooth(lifted(loaders, trajectory, masks, setting), 1.0)
-        normalized = smooth / smooth.amax((1, 2), keepdim=True).clamp_min(1e-8)
-        gains = {"seed": seed, "setting": setting.name, "baseline": baseline}
-        for kind, maps in (("plain", smooth), ("normalized", normalized)):
-            ours = scores(assign(maps).numpy(), true.labels)
-            gains[kind] = {metric: ours[metric] - baseline[metric] for metric in METRICS}
-        rows.append(gains)
+        for answer in answers(loaders, trajectory, masks, image, setting):
+            for evenness in EVENNESS:
+                maps = gaussian_smooth(evened(answer.maps, evenness), 1.0)
+                ours = scores(assign(maps).numpy(), true.labels)
+                gains = {metric: ours[metric] - baseline[metric] for metric in METRICS}
+                tried = {"setting": setting.name, "readout": answer.readout, "evenness": evenness}
+                rows.append({"seed": seed, **tried, "cost": answer.cost, **gains})
     return rows
 
 
-def lifted(loaders, trajectory, masks, setting: Setting) -> torch.Tensor:
-    """Difference maps [K, H, W] of one image by the setting."""
-    if setting.runs.isdigit():
-        codes = response_coding.make_codes(masks, int(setting.runs))
-        images = pictures(loaders, trajectory, setting.strength * codes @ masks.flatten(1), setting)
-        return response_coding.difference_maps(images[1:] - images[:1], codes, masks)
-    offsets = variant_offsets(masks, setting.strength, setting.runs == "two")
-    images = pictures(loaders, trajectory, offsets, setting)
-    return difference_maps(images[1:], None if setting.runs == "two" else images[:1])
+def answers(loaders, trajectory, masks, image, setting: Setting) -> Iterator[Answer]:
+    """The setting's difference maps, by every way to read its latents."""
+    size = trajectory.working_size
+    sharing, _, number = setting.sharing.partition(" ")
+    if sharing == "codes":
+        codes = response_coding.make_codes(masks, int(number))
+        finals = latents(loaders, trajectory, setting.strength * codes @ masks.flatten(1), setting)
+        change = pictures(loaders, finals, size)
+        maps = response_coding.difference_maps(change[1:] - change[:1], codes, masks)
+        yield Answer("pictures", maps, unet_cost(len(codes), setting) + DECODER * len(change))
+        return
+    groups = shared_runs.grouped(masks, int(number)) if sharing == "groups" else None
+    pushed = masks if groups is None else torch.stack([shared_runs.union(group) for group in groups])
+    up = setting.strength * pushed.flatten(1)
+    offsets = variant_offsets(pushed, setting.strength) if setting.sides == 2 else up
+    finals = latents(loaders, trajectory, offsets, setting)
+    for readout, maps, decodings in readings(loaders, finals, image, size, setting.sides == 2):
+        if groups is not None:
+            maps = shared_runs.difference_maps(maps, groups, len(masks))
+        runs = MASKS if groups is None else len(groups)
+        yield Answer(readout, maps, unet_cost(runs * setting.sides, setting) + DECODER * decodings(runs))
 
 
-def pictures(loaders, trajectory, offsets, setting: Setting) -> torch.Tensor:
-    """The unmodulated picture and every variant's, [1 + V, H, W, 3]."""
-    model, vae, conditioning = loaders
+def latents(loaders, trajectory, offsets, setting: Setting) -> torch.Tensor:
+    """The final latents of the unmodulated run and of every variant, [1 + V, c, h', w']."""
+    model, _, conditioning = loaders
     layer = host.find_layer(model, "auto", last=True)
-    levels = modulation_levels(trajectory.timesteps, setting.timestep, setting.steps)
-    sigmas = [host.sigma_of(model, level) for level in levels]
+    sigmas = [host.sigma_of(model, level) for level in setting.levels]
     noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
-    power = {"ddpm": 2, "ode": 1}[setting.memory]
-    offsets = torch.cat([torch.zeros_like(offsets[:1]), offsets])
 
     def work(x0, predict):
-        x = sample_level(x0, sigmas[0], noise[levels[0]]).expand(len(offsets), -1, -1, -1)
-        for step, (sigma, sigma_next) in enumerate(zip(sigmas, [*sigmas[1:], 0.0])):
-            denoised = predict(x, sigma, host.Modulation(layer, offsets if step == 0 else None, True))
-            if sigma_next:
-                kept = denoised + (sigma_next / sigma) ** power * (x - denoised)
-                x = kept + sample_level(x0, sigma_next, noise[levels[step + 1]]) - kept[:1]
-        return denoised.cpu()
+        def denoise(x, sigma, chunk):
+            return predict(x, sigma, host.Modulation(layer, chunk, True))
 
-    return host.decode(vae, host.run_session(model, conditioning, trajectory.latent, work), trajectory.working_size)
+        eps = [noise[level].to(x0) for level in setting.levels]
+        if setting.sharing == "levels":
+            return one_step_each(denoise, x0, eps, sigmas, offsets.to(x0)).cpu()
+        return modulated_denoising(denoise, x0, eps, sigmas, offsets.to(x0), setting.deterministic).cpu()
+
+    return host.run_session(model, conditioning, trajectory.latent, work)
 
 
-def report(log: Path, settings: dict[str, Setting], options) -> None:
-    """table.md, and pareto.png: boundary F and ARI gained against TFLOP."""
-    seeds = range(options.first, options.first + options.scenes)
-    rows = [row for row in read(log) if row["setting"] in settings and row["seed"] in seeds]
+def one_step_each(denoise, x0, noises, sigmas, offsets) -> torch.Tensor:
+    """The mean of the denoised predictions of all levels, each modulated by itself: no run is carried on."""
+    offsets = torch.cat([torch.zeros_like(offsets[:1]), offsets])
+    starts = [sample_level(x0, sigma, eps).expand(len(offsets), -1, -1, -1) for sigma, eps in zip(sigmas, noises)]
+    return torch.stack([denoise(x, sigma, offsets) for x, sigma in zip(starts, sigmas)]).mean(0)
+
+
+def readings(loaders, finals, image, size, two_sided: bool):
+    """(name, maps [K, H, W], decodings for K masks) of each way to compare the variants."""
+    if two_sided:
+        yield "pairs", difference_maps(pictures(loaders, finals[1:], size)), lambda count: 2 * count
+        finals = halfway(finals)
+    shown = pictures(loaders, finals, size)
+    yield "halfway" if two_sided else "pictures", difference_maps(shown[1:], shown[:1]), lambda count: count + 1
+    coarse = resize_maps(difference_maps(finals[1:], finals[:1], axis=1), size)
+    yield "latents, unguided", coarse, lambda count: 0
+    yield "latents", guided_filter(coarse, image, PATCH), lambda count: 1
+
+
+def pictures(loaders, finals, size) -> torch.Tensor:
+    return host.decode(loaders[1], finals, size)
+
+
+def unet_cost(variants: int, setting: Setting) -> float:
+    """TFLOP of the UNet for an image: the shared prefix, the rest of the first level, the later levels."""
+    if setting.sharing == "levels":
+        return len(setting.levels) * (UNET + variants * AFTER_LAYER)
+    return UNET + variants * AFTER_LAYER + (len(setting.levels) - 1) * (variants + 1) * UNET
+
+
+# --- the report ---
+
+
+def report(rows: list[dict], settings: list[Setting], output: Path) -> None:
+    """table.md, and pareto.png: what was gained against what it costs."""
+    tried = {}
+    for row in rows:
+        if row["setting"] in {setting.name for setting in settings}:
+            tried.setdefault((row["setting"], row["readout"], row["evenness"]), []).append(row)
+    paper = tried[(PAPER.name, "pairs", 0.0)]
+    reference = {metric: np.mean([row[metric] for row in paper]) for metric in METRICS}
     lines = [
-        f"{len({row['seed'] for row in rows})} scenes from seed {options.first}; gain over the bilinear baseline, "
-        "paired, mean +- standard error; cost in TFLOP of SD1.5 at 512 px, K = 20.",
+        f"{len(paper)} scenes from seed {min(row['seed'] for row in paper)}; gain over the bilinear baseline, paired, "
+        "mean +- standard error; cost in TFLOP of SD1.5 at 512 px, K = 20, and as a share of the paper's.",
         "",
-        "| setting | maps | cost | mIoU | ARI | F 1 px | F 2 px |",
-        "|---|---|---|---|---|---|---|",
+        f"| setting | readout | evenness | cost | {' | '.join(METRICS.values())} | share of the paper's ARI, F 2 px |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, setting in sorted(settings.items(), key=lambda item: cost(item[1])):
-        for kind in ("plain", "normalized"):
-            gains = np.array([[row[kind][metric] for metric in METRICS] for row in rows if row["setting"] == name])
-            cells = map(partial(gained, gains), range(len(METRICS)))
-            lines.append(f"| {name} | {kind} | {cost(setting):.0f} | {' | '.join(cells)} |")
-    (options.output / "table.md").write_text("\n".join(lines) + "\n")
+    for (setting, readout, evenness), group in sorted(tried.items(), key=lambda item: mean_cost(item[1])):
+        gains = {metric: np.array([row[metric] for row in group]) for metric in METRICS}
+        cells = [f"{gain.mean():+.3f} +- {standard_error(gain):.3f}" for gain in gains.values()]
+        shares = ", ".join(f"{gains[metric].mean() / reference[metric]:.2f}" for metric in ("ari", "f2"))
+        cost = f"{mean_cost(group):.0f} ({mean_cost(group) / mean_cost(paper):.0%})"
+        lines.append(f"| {setting} | {readout} | {evenness:g} | {cost} | {' | '.join(cells)} | {shares} |")
+    (output / "table.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-    plot(rows, settings, options.output / "pareto.png")
+    plot(tried, output / "pareto.png")
 
 
-def gained(gains: np.ndarray, column: int) -> str:
-    values = gains[:, column]
-    return f"{values.mean():+.3f} +- {standard_error(values):.3f}"
+def mean_cost(rows: list[dict]) -> float:
+    return float(np.mean([row["cost"] for row in rows]))
 
 
-def plot(rows, settings, path: Path) -> None:
+def plot(tried: dict[tuple, list[dict]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    presets = {Setting(p.timestep, p.steps, "two" if p.two_sided else "one").name: name for name, p in PRESETS.items()}
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.5), sharex=True)
-    for axis, metric, title in zip(axes, ("ari", "f2"), ("ARI", "boundary F, 2 px")):
-        for kind, marker in (("plain", "o"), ("normalized", "^")):
-            for name, setting in settings.items():
-                gain = np.mean([row[kind][metric] for row in rows if row["setting"] == name])
-                colour = "tab:red" if name in presets else "tab:blue"
-                axis.plot(cost(setting), gain, marker, color=colour, alpha=0.8)
-                if name in presets:
-                    axis.annotate(presets[name], (cost(setting), gain), xytext=(4, 4), textcoords="offset points")
-        axis.set(xscale="log", xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=f"gain in {title}")
+    presets = {(PRESET_SETTINGS[name].name, preset.readout, preset.evenness): name for name, preset in PRESETS.items()}
+    figure, axes = pyplot.subplots(1, 2, figsize=(12, 5), sharex=True)
+    for axis, metric in zip(axes, ("ari", "f2")):
+        for key, group in tried.items():
+            gain, guided = np.mean([row[metric] for row in group]), key[1].endswith("guided")
+            point = (mean_cost(group), max(gain, axis_floor(metric)))
+            style = {"marker": "^" if guided else "o", "color": "tab:orange" if guided else "tab:blue", "alpha": 0.6}
+            axis.plot(*point, **(style if key not in presets else {"marker": "*", "color": "tab:red", "ms": 14}))
+            if key in presets:
+                axis.annotate(presets[key], point, xytext=(6, -12), textcoords="offset points", weight="bold")
+        axis.set(xscale="log", xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=f"gain in {METRICS[metric]}")
         axis.grid(alpha=0.3)
-    figure.suptitle("Every setting tried: circles, maps as they are; triangles, normalized; red, the presets")
+    figure.suptitle("Every setting tried; stars, the presets; triangles, refined along the picture's colours")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
+
+
+def axis_floor(metric: str) -> float:
+    """Settings that lose more than this are drawn at the bottom."""
+    return {"ari": -0.1, "f2": -0.1}[metric]
 
 
 if __name__ == "__main__":

@@ -158,8 +158,7 @@ def replace_loaders(prompt: dict) -> dict:
 def with_small_model_settings(prompt: dict) -> dict:
     """The step-by-step workflow's prompt with the settings that suit the small model."""
     prompt = with_inputs(prompt, "EmerDiffClusterFeatures", segments=settings.SEGMENTS)
-    push = {"strength": settings.STRENGTH, "modulation_timestep": settings.TIMESTEP}
-    prompt = with_inputs(prompt, "EmerDiffModulateAttention", **push)
+    prompt = with_inputs(prompt, "EmerDiffModulateAttention", strength=settings.STRENGTH)
     return with_inputs(prompt, "EmerDiffAssembleMasks", normalize=settings.NORMALIZE)
 
 

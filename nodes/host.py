@@ -115,7 +115,7 @@ def own_resolution(model, vae) -> int:
         cells = 96  # SD2.1-v
     else:
         cells = 64
-    return cells * vae.spacial_compression_encode()
+    return cells * pixels_per_cell(vae)
 
 
 def latent_format_name(model) -> str:
@@ -310,7 +310,7 @@ def encode(model, vae, image: Tensor, resolution: int) -> tuple[Tensor, tuple[in
     pixels = image.movedim(-1, 1)  # [B, 3, H, W]
     if size != (height, width):
         pixels = torch.nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
-    multiple = vae.spacial_compression_encode()
+    multiple = pixels_per_cell(vae)
     pad = (0, -size[1] % multiple, 0, -size[0] % multiple)
     pixels = torch.nn.functional.pad(pixels, pad, mode="replicate")
     latent = vae.encode(pixels.movedim(1, -1)).float().cpu()
@@ -331,6 +331,11 @@ def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
     """Images [N, H, W, 3] float32 on the CPU, the padding cut off."""
     images = vae.decode(latents).float().cpu()
     return images[:, : size[0], : size[1], :3]
+
+
+def pixels_per_cell(vae) -> int:
+    """Pixels on a side of the picture that one cell of the latent stands for: 8 in Stable Diffusion."""
+    return vae.spacial_compression_encode()
 
 
 # --- the machine and its user ---

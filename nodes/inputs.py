@@ -7,23 +7,23 @@ from ..emerdiff_ops.modulation import PRESETS
 PAPER_STRENGTH = 10.0
 
 
-def model():
+def model(**options):
     return io.Model.Input(
-        "model", tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), LoRAs and all. It is not changed."
+        "model", tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), LoRAs and all. It is not changed.", **options
     )
 
 
-def vae():
-    return io.Vae.Input("vae", tooltip="The VAE of the same checkpoint as the model.")
+def vae(**options):
+    return io.Vae.Input("vae", tooltip="The VAE of the same checkpoint as the model.", **options)
 
 
-def conditioning():
-    return io.Conditioning.Input("conditioning", tooltip="Connect CLIPTextEncode with an empty prompt.")
+def conditioning(**options):
+    return io.Conditioning.Input("conditioning", tooltip="Connect CLIPTextEncode with an empty prompt.", **options)
 
 
-def image():
+def image(**options):
     return io.Image.Input(
-        "image", tooltip="The picture or batch of pictures to segment, of any size from 64 pixels up."
+        "image", tooltip="The picture or batch of pictures to segment, of any size from 64 pixels up.", **options
     )
 
 
@@ -48,6 +48,8 @@ def preset():
     return io.Combo.Input(
         "preset",
         options=list(PRESETS),
-        default="paper",
-        tooltip='How the masks are lifted to pixels. "paper" is the published method: 15 steps from timestep 281.',
+        default="balanced",
+        tooltip='How the masks are lifted to pixels. "paper" is the published method, 15 steps. "balanced" keeps what '
+        'it gains in 3 steps, at a quarter of the cost; "fast" keeps most of it at a twelfth, with softer borders. '
+        "Both were tuned on a small model and synthetic scenes, and are not yet confirmed on Stable Diffusion.",
     )

@@ -7,7 +7,8 @@ from comfy_api.latest import io
 from torch.nn.functional import interpolate
 
 from ..emerdiff_ops.colors import colorize
-from ..emerdiff_ops.difference import difference_maps
+from ..emerdiff_ops.difference import difference_maps, evened, halfway, resize_maps
+from ..emerdiff_ops.guided import guided_filter
 from ..emerdiff_ops.labels import masks_to_labels
 from ..emerdiff_ops.modulation import PRESETS, in_chunks, modulated_denoising, modulation_levels, variant_offsets
 from ..emerdiff_ops.schedule import TRAINING_STEPS, nearest_timestep, noise_for
@@ -46,18 +47,16 @@ def modulate_attention(
     levels = modulation_levels(trajectory.timesteps, start, preset.steps)
     noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
     masks = masks_on_grid(low_res_masks.masks, host.grid_of(model, layer, trajectory.latent.shape[-2:]))
-    offsets = [variant_offsets(each, strength, preset.two_sided) for each in masks]  # B of [V, h*w]
     variants = (rows or host.rows_that_fit(model, trajectory.latent.shape[-2:])) - 1
-    pair = 2 if preset.two_sided else 1
-    chunks = [list(in_chunks(each, variants, pair)) for each in offsets]
-    progress = host.Progress(planned(chunks, len(levels), preset.two_sided), WEIGHTS, node)
+    chunks = [list(in_chunks(variant_offsets(each, strength), variants, together=2)) for each in masks]
+    progress = host.Progress(planned(chunks, len(levels), preset.readout), WEIGHTS, node)
     sigmas = [host.sigma_of(model, level) for level in levels]
     forming = torch.zeros(masks.shape[1], *trajectory.latent.shape[-2:])  # difference maps so far, for the preview
 
     def evaluate(predict, first, x, sigma, offsets):
         denoised = predict(x, sigma, host.Modulation(layer, offsets, inject_attention))
-        maps = difference_maps(denoised[1:], None if preset.two_sided else denoised[:1], axis=1)
-        forming[first // pair : first // pair + len(maps)] = maps.cpu()  # waits for the device: the time left is true
+        maps = difference_maps(denoised[1:], axis=1)
+        forming[first // 2 : first // 2 + len(maps)] = maps.cpu()  # waits for the device: the time left is true
         kind = "later levels" if offsets is None else "first level"
         progress.step(kind, len(denoised), lambda: colorize(masks_to_labels(forming[None]))[0])
         return denoised
@@ -67,43 +66,58 @@ def modulate_attention(
         forming.zero_()
         latent = trajectory.latent[index : index + 1]
         noises = [noise[level][index : index + 1] for level in levels]
-        finals = lift(model, conditioning, latent, noises, sigmas, image_chunks, evaluate)
-        maps.append(decoded_differences(vae, finals, trajectory.working_size, preset.two_sided, progress))
+        finals = lift(model, conditioning, latent, noises, sigmas, image_chunks, evaluate, preset.deterministic)
+        image_maps = read_out(vae, finals, latent, trajectory.working_size, preset.readout, progress)
+        maps.append(evened(image_maps, preset.evenness))
     return DifferenceMaps(torch.stack(maps), trajectory.image_size)
 
 
-def planned(chunks, levels: int, two_sided: bool) -> dict[str, int]:
+def planned(chunks, levels: int, readout: str) -> dict[str, int]:
     """How many rows go through the UNet at the first level and at the later ones, and how many are decoded."""
     variants = sum(len(chunk) for image in chunks for chunk in image)
     rows = variants + sum(map(len, chunks))  # the unmodulated run rides along in every chunk
-    decoded = variants if two_sided else variants + len(chunks)
+    decoded = {"pairs": variants, "halfway": variants // 2 + len(chunks), "latents": len(chunks)}[readout]
     return {"first level": rows, "later levels": rows * (levels - 1), "decoding": decoded}
 
 
-def lift(model, conditioning, latent, noises, sigmas, chunks, evaluate) -> torch.Tensor:
+def lift(model, conditioning, latent, noises, sigmas, chunks, evaluate, deterministic=False) -> torch.Tensor:
     """Final latents [1 + V, c, h', w'] of one image: the unmodulated run's, then every variant's."""
 
     def work(x0, predict):
         eps, finals, first = [noise.to(x0) for noise in noises], [], 0
         for chunk in chunks:
             denoise = partial(evaluate, predict, first)
-            finals.append(modulated_denoising(denoise, x0, eps, sigmas, chunk.to(x0)).cpu())
+            finals.append(modulated_denoising(denoise, x0, eps, sigmas, chunk.to(x0), deterministic).cpu())
             first += len(chunk)
         return torch.cat([finals[0], *(rows[1:] for rows in finals[1:])])
 
     return host.run_session(model, conditioning, latent, work)
 
 
-def decoded_differences(vae, finals, size, two_sided: bool, progress) -> torch.Tensor:
-    """d_i [K, H, W] of final latents [1 + V, c, h', w'], decoded a few at a time."""
+def read_out(vae, finals, latent, size, readout: str, progress) -> torch.Tensor:
+    """d_i [K, H, W] of final latents [1 + V, c, h', w'], the unmodulated run's first, of the picture in `latent`."""
+    if readout == "latents":
+        return latent_differences(vae, finals[1:], latent, size, progress)
     base, maps = None, []
-    if not two_sided:
+    if readout == "halfway":
+        finals = halfway(finals)
         base = host.decode(vae, finals[:1], size)
         progress.step("decoding")
     for variants in finals[1:].split(VARIANTS_DECODED_AT_ONCE):
         maps.append(difference_maps(host.decode(vae, variants, size), base))
         progress.step("decoding", len(variants))
     return torch.cat(maps)
+
+
+def latent_differences(vae, variants, latent, size, progress) -> torch.Tensor:
+    """d_i [K, H, W] of the latents themselves, enlarged along the borders of the picture."""
+    cell = host.pixels_per_cell(vae)
+    picture = host.decode(vae, latent, size)[0]
+    coarse = difference_maps(variants, axis=1)  # [K, h', w']
+    large = resize_maps(coarse, tuple(cell * side for side in coarse.shape[-2:]))
+    maps = guided_filter(large[:, : size[0], : size[1]], picture, radius=cell)  # without the padding
+    progress.step("decoding")
+    return maps
 
 
 def start_timestep(grid, modulation_timestep: int, own: int) -> int:

@@ -1,4 +1,8 @@
-"""image -> masks in one node: the four steps, connected as one would connect them by hand."""
+"""image -> masks in one node: the four steps, connected as one would connect them by hand.
+
+The four big inputs arrive as links and are handed on as links: the host then knows the inner steps again when
+something else has changed, and runs only those that depend on it.
+"""
 
 from comfy_api.latest import io
 
@@ -18,10 +22,10 @@ class EmerDiffSegmentImage(io.ComfyNode):
             "training, no second model.",
             search_aliases=["segment anything", "SAM", "auto mask", "panoptic", "segmentation", "mask generator"],
             inputs=[
-                inputs.model(),
-                inputs.vae(),
-                inputs.conditioning(),
-                inputs.image(),
+                inputs.model(raw_link=True),
+                inputs.vae(raw_link=True),
+                inputs.conditioning(raw_link=True),
+                inputs.image(raw_link=True),
                 inputs.segments(),
                 inputs.preset(),
                 inputs.seed("Seed of the noise and of the clustering."),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.difference import difference_maps, gaussian_smooth, resize_maps
+from emerdiff.emerdiff_ops.difference import difference_maps, evened, gaussian_smooth, halfway, resize_maps
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -24,10 +24,31 @@ def test_the_difference_is_the_norm_over_rgb():
     np.testing.assert_allclose(difference_maps(variants.movedim(-1, 1), axis=1), expected, rtol=1e-6)
 
 
-def test_one_sided_the_difference_is_from_the_unmodulated_picture():
+def test_against_a_picture_the_difference_is_from_the_unmodulated_picture():
     base, plus = random(1, 5, 4, 3), random(3, 5, 4, 3, seed=1)
     expected = np.sqrt(((plus.numpy() - base.numpy()) ** 2).sum(-1))
     np.testing.assert_allclose(difference_maps(plus, base), expected, rtol=1e-6)
+
+
+def test_halfway_shows_half_the_difference_of_a_pair():
+    base, minus, plus = random(1, 2, 4, 4), random(3, 2, 4, 4, seed=1), random(3, 2, 4, 4, seed=2)
+    finals = halfway(torch.cat([base, torch.stack([minus, plus], 1).flatten(0, 1)]))
+    assert finals.shape == (4, 2, 4, 4) and torch.equal(finals[:1], base)
+    torch.testing.assert_close(finals[1:] - base, (plus - minus) / 2)
+
+
+@pytest.mark.parametrize("evenness", [0.0, 0.5, 1.0])
+def test_evened_maps_keep_their_form_and_that_share_of_their_loudness(evenness):
+    maps = random(3, 8, 9) * torch.tensor([0.01, 1.0, 100.0])[:, None, None]
+    even = evened(maps, evenness)
+    loudest = [gaussian_smooth(each, 1.0).amax().item() for each in maps]
+    for once, now, most in zip(maps, even, loudest):
+        torch.testing.assert_close(now, once / most**evenness)
+    assert (torch.equal(even, maps)) == (evenness == 0)
+
+
+def test_a_silent_map_stays_silent_when_evened():
+    assert not evened(torch.zeros(1, 4, 4), 1.0).any()
 
 
 @given(

