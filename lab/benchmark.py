@@ -9,6 +9,7 @@ leaves its table in demo_output/benchmark/.
   --part complete  the same, complete runs; for a GPU
   --part growth    how time grows with segments, pixels and pictures
   --part choices   batch size, block size, shared attention maps: what the exact path's settings were chosen from
+  --part progress  how true the announced time left is
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
   --publish        put all tables and plots there are into docs/performance.md
 """
@@ -75,7 +76,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "growth", "choices"])
+    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "growth", "choices", "progress"])
     parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pixels", type=int, nargs="+", default=[512, 768], help="for the part complete")
@@ -274,6 +275,39 @@ def row_by_row(query, key, value, heads: int) -> torch.Tensor:
     return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
+# --- the time left ---
+
+
+def progress(options) -> str:
+    """How far the announced time left is from the true one, between the first tenth of a run and its last."""
+    loaders, image = small_model(PRECISIONS[options.precision]), scene_image()
+    lines = ["| preset | seconds | announcements | median error of the time left | largest |", "|---|---|---|---|---|"]
+    for name in PRESETS:
+        announced = announcements(partial(pipeline, loaders, image, segments=30, rows=9, preset=name))
+        end = announced[-1][0]
+        middle = [(now, left) for now, left in announced if 0.1 < now / end < 0.9]
+        errors = [abs(left - (end - now)) / (end - now) for now, left in middle]
+        lines.append(f"| {name} | {end:.1f} | {len(errors)} | {np.median(errors):.0%} | {max(errors):.0%} |")
+    return "\n".join(lines)
+
+
+def announcements(job) -> list[tuple[float, float]]:
+    """(seconds since the begin, seconds announced to be left) at every step of the modulation's progress bar."""
+    seen, step = [], host.Progress.step
+
+    def recording(self, *args, **kwargs):
+        step(self, *args, **kwargs)
+        if "decoding" in self.clock.planned:
+            seen.append((self.last - self.begin, self.clock.left()))
+
+    host.Progress.step = recording
+    try:
+        job()
+    finally:
+        host.Progress.step = step
+    return seen
+
+
 # --- growth ---
 
 
@@ -354,7 +388,8 @@ def table(works: dict[str, Measured], dtype) -> str:
 
 
 PARTS = {
-    "small": small, "full": full, "complete": complete, "growth": growth, "choices": choices, "guard": guard
+    "small": small, "full": full, "complete": complete, "growth": growth, "choices": choices, "progress": progress,
+    "guard": guard,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ from measure import PRECISIONS, fastest_precision
 from metrics import bilinear_labels, scores
 from pack import load_pack, start_host
 from scenes import HELD_OUT, Scene, scene
-from small_model.settings import SEGMENTS, STRENGTH, TIMESTEP
+from small_model.settings import SEGMENTS, STRENGTH
 
 OUTPUT = Path(__file__).parent.parent / "demo_output" / "evaluation"
 METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "boundary F, 1 px", "f2": "boundary F, 2 px"}
-SETTING = ("segments", "strength", "timestep", "normalize")
+SETTING = ("preset", "segments", "strength", "timestep", "normalize")
 
 
 def main() -> None:
@@ -57,9 +57,10 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--first", type=int, default=HELD_OUT, help="seed of the first scene")
+    parser.add_argument("--preset", nargs="+", default=["paper"])
     parser.add_argument("--segments", type=int, nargs="+", default=[SEGMENTS], help="values of K")
     parser.add_argument("--strength", type=float, nargs="+", default=[STRENGTH], help="values of lambda")
-    parser.add_argument("--timestep", type=int, nargs="+", default=[TIMESTEP], help="values of t_m")
+    parser.add_argument("--timestep", type=int, nargs="+", default=[0], help="values of t_m; 0: the preset's own")
     parser.add_argument("--normalize", type=int, nargs="+", default=[0, 1], help="divide each map by its maximum: 0, 1")
     parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--pictures", type=int, default=6, help="scenes shown in the picture")
@@ -68,7 +69,7 @@ def parse() -> argparse.Namespace:
 
 
 def sweep(options):
-    return options.segments, options.strength, options.timestep, options.normalize
+    return options.preset, options.segments, options.strength, options.timestep, options.normalize
 
 
 class Pipeline:
@@ -87,8 +88,9 @@ class Pipeline:
     def features(self, image: np.ndarray, seed: int):
         return self.extract(*self.loaders, torch.from_numpy(image)[None], seed=seed)
 
-    def maps(self, trajectory, low_res, strength: float, timestep: int):
-        return self.modulate(*self.loaders, trajectory, low_res, strength=strength, modulation_timestep=timestep)
+    def maps(self, trajectory, low_res, preset: str, strength: float, timestep: int):
+        push = {"preset": preset, "strength": strength, "modulation_timestep": timestep}
+        return self.modulate(*self.loaders, trajectory, low_res, **push)
 
     def labels(self, maps, normalize: bool) -> np.ndarray:
         return self.assemble(maps, normalize=bool(normalize)).labels[0].numpy()
@@ -99,7 +101,7 @@ def evaluate_scene(pipeline: Pipeline, seed: int, settings: list[dict]) -> list[
     true = scene(seed)
     features, trajectory = pipeline.features(true.image, seed)
     clusters = functools.cache(lambda segments: pipeline.cluster(features, segments=segments))
-    maps = functools.cache(lambda segments, *rest: pipeline.maps(trajectory, clusters(segments), *rest))
+    maps = functools.cache(lambda preset, segments, *rest: pipeline.maps(trajectory, clusters(segments), preset, *rest))
     rows = []
     for setting in settings:
         *modulation, normalize = (setting[name] for name in SETTING)
@@ -140,18 +142,19 @@ def table(rows: list[dict], options) -> str:
         f"{options.scenes} held-out scenes from seed {options.first}, {options.precision}; mean +- standard error; "
         "gain = EmerDiff less baseline, scene by scene.",
         "",
-        "| K | lambda | t_m | maps | metric | bilinear baseline | EmerDiff | gain |",
-        "|---|---|---|---|---|---|---|---|",
+        "| preset | K | lambda | t_m | maps | metric | bilinear baseline | EmerDiff | gain |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     groups = itertools.groupby(sorted(rows, key=lambda row: key(row)[1:]), key=lambda row: key(row)[1:])
-    for (segments, strength, timestep, normalize), group in groups:
+    for (preset, segments, strength, timestep, normalize), group in groups:
         group, shown = list(group), "normalized" if normalize else "as they are"
+        t_m = timestep or "own"
         for metric, name in METRICS.items():
             ours = np.array([row["emerdiff"][metric] for row in group])
             base = np.array([row["baseline"][metric] for row in group])
             cells = [f"{values.mean():+.3f} +- {standard_error(values):.3f}" for values in (base, ours, ours - base)]
             cells[:2] = [cell.lstrip("+") for cell in cells[:2]]
-            lines.append(f"| {segments} | {strength:g} | {timestep} | {shown} | {name} | {' | '.join(cells)} |")
+            lines.append(f"| {preset} | {segments} | {strength:g} | {t_m} | {shown} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -173,7 +176,7 @@ def picture(pipeline: Pipeline, options) -> None:
             axis.set_axis_off()
             if row == 0:
                 axis.set_title(title)
-    first = f"K = {options.segments[0]}, lambda = {options.strength[0]:g}, t_m = {options.timestep[0]}"
+    first = f"preset {options.preset[0]}, K = {options.segments[0]}, lambda = {options.strength[0]:g}"
     figure.suptitle(first + (", normalized maps" if options.normalize[0] else ""))
     figure.tight_layout()
     figure.savefig(options.output / "figure.png", dpi=110)
@@ -184,7 +187,7 @@ def pictures(pipeline: Pipeline, true: Scene, seed: int, options) -> list[np.nda
 
     features, trajectory = pipeline.features(true.image, seed)
     low_res = pipeline.cluster(features, segments=options.segments[0])
-    maps = pipeline.maps(trajectory, low_res, options.strength[0], options.timestep[0])
+    maps = pipeline.maps(trajectory, low_res, options.preset[0], options.strength[0], options.timestep[0])
     labels = pipeline.labels(maps, options.normalize[0])
     size = true.labels.shape
     coarse = bilinear_labels(low_res.masks[0], low_res.masks.shape[-2:])

@@ -48,6 +48,7 @@ TUNING = 20_000_000  # seed of the first scene that choices are made on
 OUTPUT = Path(__file__).parent.parent / "demo_output" / "pareto"
 METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "F 1 px", "f2": "F 2 px"}
 EVENNESS = (0.0, 0.5, 1.0)
+SHARES_SHOWN = (-0.5, 2.0)  # what lies outside is drawn at the edge
 # TFLOP at 512 px (design, section 6): one evaluation, what follows the modulated layer, one decoding.
 UNET, AFTER_LAYER, DECODER, MASKS = 0.80, 0.36, 2.5, 20
 
@@ -60,10 +61,12 @@ class Setting(NamedTuple):
     sides: int = 2
     deterministic: bool = True
     strength: float = STRENGTH
-    sharing: str = "alone"  # or "codes N", "groups N" (masks more than N cells apart share a run), "levels"
+    sharing: str = "alone"  # or "codes N", "groups N" (masks more than N cells apart share a run), "levels", "unlifted"
 
     @property
     def name(self) -> str:
+        if self.sharing == "unlifted":
+            return "bilinear masks, no UNet"
         steps = "all" if self.steps is None else self.steps
         kind = "ddim" if self.deterministic else "ddpm"
         return f"t{self.timestep} {steps} x{self.sides} {kind} {self.strength:g} {self.sharing}"
@@ -74,7 +77,8 @@ class Setting(NamedTuple):
 
 
 PAPER = Setting(281, None, deterministic=False)
-FINALISTS = [PAPER, Setting(201, 2), Setting(281, 2), Setting(281, 3), Setting(381, 4)]
+UNLIFTED = Setting(1, 1, sharing="unlifted")
+FINALISTS = [UNLIFTED, PAPER, Setting(201, 2), Setting(281, 2), Setting(281, 3), Setting(381, 4)]
 FIRST_LOOK = [
     *FINALISTS,
     *(Setting(281, steps, sides) for steps in (2, 3, 4, 5) for sides in (1, 2)),
@@ -89,7 +93,7 @@ FIRST_LOOK = [
     Setting(101, 1),
 ]
 PRESET_SETTINGS = {name: Setting(p.timestep, p.steps, deterministic=p.deterministic) for name, p in PRESETS.items()}
-GROUPS = {"finalists": FINALISTS, "presets": list(PRESET_SETTINGS.values())}
+GROUPS = {"finalists": FINALISTS, "presets": [UNLIFTED, *PRESET_SETTINGS.values()]}
 
 
 class Answer(NamedTuple):
@@ -121,7 +125,7 @@ def main() -> None:
                 append(log, evaluate_scene(loaders, seed, missing))
                 print(f"scene {seed}  {time.monotonic() - begin:.1f} s", flush=True)
     rows = [row for row in read(log) if row["seed"] in seeds]
-    report(rows, settings, options.output)
+    report(rows, settings, options.only or "first_look", options.output)
 
 
 def read(log: Path) -> list[dict]:
@@ -151,6 +155,9 @@ def answers(loaders, trajectory, masks, image, setting: Setting) -> Iterator[Ans
     """The setting's difference maps, by every way to read its latents."""
     size = trajectory.working_size
     sharing, _, number = setting.sharing.partition(" ")
+    if sharing == "unlifted":
+        yield Answer("latents", guided_filter(resize_maps(masks, size), image, PATCH), DECODER)
+        return
     if sharing == "codes":
         codes = response_coding.make_codes(masks, int(number))
         finals = latents(loaders, trajectory, setting.strength * codes @ masks.flatten(1), setting)
@@ -221,61 +228,88 @@ def unet_cost(variants: int, setting: Setting) -> float:
 
 # --- the report ---
 
+Tried = dict[tuple[str, str, float], dict[int, dict]]  # (setting, readout, evenness): rows by seed
 
-def report(rows: list[dict], settings: list[Setting], output: Path) -> None:
-    """table.md, and pareto.png: what was gained against what it costs."""
-    tried = {}
+
+def report(rows: list[dict], settings: list[Setting], name: str, output: Path) -> None:
+    """NAME.md, and pareto.png of everything there is: what was gained against what it costs."""
+    tried: Tried = {}
     for row in rows:
-        if row["setting"] in {setting.name for setting in settings}:
-            tried.setdefault((row["setting"], row["readout"], row["evenness"]), []).append(row)
+        tried.setdefault((row["setting"], row["readout"], row["evenness"]), {})[row["seed"]] = row
     paper = tried[(PAPER.name, "pairs", 0.0)]
-    reference = {metric: np.mean([row[metric] for row in paper]) for metric in METRICS}
+    wanted = {setting.name for setting in settings}
+    shown = {key: group for key, group in tried.items() if key[0] in wanted and is_shown(key, name)}
     lines = [
-        f"{len(paper)} scenes from seed {min(row['seed'] for row in paper)}; gain over the bilinear baseline, paired, "
-        "mean +- standard error; cost in TFLOP of SD1.5 at 512 px, K = 20, and as a share of the paper's.",
+        f"{len(paper)} scenes from seed {min(paper)}. Gain over the bilinear baseline, paired, mean +- standard error; "
+        "cost in TFLOP of SD1.5 at 512 px with K = 20; shares of what the paper's setting costs and gains here.",
         "",
-        f"| setting | readout | evenness | cost | {' | '.join(METRICS.values())} | share of the paper's ARI, F 2 px |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| {'preset | ' if name == 'presets' else ''}setting | readout | evenness | cost | "
+        f"{' | '.join(METRICS.values())} | share of mIoU, ARI, F 2 px |",
+        "|---" * (10 if name == "presets" else 9) + "|",
     ]
-    for (setting, readout, evenness), group in sorted(tried.items(), key=lambda item: mean_cost(item[1])):
-        gains = {metric: np.array([row[metric] for row in group]) for metric in METRICS}
-        cells = [f"{gain.mean():+.3f} +- {standard_error(gain):.3f}" for gain in gains.values()]
-        shares = ", ".join(f"{gains[metric].mean() / reference[metric]:.2f}" for metric in ("ari", "f2"))
-        cost = f"{mean_cost(group):.0f} ({mean_cost(group) / mean_cost(paper):.0%})"
-        lines.append(f"| {setting} | {readout} | {evenness:g} | {cost} | {' | '.join(cells)} | {shares} |")
-    (output / "table.md").write_text("\n".join(lines) + "\n")
+    for key, group in sorted(shown.items(), key=lambda item: mean_cost(item[1])):
+        first = f"{preset_names().get(key, '')} | " if name == "presets" else ""
+        lines.append(f"| {first}{line(key, group, paper)} |")
+    (output / f"{name}.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-    plot(tried, output / "pareto.png")
+    plot(tried, paper, output / "pareto.png")
 
 
-def mean_cost(rows: list[dict]) -> float:
-    return float(np.mean([row["cost"] for row in rows]))
+def preset_names() -> dict[tuple, str]:
+    return {(PRESET_SETTINGS[name].name, p.readout, p.evenness): name for name, p in PRESETS.items()}
 
 
-def plot(tried: dict[tuple, list[dict]], path: Path) -> None:
+def is_shown(key: tuple, name: str) -> bool:
+    """Of the presets their own readout and what to hold it against; of the others those evened by 0.5."""
+    controls = [(UNLIFTED.name, "latents", 0.0), (PRESET_SETTINGS["fast"].name, "latents, unguided", 0.5)]
+    if name == "presets":
+        return key in preset_names() or key in controls
+    return key[2] == 0.5 or key == (PAPER.name, "pairs", 0.0)
+
+
+def line(key: tuple, group: dict[int, dict], paper: dict[int, dict]) -> str:
+    cost = f"{mean_cost(group):.0f} ({mean_cost(group) / mean_cost(paper):.0%})"
+    cells = [gained(np.array([row[metric] for row in group.values()])) for metric in METRICS]
+    shares = ", ".join(f"{share(group, paper, metric):.2f}" for metric in ("miou", "ari", "f2"))
+    return " | ".join([key[0], key[1], f"{key[2]:g}", cost, *cells, shares])
+
+
+def gained(gains: np.ndarray) -> str:
+    return f"{gains.mean():+.3f} +- {standard_error(gains):.3f}"
+
+
+def share(group: dict[int, dict], paper: dict[int, dict], metric: str) -> float:
+    """What is gained, of what the paper's setting gains on the same scenes."""
+    seeds = group.keys() & paper.keys()
+    return float(np.mean([group[seed][metric] for seed in seeds]) / np.mean([paper[seed][metric] for seed in seeds]))
+
+
+def mean_cost(group: dict[int, dict]) -> float:
+    return float(np.mean([row["cost"] for row in group.values()]))
+
+
+def plot(tried: Tried, paper: dict[int, dict], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    presets = {(PRESET_SETTINGS[name].name, preset.readout, preset.evenness): name for name, preset in PRESETS.items()}
-    figure, axes = pyplot.subplots(1, 2, figsize=(12, 5), sharex=True)
+    colours = {"pairs": "tab:blue", "halfway": "tab:cyan", "pictures": "tab:purple", "latents, unguided": "tab:green"}
+    figure, axes = pyplot.subplots(1, 2, figsize=(13, 5.5), sharex=True, sharey=True)
     for axis, metric in zip(axes, ("ari", "f2")):
         for key, group in tried.items():
-            gain, guided = np.mean([row[metric] for row in group]), key[1].endswith("guided")
-            point = (mean_cost(group), max(gain, axis_floor(metric)))
-            style = {"marker": "^" if guided else "o", "color": "tab:orange" if guided else "tab:blue", "alpha": 0.6}
-            axis.plot(*point, **(style if key not in presets else {"marker": "*", "color": "tab:red", "ms": 14}))
-            if key in presets:
-                axis.annotate(presets[key], point, xytext=(6, -12), textcoords="offset points", weight="bold")
-        axis.set(xscale="log", xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=f"gain in {METRICS[metric]}")
+            point = mean_cost(group), float(np.clip(share(group, paper, metric), *SHARES_SHOWN))
+            axis.plot(*point, "o", color=colours.get(key[1], "tab:orange"), alpha=0.5, ms=5)
+            if key in preset_names():
+                axis.plot(*point, "*", color="tab:red", ms=15)
+                axis.annotate(preset_names()[key], point, xytext=(7, -12), textcoords="offset points", weight="bold")
+        axis.set(xscale="log", xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=METRICS[metric])
         axis.grid(alpha=0.3)
-    figure.suptitle("Every setting tried; stars, the presets; triangles, refined along the picture's colours")
+    axes[0].set_ylabel("share of the paper's gain over the bilinear baseline")
+    for name, colour in {**colours, "latents, along the picture's borders": "tab:orange"}.items():
+        axes[1].plot([], [], "o", color=colour, label=name)
+    axes[1].legend(loc="lower right", title="compared are")
+    figure.suptitle("Every setting tried, as it is and evened; stars: the presets")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-
-
-def axis_floor(metric: str) -> float:
-    """Settings that lose more than this are drawn at the bottom."""
-    return {"ari": -0.1, "f2": -0.1}[metric]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
   test       run the tests on the newest and on the oldest supported ComfyUI
   setup      only fetch and install what the other commands need
   evaluate   measure the masks against scenes whose true regions are known
-  benchmark  measure time and memory
+  benchmark  measure time and memory against the plain procedure
+  pareto     measure ways to lift, quality against cost: how the presets were found
   train      train the small model that the demo and the tests use
 
 Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once. Needs Python 3.11 or newer and git.
@@ -52,6 +53,7 @@ SCRIPTS = {
     "train": Script(True, {}),
     "evaluate": Script(True, {"matplotlib": "matplotlib"}),
     "benchmark": Script(True, {"matplotlib": "matplotlib"}),
+    "pareto": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
 }
 TEST_MODULES = {
     "pytest": "pytest",

@@ -2,7 +2,6 @@
 
 SEGMENTS = 14
 STRENGTH = 30.0  # lambda; the paper's 10 is for SD's activations, these are smaller
-TIMESTEP = 281  # t_m, the paper's
 NORMALIZE = False
 # Rough at high noise levels; a sampler that renews the noise at every step corrects that.
 SAMPLING = {"sampler_name": "lcm", "scheduler": "karras", "steps": 30, "cfg": 1.0}

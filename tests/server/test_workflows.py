@@ -61,6 +61,12 @@ def test_segments_are_the_true_objects(client, picture):
     assert ours.mean() > shifted.mean() + 0.05
 
 
+@pytest.mark.parametrize("preset", ["paper", "balanced", "fast", "thorough"])
+def test_every_preset_gives_a_partition(client, picture, preset):
+    prompt = client.workflow(SEGMENT, picture, segments=2, preset=preset)
+    assert_partition(client.masks(prompt, client.run(prompt)), 2, SIZE)
+
+
 @pytest.mark.parametrize(("mode", "size"), [("RGB", (200, 136)), ("RGBA", (131, 97)), ("L", (96, 160))])
 def test_masks_have_exactly_the_size_of_any_picture(client, mode, size):
     photo = Image.fromarray(PIXELS).resize(size).convert(mode)
