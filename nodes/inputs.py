@@ -49,7 +49,7 @@ def preset():
         "preset",
         options=list(PRESETS),
         default="balanced",
-        tooltip='How the masks are lifted to pixels. "paper": the published method, 15 steps. "balanced": gains as '
-        'much in 4 steps, at 29% of the cost. "fast": 2 steps and no decoder, 9%. "thorough": the paper\'s steps, better '
-        "masks. All but paper were tuned on a small model and are not yet confirmed on Stable Diffusion's weights.",
+        tooltip='How the masks are lifted to pixels. "paper": the published method, 15 steps. "balanced": as good in 4 '
+        'steps, at 29% of the cost. "fast": 2 steps and no decoder, 9%. "thorough": the paper\'s steps, better masks. '
+        "All but paper were tuned on a small model and are not yet confirmed on Stable Diffusion's weights.",
     )
