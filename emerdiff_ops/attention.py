@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from einops import rearrange, repeat
 
-# Scores of one block of queries; 64 MiB of float32 keeps a block within reach of the caches or a small card.
-MAX_SCORES = 2**24
+# Scores of one block of queries. On processors measured (docs/performance.md); elsewhere 64 MiB of float32, which
+# fills a GPU and fits a small card.
+MAX_SCORES = {"cpu": 2**22, "other": 2**24}
 
 
 def base_rows(stack: torch.Tensor, groups: int) -> torch.Tensor:
@@ -33,19 +34,20 @@ def add_offset(output: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
 
 
 def shared_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, max_scores: int = MAX_SCORES
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, max_scores: int | None = None
 ) -> torch.Tensor:
     """softmax(QK^T / sqrt d) V with one attention map for all rows of a group.
 
     query, key [groups, tokens, heads * dim]; value [groups * rows, tokens, heads * dim], the result likewise.
     Each map is computed once and multiplied with the stacked values of all rows, in blocks of queries that have
-    at most `max_scores` scores.
+    at most `max_scores` scores (None: what suits the device).
     """
     groups = query.shape[0]
     query = rearrange(query, "g n (h d) -> (g h) n d", h=heads)
     key = rearrange(key, "g m (h d) -> (g h) d m", h=heads)
     stacked = rearrange(value, "(g b) m (h d) -> (g h) m (b d)", g=groups, h=heads)
     scale = query.shape[-1] ** -0.5
+    max_scores = max_scores or MAX_SCORES.get(query.device.type, MAX_SCORES["other"])
     block = max(1, max_scores // (query.shape[0] * key.shape[-1]))
     out = torch.cat([_attend(part * scale, key, stacked) for part in query.split(block, dim=1)], dim=1)
     return rearrange(out, "(g h) n (b d) -> (g b) n (h d)", g=groups, b=value.shape[0] // groups)

@@ -36,9 +36,12 @@ class Measured(NamedTuple):
 
 
 def compare(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, Measured]:
-    """Every job once to warm up and to count, then all of them in turn, `rounds` times."""
-    counts = {name: count(job) for name, job in jobs.items()}
-    seconds = {name: [] for name in jobs}
+    """Every job once to warm up and to count, then all of them in turn, `rounds` times; with none, that once counts."""
+    seconds, counts = {}, {}
+    for name, job in jobs.items():
+        begin = time.perf_counter()
+        counts[name] = count(job)
+        seconds[name] = [] if rounds else [time.perf_counter() - begin]
     for _ in range(rounds):
         for name, job in jobs.items():
             seconds[name].append(seconds_of(job))

@@ -261,7 +261,7 @@ def preset_names() -> dict[tuple, str]:
 
 def is_shown(key: tuple, name: str) -> bool:
     """Of the presets their own readout and what to hold it against; of the others those evened by 0.5."""
-    controls = [(UNLIFTED.name, "latents", 0.0), (PRESET_SETTINGS["fast"].name, "latents, unguided", 0.5)]
+    controls = [(UNLIFTED.name, "latents", 0.5), (PRESET_SETTINGS["fast"].name, "latents, unguided", 0.5)]
     if name == "presets":
         return key in preset_names() or key in controls
     return key[2] == 0.5 or key == (PAPER.name, "pairs", 0.0)
