@@ -6,8 +6,10 @@ In the order of the method (paper, section 3):
     attention    query capture, shared attention maps, the offset c * M_i
     kmeans       features -> low-resolution masks
     modulation   the modulated denoising loop: masks -> pairs of pictures
-    difference   pairs of pictures -> difference maps, smoothed
+    difference   pairs of pictures or latents -> difference maps, evened, smoothed
+    guided       maps -> maps that follow the borders of a picture
     labels       difference maps -> one segment number per pixel; selecting segments
     colors       segment numbers -> pictures for people
     files        any of these values <-> a safetensors file
+    time_left    how long a run will still take
 """

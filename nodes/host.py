@@ -38,6 +38,7 @@ SMALLEST_SIDE = 64  # pixels; below this the feature grid has a handful of cells
 MOST_ROWS = 32  # more rows in one batch gain nothing
 SECONDS_BETWEEN_PREVIEWS = 1.0
 PREVIEW_SIDE = 512  # pixels
+AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
 
 
 class Layer(NamedTuple):
@@ -337,6 +338,14 @@ def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
 def pixels_per_cell(vae) -> int:
     """Pixels on a side of the picture that one cell of the latent stands for: 8 in Stable Diffusion."""
     return vae.spacial_compression_encode()
+
+
+def decoding_weight(vae) -> float:
+    """About how many rows of the UNet a decoding costs, before any has run.
+
+    Three for Stable Diffusion's autoencoder at any size of picture; others in proportion to their parameters.
+    """
+    return 3.0 * sum(each.numel() for each in vae.first_stage_model.parameters()) / AUTOENCODER_PARAMETERS
 
 
 # --- the machine and its user ---

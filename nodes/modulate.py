@@ -16,8 +16,7 @@ from . import host, inputs
 from .types import DifferenceMaps, DifferenceMapsType, LowResMasksType, TrajectoryType
 
 VARIANTS_DECODED_AT_ONCE = 8  # an even number, so that pairs stay together
-# Before they have run: the first level runs half the UNet on one row alone; a VAE decodes at the cost of three rows.
-WEIGHTS = {"first level": 0.5, "later levels": 1.0, "decoding": 3.0}
+FIRST_LEVEL = 0.5  # of a later level's cost, as the first runs half the UNet on one row alone
 
 
 def modulate_attention(
@@ -43,14 +42,12 @@ def modulate_attention(
     preset = PRESETS[preset]
     layer = host.find_layer(model, modulation_layer, last=True)
     check_trajectory(model, trajectory, low_res_masks)
-    start = start_timestep(trajectory.timesteps, modulation_timestep, preset.timestep)
-    levels = modulation_levels(trajectory.timesteps, start, preset.steps)
-    noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
+    noise, sigmas = noise_levels(model, trajectory, modulation_timestep, preset)
     masks = masks_on_grid(low_res_masks.masks, host.grid_of(model, layer, trajectory.latent.shape[-2:]))
     variants = (rows or host.rows_that_fit(model, trajectory.latent.shape[-2:])) - 1
     chunks = [list(in_chunks(variant_offsets(each, strength), variants, together=2)) for each in masks]
-    progress = host.Progress(planned(chunks, len(levels), preset.readout), WEIGHTS, node)
-    sigmas = [host.sigma_of(model, level) for level in levels]
+    weights = {"first level": FIRST_LEVEL, "later levels": 1.0, "decoding": host.decoding_weight(vae)}
+    progress = host.Progress(planned(chunks, len(sigmas), preset.readout), weights, node)
     forming = torch.zeros(masks.shape[1], *trajectory.latent.shape[-2:])  # difference maps so far, for the preview
 
     def evaluate(predict, first, x, sigma, offsets):
@@ -64,12 +61,19 @@ def modulate_attention(
     maps = []
     for index, image_chunks in enumerate(chunks):
         forming.zero_()
-        latent = trajectory.latent[index : index + 1]
-        noises = [noise[level][index : index + 1] for level in levels]
-        finals = lift(model, conditioning, latent, noises, sigmas, image_chunks, evaluate, preset.deterministic)
+        latent, eps = (each[index : index + 1] for each in (trajectory.latent, noise))
+        finals = lift(model, conditioning, latent, eps.unbind(1), sigmas, image_chunks, evaluate, preset.deterministic)
         image_maps = read_out(vae, finals, latent, trajectory.working_size, preset.readout, progress)
         maps.append(evened(image_maps, preset.evenness))
     return DifferenceMaps(torch.stack(maps), trajectory.image_size)
+
+
+def noise_levels(model, trajectory, modulation_timestep: int, preset) -> tuple[torch.Tensor, list[float]]:
+    """The sampled eps [B, levels, c, h', w'] and the sigma of every level from t_m down."""
+    start = start_timestep(trajectory.timesteps, modulation_timestep, preset.timestep)
+    levels = modulation_levels(trajectory.timesteps, start, preset.steps)
+    noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
+    return torch.stack([noise[level] for level in levels], 1), [host.sigma_of(model, level) for level in levels]
 
 
 def planned(chunks, levels: int, readout: str) -> dict[str, int]:
