@@ -102,9 +102,9 @@ def publish() -> None:
         section = re.compile(re.escape(begin) + ".*?<!-- end -->", re.DOTALL)
         page = section.sub(lambda _: f"{begin}\n\n{report.read_text()}\n<!-- end -->", page)  # noqa: B023
     PAGE.write_text(page)
-    for name in ("benchmark/growth.png", "pareto/pareto.png"):
-        if (OUTPUT.parent / name).exists():
-            shutil.copy(OUTPUT.parent / name, PICTURES)
+    for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/finalists.png", "pareto.png")):
+        if (OUTPUT.parent / source).exists():
+            shutil.copy(OUTPUT.parent / source, PICTURES / name)
 
 
 # --- complete runs ---

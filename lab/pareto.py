@@ -3,7 +3,7 @@
 Every scene's scores are appended to a file as they come, so an interrupted run goes on where it stopped. Costs are
 those of Stable Diffusion 1.5 at 512 px with K = 20, not of the small model the gain is measured on.
 
-  first look   python3 lab/run.py pareto --scenes 8
+  first look   python3 lab/run.py pareto --scenes 5
   finalists    python3 lab/run.py pareto --scenes 100 --only finalists
   the presets  python3 lab/run.py pareto --scenes 200 --first 10000000 --only presets
 """
@@ -46,7 +46,7 @@ from small_model.model import PATCH, load_conditioning, load_model, load_vae
 
 TUNING = 20_000_000  # seed of the first scene that choices are made on
 OUTPUT = Path(__file__).parent.parent / "demo_output" / "pareto"
-METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "F 1 px", "f2": "F 2 px"}
+METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "boundary F, 1 px", "f2": "boundary F, 2 px"}
 EVENNESS = (0.0, 0.5, 1.0)
 SHARES_SHOWN = (-0.5, 2.0)  # what lies outside is drawn at the edge
 # TFLOP at 512 px (design, section 6): one evaluation, what follows the modulated layer, one decoding.
@@ -106,16 +106,24 @@ class Answer(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=8)
+    parser.add_argument("--scenes", type=int, default=5)
     parser.add_argument("--first", type=int, default=TUNING, help="seed of the first scene")
     parser.add_argument("--only", choices=GROUPS, help="leave out the other settings")
+    parser.add_argument("--report", action="store_true", help="evaluate nothing, only tabulate what there is")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     settings = list(dict.fromkeys(GROUPS.get(options.only, FIRST_LOOK)))
-    log = options.output / "scores.jsonl"
+    log, seeds = options.output / "scores.jsonl", range(options.first, options.first + options.scenes)
+    if not options.report:
+        evaluate_missing(log, seeds, settings)
+    rows = [row for row in read(log) if row["seed"] in seeds]
+    report(rows, settings, options.only or "first_look", options.output)
+
+
+def evaluate_missing(log: Path, seeds: range, settings: list[Setting]) -> None:
+    """Append to the log what it does not have of every scene and setting."""
     done = {(row["seed"], row["setting"]) for row in read(log)}
-    seeds = range(options.first, options.first + options.scenes)
     with torch.inference_mode():
         loaders = load_model(PRECISIONS[fastest_precision()]), load_vae(), load_conditioning([])
         for seed in seeds:
@@ -124,8 +132,6 @@ def main() -> None:
                 begin = time.monotonic()
                 append(log, evaluate_scene(loaders, seed, missing))
                 print(f"scene {seed}  {time.monotonic() - begin:.1f} s", flush=True)
-    rows = [row for row in read(log) if row["seed"] in seeds]
-    report(rows, settings, options.only or "first_look", options.output)
 
 
 def read(log: Path) -> list[dict]:
@@ -232,7 +238,7 @@ Tried = dict[tuple[str, str, float], dict[int, dict]]  # (setting, readout, even
 
 
 def report(rows: list[dict], settings: list[Setting], name: str, output: Path) -> None:
-    """NAME.md, and pareto.png of everything there is: what was gained against what it costs."""
+    """NAME.md, and NAME.png of everything tried on these scenes: what was gained against what it costs."""
     tried: Tried = {}
     for row in rows:
         tried.setdefault((row["setting"], row["readout"], row["evenness"]), {})[row["seed"]] = row
@@ -252,7 +258,7 @@ def report(rows: list[dict], settings: list[Setting], name: str, output: Path) -
         lines.append(f"| {first}{line(key, group, paper)} |")
     (output / f"{name}.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-    plot(tried, paper, output / "pareto.png")
+    plot(tried, paper, output / f"{name}.png")
 
 
 def preset_names() -> dict[tuple, str]:
@@ -301,7 +307,7 @@ def plot(tried: Tried, paper: dict[int, dict], path: Path) -> None:
             if key in preset_names():
                 axis.plot(*point, "*", color="tab:red", ms=15)
                 axis.annotate(preset_names()[key], point, xytext=(7, -12), textcoords="offset points", weight="bold")
-        axis.set(xscale="log", xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=METRICS[metric])
+        axis.set(xscale="log", xlim=(2, 1500), xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=METRICS[metric])
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("share of the paper's gain over the bilinear baseline")
     for name, colour in {**colours, "latents, along the picture's borders": "tab:orange"}.items():

@@ -12,7 +12,7 @@ from small_model.settings import SEGMENTS, STRENGTH
 
 pytestmark = pytest.mark.quality
 
-SCENES = 20
+SCENES = 12
 METRICS = ("miou", "ari", "f1", "f2")
 FIRST = HELD_OUT + 1000  # not those that the reported figures are of
 
