@@ -250,7 +250,7 @@ def report(rows: list[dict], settings: list[Setting], name: str, output: Path) -
         "cost in TFLOP of SD1.5 at 512 px with K = 20; shares of what the paper's setting costs and gains here.",
         "",
         f"| {'preset | ' if name == 'presets' else ''}scenes | setting | readout | evenness | cost | "
-        f"{' | '.join(METRICS.values())} | share of mIoU, ARI, F 2 px |",
+        f"{' | '.join(METRICS.values())} | share of mIoU, ARI, F 2 px (scenes of both) |",
         "|---" * (11 if name == "presets" else 10) + "|",
     ]
     for key, group in sorted(shown.items(), key=lambda item: mean_cost(item[1])):
@@ -276,7 +276,8 @@ def is_shown(key: tuple, name: str) -> bool:
 def line(key: tuple, group: dict[int, dict], paper: dict[int, dict]) -> str:
     cost = f"{mean_cost(group):.0f} ({mean_cost(group) / mean_cost(paper):.0%})"
     cells = [gained(np.array([row[metric] for row in group.values()])) for metric in METRICS]
-    shares = ", ".join(f"{share(group, paper, metric):.2f}" for metric in ("miou", "ari", "f2"))
+    common = len(group.keys() & paper.keys())
+    shares = ", ".join(f"{share(group, paper, metric):.2f}" for metric in ("miou", "ari", "f2")) + f" ({common})"
     return " | ".join([str(len(group)), *key[:2], f"{key[2]:g}", cost, *cells, shares])
 
 
