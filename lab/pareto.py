@@ -11,7 +11,6 @@ those of Stable Diffusion 1.5 at 512 px with K = 20, not of the small model the 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ import matplotlib
 import numpy as np
 import torch
 
-from evaluate import append, standard_error
+from evaluate import METRICS, append, read, standard_error
 from measure import PRECISIONS, fastest_precision
 from metrics import bilinear_labels, scores
 from pack import load_pack, start_host
@@ -35,18 +34,18 @@ from emerdiff.emerdiff_ops.difference import difference_maps, evened, gaussian_s
 from emerdiff.emerdiff_ops.guided import guided_filter
 from emerdiff.emerdiff_ops.labels import assign
 from emerdiff.emerdiff_ops.modulation import PRESETS, modulated_denoising, modulation_levels, variant_offsets
-from emerdiff.emerdiff_ops.schedule import noise_for, sample_level, timestep_grid
+from emerdiff.emerdiff_ops.schedule import sample_level, timestep_grid
 from emerdiff.nodes import host
 from emerdiff.nodes.cluster import cluster_features
 from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.modulate import noise_levels
 
 import response_coding
 import shared_runs
-from small_model.model import PATCH, load_conditioning, load_model, load_vae
+import small_model.model as small_model
 
 TUNING = 20_000_000  # seed of the first scene that choices are made on
 OUTPUT = Path(__file__).parent.parent / "demo_output" / "pareto"
-METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "boundary F, 1 px", "f2": "boundary F, 2 px"}
 EVENNESS = (0.0, 0.5, 1.0)
 SHARES_SHOWN = (-0.5, 2.0)  # what lies outside is drawn at the edge
 # TFLOP at 512 px (design, section 6): one evaluation, what follows the modulated layer, one decoding.
@@ -54,7 +53,7 @@ UNET, AFTER_LAYER, DECODER, MASKS = 0.80, 0.36, 2.5, 20
 
 
 class Setting(NamedTuple):
-    """One way to lift. How its answer can be read ("pictures", "halves", ...) and evened is tried for each."""
+    """One way to lift; timestep and steps as in a Preset. Every way to read its answer and to even it is tried."""
 
     timestep: int
     steps: int | None
@@ -125,17 +124,13 @@ def evaluate_missing(log: Path, seeds: range, settings: list[Setting]) -> None:
     """Append to the log what it does not have of every scene and setting."""
     done = {(row["seed"], row["setting"]) for row in read(log)}
     with torch.inference_mode():
-        loaders = load_model(PRECISIONS[fastest_precision()]), load_vae(), load_conditioning([])
+        loaders = small_model.load(PRECISIONS[fastest_precision()])
         for seed in seeds:
             missing = [setting for setting in settings if (seed, setting.name) not in done]
             if missing:
                 begin = time.monotonic()
                 append(log, evaluate_scene(loaders, seed, missing))
                 print(f"scene {seed}  {time.monotonic() - begin:.1f} s", flush=True)
-
-
-def read(log: Path) -> list[dict]:
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def evaluate_scene(loaders, seed: int, settings: list[Setting]) -> list[dict]:
@@ -162,7 +157,7 @@ def answers(loaders, trajectory, masks, image, setting: Setting) -> Iterator[Ans
     size = trajectory.working_size
     sharing, _, number = setting.sharing.partition(" ")
     if sharing == "unlifted":
-        yield Answer("latents", guided_filter(resize_maps(masks, size), image, PATCH), DECODER)
+        yield Answer("latents", guided_filter(resize_maps(masks, size), image, small_model.PATCH), DECODER)
         return
     if sharing == "codes":
         codes = response_coding.make_codes(masks, int(number))
@@ -187,14 +182,13 @@ def latents(loaders, trajectory, offsets, setting: Setting) -> torch.Tensor:
     """The final latents of the unmodulated run and of every variant, [1 + V, c, h', w']."""
     model, _, conditioning = loaders
     layer = host.find_layer(model, "auto", last=True)
-    sigmas = [host.sigma_of(model, level) for level in setting.levels]
-    noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
+    noise, sigmas = noise_levels(model, trajectory, 0, setting)
 
     def work(x0, predict):
         def denoise(x, sigma, chunk):
             return predict(x, sigma, host.Modulation(layer, chunk, True))
 
-        eps = [noise[level].to(x0) for level in setting.levels]
+        eps = noise.to(x0).unbind(1)
         if setting.sharing == "levels":
             return one_step_each(denoise, x0, eps, sigmas, offsets.to(x0)).cpu()
         return modulated_denoising(denoise, x0, eps, sigmas, offsets.to(x0), setting.deterministic).cpu()
@@ -218,7 +212,7 @@ def readings(loaders, finals, image, size, two_sided: bool):
     yield "halfway" if two_sided else "pictures", difference_maps(shown[1:], shown[:1]), lambda count: count + 1
     coarse = resize_maps(difference_maps(finals[1:], finals[:1], axis=1), size)
     yield "latents, unguided", coarse, lambda count: 0
-    yield "latents", guided_filter(coarse, image, PATCH), lambda count: 1
+    yield "latents", guided_filter(coarse, image, small_model.PATCH), lambda count: 1
 
 
 def pictures(loaders, finals, size) -> torch.Tensor:

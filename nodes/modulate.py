@@ -10,7 +10,14 @@ from ..emerdiff_ops.colors import colorize
 from ..emerdiff_ops.difference import difference_maps, evened, halfway, resize_maps
 from ..emerdiff_ops.guided import guided_filter
 from ..emerdiff_ops.labels import masks_to_labels
-from ..emerdiff_ops.modulation import PRESETS, in_chunks, modulated_denoising, modulation_levels, variant_offsets
+from ..emerdiff_ops.modulation import (
+    PRESETS,
+    decodings,
+    in_chunks,
+    modulated_denoising,
+    modulation_levels,
+    variant_offsets,
+)
 from ..emerdiff_ops.schedule import TRAINING_STEPS, nearest_timestep, noise_for
 from . import host, inputs
 from .types import DifferenceMaps, DifferenceMapsType, LowResMasksType, TrajectoryType
@@ -80,7 +87,7 @@ def planned(chunks, levels: int, readout: str) -> dict[str, int]:
     """How many rows go through the UNet at the first level and at the later ones, and how many are decoded."""
     variants = sum(len(chunk) for image in chunks for chunk in image)
     rows = variants + sum(map(len, chunks))  # the unmodulated run rides along in every chunk
-    decoded = {"pairs": variants, "halfway": variants // 2 + len(chunks), "latents": len(chunks)}[readout]
+    decoded = sum(decodings(readout, sum(map(len, image)) // 2) for image in chunks)
     return {"first level": rows, "later levels": rows * (levels - 1), "decoding": decoded}
 
 

@@ -95,6 +95,11 @@ def load_conditioning(words: list[str], weights: Path = WEIGHTS) -> list:
     return [[table[torch.tensor(tokens)][None], {}]]  # [1, tokens, width]
 
 
+def load(dtype: torch.dtype = torch.float32):
+    """(MODEL, VAE, CONDITIONING), the latter of the empty prompt."""
+    return load_model(dtype), load_vae(), load_conditioning([])
+
+
 class UnshuffleAutoencoder(nn.Module):
     """pixel_unshuffle and its inverse, in the shape the host's VAE wrapper calls."""
 

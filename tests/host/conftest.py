@@ -46,9 +46,9 @@ def sd1(sd1_checkpoint):
 @pytest.fixture(scope="session")
 def small():
     """(MODEL, VAE, CONDITIONING) of the small trained model, and its empty prompt."""
-    from small_model.model import load_conditioning, load_model, load_vae
+    from small_model.model import load
 
-    return load_model(), load_vae(), load_conditioning([])
+    return load()
 
 
 @pytest.fixture
