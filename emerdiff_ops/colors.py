@@ -54,8 +54,16 @@ def overlay(
     if outline:
         mixed = torch.stack([_outlined(picture, _borders(label)) for picture, label in zip(mixed, labels)])
     if numbers:
-        mixed = torch.stack([_numbered(picture, label) for picture, label in zip(mixed, labels)])
+        mixed = with_texts(mixed, labels, [[str(number) for number in range(int(labels.max()) + 1)]] * len(labels))
     return mixed
+
+
+def with_texts(image: torch.Tensor, labels: torch.Tensor, texts: list[list[str]]) -> torch.Tensor:
+    """The picture with a short text at the middle of every segment; texts[b][k] is that of segment k of image b.
+
+    A segment too narrow for letters of 12 px gets none.
+    """
+    return torch.stack([_written(picture, label, each) for picture, label, each in zip(image, labels, texts)])
 
 
 def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -101,7 +109,7 @@ def _outlined(picture: torch.Tensor, borders: np.ndarray) -> torch.Tensor:
     return torch.lerp(picture * (1 - 0.4 * seam), torch.ones_like(picture), 0.85 * line)
 
 
-def _numbered(picture: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _written(picture: torch.Tensor, labels: torch.Tensor, texts: list[str]) -> torch.Tensor:
     layer = Image.new("RGBA", (labels.shape[1], labels.shape[0]))
     draw = ImageDraw.Draw(layer)
     usual = max(SMALLEST_NUMBER, min(labels.shape) / 28)
@@ -110,7 +118,7 @@ def _numbered(picture: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
             size = min(usual, room)
             x, y = (np.clip(at, 0.7 * size, end - 0.7 * size) for at, end in zip((x, y), layer.size))
             style = {"font": ImageFont.load_default(size), "stroke_width": max(1, round(size / 10)), "anchor": "mm"}
-            draw.text((x, y), str(number), fill="white", stroke_fill="black", **style)
+            draw.text((x, y), texts[number], fill="white", stroke_fill="black", **style)
     drawn = torch.from_numpy(np.asarray(layer, np.float32) / 255).to(picture.device)  # [H, W, 4]
     return picture * (1 - drawn[..., 3:]) + drawn[..., :3]  # drawing on a clear layer gives premultiplied colours
 

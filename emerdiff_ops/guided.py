@@ -6,32 +6,63 @@ the fits of all windows it lies in. A coarse map's soft flank so becomes a step 
 
 from __future__ import annotations
 
-import torch
-from torch.nn.functional import avg_pool2d, pad
+from collections.abc import Iterator
 
+import torch
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+from .difference import resize_maps
+
+UPSAMPLING_RADIUS = 4  # pixels of the maps
 EPSILON = 1e-3  # colours in 0..1, squared: contrasts well below 3% are not followed
 
 
 def guided_filter(maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilon: float = EPSILON) -> torch.Tensor:
     """`maps` [K, H, W] filtered along `picture` [H, W, 3], in windows of 2 * radius + 1 pixels; float32.
 
-    A larger `epsilon` smooths over more contrast. Borders are repeated outwards. One map at a time is held.
+    A larger `epsilon` smooths over more contrast. Borders are repeated outwards.
     """
-    guide = picture.movedim(-1, 0).float()  # [3, H, W]
+    return torch.stack(list(guided_upsample(maps, picture, radius, epsilon)))
+
+
+def guided_upsample(
+    maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilon: float = EPSILON
+) -> Iterator[torch.Tensor]:
+    """`maps` [K, h, w] at the size of `picture` [H, W, 3], following its borders: K maps [H, W], one at a time.
+
+    The fits are made at the maps' own size, in windows of 2 * radius + 1 of their pixels, and enlarged bilinearly
+    (He, Sun 2015, "Fast guided filter"); what they are applied to is the whole picture.
+    """
+    picture = picture.movedim(-1, 0).float()  # [3, H, W]
+    guide = resize_maps(picture, maps.shape[-2:])
     mean_guide = _mean(guide, radius)
     products = _mean((guide[:, None] * guide[None]).flatten(0, 1), radius).unflatten(0, (3, 3))
-    spread = products - mean_guide[:, None] * mean_guide[None]  # [3, 3, H, W]
+    spread = products - mean_guide[:, None] * mean_guide[None]  # [3, 3, h, w]
     ridge = epsilon * torch.eye(3, device=guide.device)
-    inverse = torch.linalg.inv(spread.permute(2, 3, 0, 1) + ridge)  # [H, W, 3, 3]
-    return torch.stack([_fitted(each.float(), guide, mean_guide, inverse, radius) for each in maps])
+    inverse = torch.linalg.inv(spread.permute(2, 3, 0, 1) + ridge)  # [h, w, 3, 3]
+    for each in maps:
+        fit = _fit(each.float(), guide, mean_guide, inverse, radius)  # [4, h, w]
+        if fit.shape[-2:] != picture.shape[-2:]:
+            fit = interpolate(fit[None], picture.shape[-2:], mode="bilinear")[0]
+        yield (fit[:3] * picture).sum(0) + fit[3]
 
 
-def _fitted(values, guide, mean_guide, inverse, radius: int) -> torch.Tensor:
+def enlarged(maps: torch.Tensor, picture: torch.Tensor, radius: int = UPSAMPLING_RADIUS) -> torch.Tensor:
+    """`maps` [K, h, w] at the size of `picture` [H, W, 3]: along its borders where that is larger."""
+    if maps.shape[-2:] == picture.shape[:2]:
+        return maps
+    if maps.shape[-2] >= picture.shape[0] or maps.shape[-1] >= picture.shape[1]:
+        return resize_maps(maps, picture.shape[:2])
+    return torch.stack(list(guided_upsample(maps, picture, radius)))
+
+
+def _fit(values, guide, mean_guide, inverse, radius: int) -> torch.Tensor:
+    """Slopes for the three colours and the offset, averaged over the windows each pixel lies in: [4, h, w]."""
     mean = _mean(values[None], radius)[0]
-    covariance = _mean(values * guide, radius) - mean * mean_guide  # [3, H, W]
+    covariance = _mean(values * guide, radius) - mean * mean_guide  # [3, h, w]
     slope = torch.einsum("hwij,jhw->ihw", inverse, covariance)
     offset = mean - (slope * mean_guide).sum(0)
-    return (_mean(slope, radius) * guide).sum(0) + _mean(offset[None], radius)[0]
+    return _mean(torch.cat([slope, offset[None]]), radius)
 
 
 def _mean(values: torch.Tensor, radius: int) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy import ndimage
 from .difference import resize_maps
 
 PIECE = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
+FINGERPRINT = re.compile(r"\s*@([0-9a-fA-F]{8})\s*$")
 
 
 def assign(scores: Iterable[torch.Tensor], size: tuple[int, int] | None = None) -> torch.Tensor:
@@ -72,20 +74,56 @@ def segment_areas(labels: torch.Tensor, count: int) -> torch.Tensor:
     return counts / labels[0].numel()
 
 
-def parse_selection(text: str, count: int) -> list[int]:
+def labels_to_rgb(labels: torch.Tensor) -> torch.Tensor:
+    """Labels [..., H, W] as colours [..., H, W, 3] uint8 that a browser reads back: five bits a channel, lowest in red.
+
+    Each value stands in the middle of its eight levels: browsers that blur what a page reads from a picture, against
+    tracking, change single levels.
+    """
+    digits = torch.stack([labels.int() >> shift & 31 for shift in (0, 5, 10)], -1)
+    return (digits * 8 + 4).to(torch.uint8)
+
+
+def fingerprint(labels: torch.Tensor) -> str:
+    """Eight hexadecimal digits that tell this segmentation [B, H, W] from others."""
+    return f"{zlib.crc32(labels.cpu().contiguous().numpy().tobytes(), zlib.crc32(repr(labels.shape).encode())):08x}"
+
+
+def split_fingerprint(text: str) -> tuple[str, str | None]:
+    """A selection without its ending " @1a2b3c4d", and those digits: the fingerprint of what it was made on."""
+    match = FINGERPRINT.search(text)
+    return (text[: match.start()], match[1].lower()) if match else (text, None)
+
+
+def parse_selections(text: str, count: int, pictures: int, clip: bool = False) -> list[list[int]]:
+    """Segment numbers for each picture of a batch: one list for all, or lists such as "3; ; 5, 6", one a picture.
+
+    Pictures beyond the lists get none. With `clip`, numbers and lists that do not exist are left out.
+    Raises ValueError as parse_selection does, and for more lists than pictures.
+    """
+    lists = [parse_selection(part, count, clip) for part in text.split(";")]
+    if len(lists) == 1:
+        return lists * pictures
+    if any(lists[pictures:]) and not clip:
+        raise ValueError(f"selection has {len(lists)} lists (between semicolons), the batch has {pictures} pictures")
+    return (lists + [[]] * pictures)[:pictures]
+
+
+def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:
     """Segment numbers of a text such as "3, 7-9", sorted, each once; nothing for an empty text.
 
-    Raises ValueError for a piece that is neither a number nor a rising range within 0..count-1.
+    Raises ValueError for a piece that is neither a number nor a rising range, and for numbers beyond 0..count-1,
+    which `clip` leaves out instead.
     """
     numbers = set()
     for piece in filter(str.strip, text.split(",")):
         match = PIECE.fullmatch(piece)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
-        if not first <= last < count:
+        if first > last or (last >= count and not clip):
             raise ValueError(
                 f'"{piece.strip()}" selects no segments: use numbers and ranges within 0-{count - 1}, such as "3, 7-9"'
             )
-        numbers.update(range(first, last + 1))
+        numbers.update(range(first, min(last, count - 1) + 1))
     return sorted(numbers)
 
 

@@ -20,7 +20,6 @@ import argparse
 import datetime
 import itertools
 import platform
-import re
 import shutil
 import sys
 from functools import partial
@@ -32,6 +31,7 @@ import torch
 
 from measure import PRECISIONS, Measured, compare, fastest_precision, matrix_rate, seconds_of
 from pack import load_pack, start_host
+from publish import publish as publish_tables
 from scenes import HELD_OUT, scene
 
 start_host()
@@ -96,13 +96,8 @@ def heading() -> str:
 
 
 def publish() -> None:
-    """Replace what stands between `<!-- NAME -->` and `<!-- end -->` in the page by the newest report of that name."""
-    page = PAGE.read_text()
-    for report in sorted(OUTPUT.parent.glob("*/*.md")):
-        begin = f"<!-- {report.parent.name}/{report.stem} -->"
-        section = re.compile(re.escape(begin) + ".*?<!-- end -->", re.DOTALL)
-        page = section.sub(lambda _: f"{begin}\n\n{report.read_text()}\n<!-- end -->", page)  # noqa: B023
-    PAGE.write_text(page)
+    """The newest tables and plots into the page."""
+    publish_tables(PAGE, OUTPUT, OUTPUT.parent / "pareto")
     for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/finalists.png", "pareto.png")):
         if (OUTPUT.parent / source).exists():
             shutil.copy(OUTPUT.parent / source, PICTURES / name)

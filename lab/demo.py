@@ -4,8 +4,8 @@ Without options: procedural scenes whose true regions are known, segmented and s
 With --checkpoint and --image: your own Stable Diffusion checkpoint (SD1.x, SD2.x, SDXL) and pictures.
 
 For each picture a folder: input.png, overlay.png, label_image.png, masks/, coarse/ (what the UNet's own grid gives,
-enlarged bilinearly), inpainted.png (an object removed, or a segment painted over), and sheet.png with all
-of it side by side.
+enlarged bilinearly), inpainted.png (an object removed, or a segment painted over), rough_mask.png and lifted.png (a box
+around it, made precise), by_word.png (the segments that a word means), and sheet.png with all of it side by side.
 The server runs on a free port of this machine and is stopped at the end, whatever happens.
 """
 
@@ -28,10 +28,12 @@ from host_server import HostServer, ServerError, WorkflowError, default_host, in
 from metrics import bilinear_labels, scores
 from scenes import HELD_OUT, scene
 from sheet import PANEL, Panel, colorized, draw_sheet, enlarged, montage, to_image
-from small_model.settings import SAMPLING, SEGMENTS
+from small_model.settings import SAMPLING, SEGMENTS, STRENGTH
 from workflow import (
     INPAINT,
+    REFINE,
     STEPS,
+    WORD,
     add,
     find,
     find_after,
@@ -65,11 +67,12 @@ class Segments(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What to paint over, and with what."""
+    """What to paint over, and with what; how to call it."""
 
     segments: list[int]
     prompt: str
     caption: str
+    word: str
 
 
 class Inpainting(NamedTuple):
@@ -77,6 +80,15 @@ class Inpainting(NamedTuple):
     selection: Image.Image
     result: Image.Image
     caption: str
+
+
+class Picked(NamedTuple):
+    """Other ways to the same thing: from a rough mask, and by a word."""
+
+    rough: Image.Image
+    lifted: Image.Image
+    by_word: Image.Image
+    word: str
 
 
 class Row(NamedTuple):
@@ -123,6 +135,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, help="a Stable Diffusion checkpoint file, with --image")
     parser.add_argument("--image", type=Path, action="append", default=[], help="your picture; may be given repeatedly")
     parser.add_argument("--prompt", default="a bunch of flowers", help="what to paint over a segment of your picture")
+    parser.add_argument("--word", default="flower", help="what to look for in your picture")
     parser.add_argument("--size", type=int, default=512, help="shorter side of your pictures, at most (default 512)")
     parser.add_argument(
         "--segments", type=int, help=f"per picture (default {SEGMENTS}, with --checkpoint {SEGMENTS_OF_A_PHOTO})"
@@ -189,12 +202,14 @@ def show(session: Session, picture: Picture) -> Row:
     """Segment and inpaint a picture, write its files, and score it where the truth is known."""
     session.server.put_input(f"{picture.name}.png", png(picture.image))
     segments = segment(session, picture)
-    painted = inpaint(session, picture, segments)
+    task = choose(picture, segments.labels, session.options)
+    painted = inpaint(session, picture, segments, task)
+    picked = pick(session, picture, segments, task)
     row = Row(picture.name, len(segments.masks), segments.seconds)
     if picture.truth is not None:
         ours, baseline = scores(segments.labels, picture.truth), scores(segments.coarse, picture.truth)
         row = row._replace(miou=(ours["miou"], baseline["miou"]), ari=(ours["ari"], baseline["ari"]))
-    write(picture, segments, painted, row)
+    write(picture, segments, painted, picked, row)
     return row
 
 
@@ -230,9 +245,8 @@ def segment(session: Session, picture: Picture) -> Segments:
     )
 
 
-def inpaint(session: Session, picture: Picture, segments: Segments) -> Inpainting:
+def inpaint(session: Session, picture: Picture, segments: Segments, task: Task) -> Inpainting:
     """Run the inpainting workflow on one segment, with the segmentation that is already there."""
-    task = choose(picture, segments.labels, session.options.prompt)
     width, height = picture.image.size
     prompt = session.prompt(INPAINT, picture, task.prompt)
     prompt = with_inputs(prompt, "ImageScaleToTotalPixels", megapixels=width * height / 2**20)  # keeps the size
@@ -240,9 +254,7 @@ def inpaint(session: Session, picture: Picture, segments: Segments) -> Inpaintin
     prompt = with_inputs(prompt, "GrowMask", expand=max(2, min(width, height) // 40))
     if not session.checkpoint:
         prompt = with_inputs(prompt, "KSampler", **SAMPLING)
-    segmenting = find(prompt, "EmerDiffSegmentImage")
-    redirect(prompt, [segmenting, 1], [add(prompt, "EmerDiffLoad", file_name=segments.file_name), 0])
-    del prompt[segmenting]
+    use_segmentation(prompt, segments)
     selecting = find(prompt, "EmerDiffSelectSegments")
     selection = add(prompt, "PreviewImage", images=[selecting, 1])
     outputs = session.run(f"{picture.name}: inpainting", prompt)
@@ -250,14 +262,52 @@ def inpaint(session: Session, picture: Picture, segments: Segments) -> Inpaintin
     return Inpainting(*pictures, task.caption)
 
 
-def choose(picture: Picture, labels: np.ndarray, prompt: str) -> Task:
+def use_segmentation(prompt: dict, segments: Segments) -> None:
+    """Load the segmentation that is already there instead of making it again, in place."""
+    segmenting = find(prompt, "EmerDiffSegmentImage")
+    redirect(prompt, [segmenting, 1], [add(prompt, "EmerDiffLoad", file_name=segments.file_name), 0])
+    del prompt[segmenting]
+
+
+def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> Picked:
+    """Run the workflows for a rough mask, a box around the chosen segments, and for a word."""
+    rough = box_around(np.isin(segments.labels, task.segments))
+    painted_over = picture.image.copy()
+    painted_over.putalpha(Image.fromarray(np.uint8(255) * ~rough))  # as the mask editor saves a mask
+    session.server.put_input(f"{picture.name}_rough.png", png(painted_over))
+    prompt = with_inputs(session.prompt(REFINE, picture), "LoadImage", image=f"{picture.name}_rough.png")
+    if not session.checkpoint:
+        prompt = with_inputs(prompt, "EmerDiffLiftMask", strength=STRENGTH)
+    lifted = session.run(f"{picture.name}: lifting a box", prompt)[find(prompt, "EmerDiffLiftMask")]
+    prompt = with_inputs(session.prompt(WORD, picture, task.prompt), "EmerDiffSelectByText", text=task.word)
+    redirect(prompt, [find(prompt, "ImageScaleToTotalPixels"), 0], [find(prompt, "LoadImage"), 0])
+    use_segmentation(prompt, segments)
+    kept = ("LoadImage", "EmerDiffLabSmallModel", "CheckpointLoaderSimple", "EmerDiffLoad", "EmerDiffSelectByText")
+    prompt = {key: node for key, node in prompt.items() if node["class_type"] in kept}
+    selecting = find(prompt, "EmerDiffSelectByText")
+    add(prompt, "PreviewImage", images=[selecting, 1])
+    found = session.run(f"{picture.name}: looking for {task.word}", prompt)[selecting]
+    shown = Image.fromarray(np.uint8(255) * rough)
+    return Picked(shown, session.images(lifted)[0], session.images(found)[0], task.word)
+
+
+def box_around(region: np.ndarray) -> np.ndarray:
+    """The smallest box around a region, [H, W] bool."""
+    box = np.zeros(region.shape, bool)
+    rows, columns = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
+    box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return box
+
+
+def choose(picture: Picture, labels: np.ndarray, options: argparse.Namespace) -> Task:
     """In a scene, the object that is found best is to vanish; elsewhere, the middle of the picture becomes another."""
     if picture.truth is None:
-        return Task([int(labels[labels.shape[0] // 2, labels.shape[1] // 2])], prompt, prompt)
+        middle = int(labels[labels.shape[0] // 2, labels.shape[1] // 2])
+        return Task([middle], options.prompt, options.prompt, options.word)
     objects = {region: segments_of(labels, picture.truth == region) for region in range(2, len(picture.words))}
     best = max(objects, key=lambda region: iou(np.isin(labels, objects[region]), picture.truth == region))
     others = [word for region, word in enumerate(picture.words) if region != best]
-    return Task(objects[best], " ".join(others), f"{picture.words[best]} removed")
+    return Task(objects[best], " ".join(others), f"{picture.words[best]} removed", picture.words[best])
 
 
 def segments_of(labels: np.ndarray, region: np.ndarray) -> list[int]:
@@ -274,7 +324,7 @@ def iou(ours: np.ndarray, true: np.ndarray) -> float:
 # -- what is left to look at
 
 
-def write(picture: Picture, segments: Segments, painted: Inpainting, row: Row) -> None:
+def write(picture: Picture, segments: Segments, painted: Inpainting, picked: Picked, row: Row) -> None:
     """The picture's folder of demo_output/."""
     folder = OUTPUT / picture.name
     shutil.rmtree(folder, ignore_errors=True)
@@ -288,14 +338,17 @@ def write(picture: Picture, segments: Segments, painted: Inpainting, row: Row) -
     segments.label_image.save(folder / "label_image.png")
     painted.selection.save(folder / "selection.png")
     painted.result.save(folder / "inpainted.png")
-    sheet(picture, segments, painted, row).save(folder / "sheet.png")
+    picked.rough.save(folder / "rough_mask.png")
+    picked.lifted.save(folder / "lifted.png")
+    picked.by_word.save(folder / "by_word.png")
+    sheet(picture, segments, painted, picked, row).save(folder / "sheet.png")
 
 
 def masks_of(labels: np.ndarray, count: int) -> list[Image.Image]:
     return [Image.fromarray(np.uint8(255) * (labels == number)) for number in range(count)]
 
 
-def sheet(picture: Picture, segments: Segments, painted: Inpainting, row: Row) -> Image.Image:
+def sheet(picture: Picture, segments: Segments, painted: Inpainting, picked: Picked, row: Row) -> Image.Image:
     shown = enlarged(picture.image)
     known = picture.truth is not None
     span = 1 if known else 2
@@ -309,6 +362,9 @@ def sheet(picture: Picture, segments: Segments, painted: Inpainting, row: Row) -
         Panel(f"Its {len(segments.masks)} masks", masks, span),
         Panel("Selected", enlarged(painted.selection)),
         Panel(f"Inpainted: {painted.caption}", enlarged(painted.result)),
+        Panel("A rough mask", enlarged(picked.rough)),
+        Panel("The rough mask, lifted", enlarged(picked.lifted)),
+        Panel(f"By the word: {picked.word}", enlarged(picked.by_word)),
     ]
     return draw_sheet(row.scene, "   ".join(facts(row)), panels)
 

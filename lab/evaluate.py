@@ -77,20 +77,24 @@ class Pipeline:
 
     def __init__(self, dtype: torch.dtype):
         load_pack()
-        from emerdiff.nodes import assemble, cluster, extract, modulate
+        from emerdiff.nodes import assemble, cluster, extract, lift, merge, modulate
 
         from small_model.model import load
 
         self.loaders = load(dtype)
         self.extract, self.cluster = extract.extract_features, cluster.cluster_features
         self.modulate, self.assemble = modulate.modulate_attention, assemble.assemble_masks
+        self.merge, self.lift_mask = merge.merged, lift.lift_mask
 
-    def features(self, image: np.ndarray, seed: int):
-        return self.extract(*self.loaders, torch.from_numpy(image)[None], seed=seed)
+    def features(self, image: np.ndarray, seed: int, resolution: int = 0):
+        return self.extract(*self.loaders, torch.from_numpy(image)[None], seed=seed, resolution=resolution)
 
     def maps(self, trajectory, low_res, preset: str, strength: float, timestep: int):
         push = {"preset": preset, "strength": strength, "modulation_timestep": timestep}
         return self.modulate(*self.loaders, trajectory, low_res, **push)
+
+    def lift(self, image: np.ndarray, masks: torch.Tensor, preset: str, seed: int) -> torch.Tensor:
+        return self.lift_mask(*self.loaders, torch.from_numpy(image)[None], masks, preset, seed, strength=STRENGTH)
 
     def labels(self, maps, normalize: bool) -> np.ndarray:
         return self.assemble(maps, normalize=bool(normalize)).labels[0].numpy()

@@ -6,12 +6,16 @@
   evaluate   measure the masks against scenes whose true regions are known
   benchmark  measure time and memory against the plain procedure
   pareto     measure ways to lift, quality against cost: how the presets were found
+  tools      measure lifting of rough masks, merging of segments, refining of large pictures
+  text       measure how well words find the segments of known objects
+  help_pictures  draw the pictures of the nodes' help pages
   train      train the small model that the demo and the tests use
 
-Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once. Needs Python 3.11 or newer and git.
+Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once; for the tests in a browser also Debian's
+package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or newer and git.
 
   --host-version X   use ComfyUI X (0.30.0 or 0.16.3); for every command
-  --tier NAME        for test: only the tests of that tier (pure, host, server, quality)
+  --tier NAME        for test: only the tests of that tier (pure, host, server, browser, quality)
 
 All other arguments are passed on: to pytest by test, else to lab/COMMAND.py (`demo --help` shows its own).
 COMFYUI_PATH=FOLDER uses a ComfyUI you already have, and its Python, instead; nothing is installed into it.
@@ -35,7 +39,7 @@ import environment
 from environment import NEWEST, OLDEST, ROOT, SetupError
 
 TESTS = ROOT / "tests"
-TIERS = ("pure", "host", "server", "quality")
+TIERS = ("pure", "host", "server", "browser", "quality")
 ON_BOTH_HOSTS = ("host", "server")
 PYTEST_NO_TESTS = 5  # an exit code of pytest
 KILLED = 128  # exit codes above it say which signal ended the command
@@ -54,6 +58,9 @@ SCRIPTS = {
     "evaluate": Script(True, {"matplotlib": "matplotlib"}),
     "benchmark": Script(True, {"matplotlib": "matplotlib"}),
     "pareto": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
+    "tools": Script(True, {"sklearn": "scikit-learn"}),
+    "help_pictures": Script(True, {"sklearn": "scikit-learn"}),
+    "text": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
 }
 TEST_MODULES = {
     "pytest": "pytest",
@@ -187,6 +194,8 @@ def variables(host: Path, imports_comfy: bool = False) -> dict[str, str]:
 def test(options: argparse.Namespace, rest: list[str]) -> int:
     """Runs pytest on every ComfyUI of the plan; with several, ends with what each run said at its end."""
     plan = test_plan(options.tier, options.host_version)
+    if not environment.own_comfyui() and any(in_browser(marker, rest) for _, marker in plan):
+        environment.ensure_browser()
     runs = [(marker, *ready(version, TEST_MODULES)) for version, marker in plan]
     if len(runs) == 1:
         marker, python, host = runs[0]
@@ -213,6 +222,14 @@ def test_plan(tier: str | None, version: str | None) -> list[tuple[str, str | No
     if tier:
         return [(NEWEST, tier)]
     return [(NEWEST, None), (OLDEST, " or ".join(ON_BOTH_HOSTS))]
+
+
+def in_browser(marker: str | None, rest: list[str]) -> bool:
+    """Whether a run has tests in a browser, as far as its marker and the files it names tell."""
+    folders = [Path(each.split("::")[0]).resolve() for each in rest]
+    named = [each for each in folders if each.is_relative_to(TESTS)]
+    chosen = not named or TESTS in named or any(each.is_relative_to(TESTS / "browser") for each in named)
+    return marker in (None, "browser") and chosen
 
 
 def pytest_command(python: Path, marker: str | None, rest: list[str]) -> list[object]:

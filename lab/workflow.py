@@ -15,6 +15,9 @@ WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
 SEGMENT = "EmerDiff segment image"
 STEPS = "EmerDiff step by step"
 INPAINT = "EmerDiff inpaint a segment"
+CLICK = "EmerDiff click and inpaint"
+REFINE = "EmerDiff refine a rough mask"
+WORD = "EmerDiff replace by word"
 
 MUTED, BYPASSED = 2, 4  # a node's `mode`
 NOTES = ("Note", "MarkdownNote")
@@ -140,11 +143,12 @@ def add(prompt: dict, class_type: str, **inputs) -> str:
 def replace_loaders(prompt: dict) -> dict:
     """The prompt with the small trained model in place of the checkpoint; its texts are to be the model's words.
 
-    An empty text becomes the small model's own empty prompt.
+    An empty text becomes the small model's own empty prompt; what else takes the CLIP gets the small model's.
     """
     changed = copy.deepcopy(prompt)
     loader = find(changed, "CheckpointLoaderSimple")
     changed[loader] = {"class_type": "EmerDiffLabSmallModel", "inputs": {}}
+    redirect(changed, [loader, 1], [loader, 3])
     for key in [key for key, node in changed.items() if node["class_type"] == "CLIPTextEncode"]:
         text = changed[key]["inputs"]["text"]
         if text:

@@ -3,12 +3,17 @@
 from comfy_api.latest import ComfyExtension, io
 
 from .assemble import EmerDiffAssembleMasks
+from .boxes import EmerDiffBoundingBoxes
 from .cluster import EmerDiffClusterFeatures
 from .extract import EmerDiffExtractFeatures
 from .files import EmerDiffLoad, EmerDiffSave
+from .lift import EmerDiffLiftMask
+from .merge import EmerDiffMergeSegments
 from .modulate import EmerDiffModulateAttention
 from .segment import EmerDiffSegmentImage
+from .segs import EmerDiffToSEGS
 from .select import EmerDiffSelectSegments
+from .text import EmerDiffSelectByText
 
 
 class EmerDiffExtension(ComfyExtension):
@@ -16,10 +21,15 @@ class EmerDiffExtension(ComfyExtension):
         return [
             EmerDiffSegmentImage,
             EmerDiffSelectSegments,
+            EmerDiffSelectByText,
+            EmerDiffLiftMask,
+            EmerDiffMergeSegments,
             EmerDiffExtractFeatures,
             EmerDiffClusterFeatures,
             EmerDiffModulateAttention,
             EmerDiffAssembleMasks,
+            EmerDiffBoundingBoxes,
+            EmerDiffToSEGS,
             EmerDiffSave,
             EmerDiffLoad,
         ]

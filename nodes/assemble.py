@@ -5,21 +5,71 @@ from comfy_api.latest import io, ui
 
 from ..emerdiff_ops.colors import colorize, overlay
 from ..emerdiff_ops.difference import gaussian_smooth
-from ..emerdiff_ops.labels import assign, labels_to_masks, remove_small_regions
-from . import host
+from ..emerdiff_ops.guided import UPSAMPLING_RADIUS, guided_upsample
+from ..emerdiff_ops.labels import assign, labels_to_masks
+from ..emerdiff_ops.regions import fill_holes as fill_small_holes
+from ..emerdiff_ops.regions import remove_small_regions
+from ..emerdiff_ops.regions import split_parts as parts_of
+from . import host, inputs
 from .types import DifferenceMapsType, Segmentation, SegmentationType
 
+MOST_PARTS = 256  # of a picture
 
-def assemble_masks(difference_maps, smoothing=1.0, min_area=0.0, normalize=False) -> Segmentation:
-    """label(x, y) = argmax_i d_i(x, y), one label map [H, W] per image."""
+
+def assemble_masks(
+    difference_maps,
+    smoothing=1.0,
+    min_area=0.0,
+    normalize=False,
+    fill_holes=0.0,
+    split_parts=False,
+    image=None,
+    refine=True,
+) -> Segmentation:
+    """label(x, y) = argmax_i d_i(x, y), one label map [H, W] per image.
+
+    With `image` and `refine` the maps are enlarged along its borders where it is larger than they are.
+    """
+    pictures = guides(image, difference_maps) if refine else [None] * len(difference_maps.difference)
     labels = []
-    for maps in difference_maps.difference:  # [K, H, W]
+    for maps, picture in zip(difference_maps.difference, pictures):  # [K, H, W]
         host.throw_if_cancelled()
         smooth = gaussian_smooth(maps, smoothing)
         if normalize:
             smooth = smooth / smooth.amax((1, 2), keepdim=True).clamp_min(1e-8)
-        labels.append(remove_small_regions(assign(smooth, difference_maps.image_size), min_area))
+        if picture is not None:
+            smooth = guided_upsample(smooth, picture, UPSAMPLING_RADIUS)
+        whole = assign(smooth, difference_maps.image_size)
+        labels.append(fill_small_holes(remove_small_regions(whole, min_area), fill_holes))
+    if split_parts:
+        return split(labels)
     return Segmentation(torch.stack(labels), difference_maps.difference.shape[1])
+
+
+def guides(image, difference_maps) -> list:
+    """The picture to follow for each set of maps, or None where the maps are not to be enlarged."""
+    count, _, *working_size = difference_maps.difference.shape
+    if image is None or any(side <= own for side, own in zip(difference_maps.image_size, working_size)):
+        return [None] * count
+    image = host.check_image(image).cpu()
+    if image.shape[:3] != (count, *difference_maps.image_size):
+        raise ValueError(
+            f"image is {tuple(image.shape[:3])}, but the difference maps are of {count} pictures of "
+            f"{difference_maps.image_size}; connect the image that was segmented, or none"
+        )
+    return list(image)
+
+
+def split(labels) -> Segmentation:
+    """A segment of its own for every connected part: from semantic regions to instances."""
+    parts = [parts_of(each) for each in labels]
+    count = int(max(each.max() for each in parts)) + 1
+    if count > MOST_PARTS:
+        raise ValueError(
+            f"the segments fall into {count} connected parts, more than {MOST_PARTS}: raise min_area or smoothing, so "
+            "that specks vanish first"
+        )
+    return Segmentation(torch.stack(parts).to(torch.int16), count)
 
 
 def numbered(segmentation):
@@ -39,14 +89,7 @@ class EmerDiffAssembleMasks(io.ComfyNode):
             search_aliases=["argmax", "segmentation masks", "label map"],
             inputs=[
                 DifferenceMapsType.Input("difference_maps", tooltip="From EmerDiff Modulate Attention."),
-                io.Float.Input(
-                    "smoothing",
-                    default=1.0,
-                    min=0.0,
-                    max=32.0,
-                    step=0.25,
-                    tooltip="Gaussian sigma, in pixels of the working size, against speckle; 0 = none.",
-                ),
+                inputs.smoothing(),
                 io.Float.Input(
                     "min_area",
                     default=0.0,
@@ -62,13 +105,56 @@ class EmerDiffAssembleMasks(io.ComfyNode):
                     advanced=True,
                     tooltip="Divide each map by its maximum first: helps when the strength does not suit the model.",
                 ),
+                io.Float.Input(
+                    "fill_holes",
+                    default=0.0,
+                    min=0.0,
+                    max=0.5,
+                    step=0.001,
+                    round=0.0001,
+                    optional=True,
+                    advanced=True,
+                    tooltip="What one segment encloses goes to it, if smaller than this fraction of the picture.",
+                ),
+                io.Boolean.Input(
+                    "split_parts",
+                    default=False,
+                    optional=True,
+                    tooltip="Every connected part becomes a segment of its own: two cats that share a segment come "
+                    "apart. Set min_area too, or specks become segments.",
+                ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The segmented picture. Where it is larger than the working size, the masks follow its "
+                    "borders to the pixel.",
+                ),
+                io.Boolean.Input(
+                    "refine",
+                    default=True,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Follow the borders of the connected image; without, masks are enlarged bilinearly.",
+                ),
             ],
             outputs=outputs(),
         )
 
     @classmethod
-    def execute(cls, difference_maps, smoothing=1.0, min_area=0.0, normalize=False) -> io.NodeOutput:
-        segmentation = assemble_masks(difference_maps, smoothing, min_area, normalize)
+    def execute(
+        cls,
+        difference_maps,
+        smoothing=1.0,
+        min_area=0.0,
+        normalize=False,
+        fill_holes=0.0,
+        split_parts=False,
+        image=None,
+        refine=True,
+    ) -> io.NodeOutput:
+        segmentation = assemble_masks(
+            difference_maps, smoothing, min_area, normalize, fill_holes, split_parts, image, refine
+        )
         masks = host.to_output(labels_to_masks(segmentation.labels, segmentation.count))
         label_image = host.to_output(colorize(segmentation.labels))
         return io.NodeOutput(masks, segmentation, label_image, ui=numbered(segmentation))

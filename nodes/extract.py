@@ -16,18 +16,23 @@ def extract_features(
     """Queries of one cross-attention layer at timestep t_f (paper, sec. 3), and the inverted trajectory."""
     host.check_unet(model)
     layer = host.find_layer(model, feature_layer, last=False)
-    grid = timestep_grid(steps)
-    timestep = nearest_timestep(feature_timestep, grid)
-    image = host.check_image(image)
-    latent, size = host.encode(model, vae, image, resolution)
-    noise = noise_for(latent.shape, seed, grid)[timestep]
+    trajectory = invert(model, vae, image, seed, resolution, steps)
+    timestep = nearest_timestep(feature_timestep, trajectory.timesteps)
+    latent = trajectory.latent
+    noise = noise_for(latent.shape, seed, trajectory.timesteps)[timestep]
     sigma, progress = host.sigma_of(model, timestep), host.Progress({"picture": len(latent)}, {"picture": 1.0})
     maps = []
     for x0, eps in zip(latent.split(1), noise.split(1), strict=True):
         maps.append(capture_queries(model, conditioning, x0, eps, sigma, layer))
         progress.step("picture")
-    trajectory = Trajectory(latent, seed, grid, size, tuple(image.shape[1:3]), host.latent_format_name(model))
     return Features(torch.cat(maps), tuple(latent.shape[-2:])), trajectory
+
+
+def invert(model, vae, image, seed=0, resolution=0, steps=50) -> Trajectory:
+    """The picture's latent and what its noise at every timestep is drawn from (paper, sec. 3: DDPM inversion)."""
+    grid, image = timestep_grid(steps), host.check_image(image)
+    latent, size = host.encode(model, vae, image, resolution)
+    return Trajectory(latent, seed, grid, size, tuple(image.shape[1:3]), host.latent_format_name(model))
 
 
 def capture_queries(model, conditioning, latent, noise, sigma, layer) -> torch.Tensor:
@@ -67,16 +72,7 @@ class EmerDiffExtractFeatures(io.ComfyNode):
                 inputs.conditioning(),
                 inputs.image(),
                 inputs.seed("Seed of the noise that the picture is taken through. The result depends on it a little."),
-                io.Int.Input(
-                    "resolution",
-                    default=0,
-                    min=0,
-                    max=8192,
-                    step=8,
-                    advanced=True,
-                    tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
-                    "for SD1.x, 1024 for SDXL), never above the picture's own. Larger finds smaller things.",
-                ),
+                inputs.resolution(),
                 io.Int.Input(
                     "steps",
                     default=50,

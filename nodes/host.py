@@ -6,6 +6,7 @@ offers for it; the user's MODEL is never written to. `emerdiff_ops` holds what t
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
 import time
@@ -22,15 +23,17 @@ import folder_paths
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, UNetModel, Upsample
 from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
-from comfy_execution.graph_utils import GraphBuilder
+from comfy_execution.graph_utils import ExecutionBlocker, GraphBuilder
+from PIL import Image
 from torch import Tensor
 
 from ..emerdiff_ops.attention import add_offset, base_rows, shared_attention, spread_rows
 from ..emerdiff_ops.colors import as_pil
 from ..emerdiff_ops.files import inside
+from ..emerdiff_ops.text_scores import word_attention
 from ..emerdiff_ops.time_left import TimeLeft, in_words
 
-__all__ = ["GraphBuilder"]
+__all__ = ["ExecutionBlocker", "GraphBuilder"]
 
 log = logging.getLogger("EmerDiff")
 
@@ -58,7 +61,7 @@ class Layer(NamedTuple):
 def check_unet(model) -> UNetModel:
     """The model's UNet, or a ValueError naming what EmerDiff needs."""
     unet = model.get_model_object("diffusion_model")
-    if not isinstance(unet, UNetModel) or not _cross_attention_layers(unet):
+    if not isinstance(unet, UNetModel) or not cross_attention_layers(unet):
         raise ValueError(
             "EmerDiff needs a UNet with cross-attention (SD1.x, SD2.x, SDXL); "
             f"this model is {type(model.model).__name__}. Load a Stable Diffusion checkpoint instead."
@@ -71,11 +74,10 @@ def find_layer(model, name: str, last: bool) -> Layer:
 
     "auto" is the first (or last) cross-attention of the coarsest output level that has any: output 3 and 5 in SD1.x.
     """
-    layers = _cross_attention_layers(check_unet(model))
+    layers = cross_attention_layers(check_unet(model))
     wanted = " ".join(name.lower().split())
     if wanted == "auto":
-        outputs = {layer: halvings for layer, halvings in layers.items() if layer.block == "output"}
-        candidates = [layer for layer, halvings in outputs.items() if halvings == max(outputs.values())]
+        candidates = coarsest_output_layers(model)
     else:
         candidates = [layer for layer in layers if wanted in (str(layer), f"{layer.block} {layer.number}")]
     if not candidates:
@@ -84,15 +86,21 @@ def find_layer(model, name: str, last: bool) -> Layer:
     return candidates[-1 if last else 0]
 
 
+def coarsest_output_layers(model) -> list[Layer]:
+    """The cross-attention layers of the coarsest output level that has any: output 3, 4 and 5 in SD1.x."""
+    outputs = {each: n for each, n in cross_attention_layers(check_unet(model)).items() if each.block == "output"}
+    return [layer for layer, halvings in outputs.items() if halvings == max(outputs.values())]
+
+
 def grid_of(model, layer: Layer, latent_size: tuple[int, int]) -> tuple[int, int]:
     """The layer's feature grid (h, w): the latent's size, halved and rounded up at every downsampling before it."""
     size = latent_size
-    for _ in range(_cross_attention_layers(check_unet(model))[layer]):
+    for _ in range(cross_attention_layers(check_unet(model))[layer]):
         size = tuple(-(-side // 2) for side in size)
     return size
 
 
-def _cross_attention_layers(unet) -> dict[Layer, int]:
+def cross_attention_layers(unet) -> dict[Layer, int]:
     """Every cross-attention layer in running order, with how often the latent has been halved there."""
     blocks = [("input", number, block) for number, block in enumerate(unet.input_blocks)]
     blocks += [("middle", 0, unet.middle_block)] if unet.middle_block is not None else []
@@ -117,6 +125,11 @@ def own_resolution(model, vae) -> int:
     else:
         cells = 64
     return cells * pixels_per_cell(vae)
+
+
+def context_width(model) -> int:
+    """How many numbers the UNet takes for every token of the text: 768 (SD1.x), 1024 (SD2.x), 2048 (SDXL)."""
+    return model.get_model_object("model_config").unet_config["context_dim"]
 
 
 def latent_format_name(model) -> str:
@@ -197,6 +210,32 @@ class QueryCapture:
         if self.expected:
             self.queries = query.float().cpu()
             raise Captured
+        return attend(query, key, value, heads, *args, **kwargs)
+
+
+class WordAttention:
+    """Keeps where the picture attends to groups of the text's tokens at some layers; changes nothing.
+
+    words [groups, tokens], 1 where a token belongs to a group. maps: per layer [groups, rows, h*w] float32.
+    """
+
+    def __init__(self, layers: list[Layer], words: Tensor):
+        self.layers, self.words = layers, words
+        self.current = None
+        self.maps = {}
+
+    def install(self, transformer_options) -> None:
+        transformer_options.setdefault("patches", {}).setdefault("attn2_patch", []).append(self.before)
+        _chain_attention(transformer_options, self.attention)
+
+    def before(self, n, context, value, options):
+        self.current = _layer_of(options)
+        return n, context, value
+
+    def attention(self, attend, query, key, value, heads, *args, **kwargs):
+        layer, self.current = self.current, None  # the next call is a self-attention
+        if layer in self.layers:
+            self.maps[layer] = word_attention(query, key, heads, self.words).cpu()
         return attend(query, key, value, heads, *args, **kwargs)
 
 
@@ -303,6 +342,24 @@ def check_image(image: Tensor) -> Tensor:
     return image
 
 
+def check_mask(mask: Tensor) -> Tensor:
+    """MASK as float32 [M, H, W] on the CPU, or a ValueError that says what is wrong with it."""
+    mask = mask.reshape(-1, *mask.shape[-2:]).float().cpu()
+    if not torch.isfinite(mask).all():
+        raise ValueError("the mask has NaN or infinite values; check the node that made it")
+    if mask.numel() == 0:
+        raise ValueError("the mask is empty: it has no rows or no pixels")
+    flat = [number for number, each in enumerate(mask) if each.amin() == each.amax()]
+    if len(flat) == len(mask):
+        raise ValueError(
+            "the mask is the same everywhere, so there is nothing to lift: paint over the thing first (right-click the "
+            "picture, Open in MaskEditor) or connect another mask"
+        )
+    if flat:
+        log.warning("masks %s are the same everywhere and come back as they are", flat)
+    return mask.clamp(0, 1)
+
+
 def encode(model, vae, image: Tensor, resolution: int) -> tuple[Tensor, tuple[int, int]]:
     """Latents [B, c, h', w'] of an IMAGE brought to working size, and that size (height, width)."""
     height, width = image.shape[1:3]
@@ -392,6 +449,14 @@ def shown_node(hidden) -> str | None:
     return hidden.dynprompt.get_display_node_id(hidden.unique_id)
 
 
+def say(hidden, notes: list[str]) -> None:
+    """Sentences for the user: in the log as warnings, and on the node."""
+    for note in notes:
+        log.warning(note)
+    if notes:
+        show_text(shown_node(hidden), " ".join(notes))
+
+
 def throw_if_cancelled() -> None:
     comfy.model_management.throw_exception_if_processing_interrupted()
 
@@ -399,6 +464,17 @@ def throw_if_cancelled() -> None:
 def to_output(tensor: Tensor) -> Tensor:
     """float32 on the host's intermediate device, as MASK and IMAGE have to be."""
     return tensor.float().to(comfy.model_management.intermediate_device())
+
+
+def save_temp(image: Image.Image, ending: str) -> dict[str, str]:
+    """The image as a file of the temp folder, named by its content so that no cache shows an old one; where it is."""
+    name = f"{hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()[:20]}.{ending}"
+    folder = Path(folder_paths.get_temp_directory()) / "emerdiff"
+    if not (folder / name).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{name}.part", {"jpg": "jpeg"}.get(ending, ending), quality=92, subsampling=0)
+        (folder / f"{name}.part").replace(folder / name)  # no reader sees half a file
+    return {"filename": name, "subfolder": "emerdiff", "type": "temp"}
 
 
 def save_location(filename_prefix: str) -> str:

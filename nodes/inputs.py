@@ -53,3 +53,39 @@ def preset():
         'steps, at 29% of the cost. "fast": 2 steps and no decoder, 9%. "thorough": the paper\'s steps, better masks. '
         "All but paper were tuned on a small model and are not yet confirmed on Stable Diffusion's weights.",
     )
+
+
+def smoothing():
+    return io.Float.Input(
+        "smoothing",
+        default=1.0,
+        min=0.0,
+        max=32.0,
+        step=0.25,
+        tooltip="Gaussian sigma, in pixels of the working size, against speckle; 0 = none.",
+    )
+
+
+def strength():
+    return io.Float.Input(
+        "strength",
+        default=PAPER_STRENGTH,
+        min=0.01,
+        max=1000.0,
+        step=0.5,
+        advanced=True,
+        tooltip="lambda: how hard the UNet is pushed. The paper's 10 suits SD1.x; too much spills over.",
+    )
+
+
+def resolution():
+    return io.Int.Input(
+        "resolution",
+        default=0,
+        min=0,
+        max=8192,
+        step=8,
+        advanced=True,
+        tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
+        "for SD1.x, 1024 for SDXL), never above the picture's own. Larger finds smaller things.",
+    )

@@ -185,15 +185,7 @@ class EmerDiffModulateAttention(io.ComfyNode):
                 TrajectoryType.Input("trajectory", tooltip="From the same EmerDiff Extract Features as the masks."),
                 LowResMasksType.Input("low_res_masks", tooltip="From EmerDiff Cluster Features."),
                 inputs.preset(),
-                io.Float.Input(
-                    "strength",
-                    default=inputs.PAPER_STRENGTH,
-                    min=0.01,
-                    max=1000.0,
-                    step=0.5,
-                    advanced=True,
-                    tooltip="lambda: how hard the UNet is pushed. The paper's 10 suits SD1.x; too much spills over.",
-                ),
+                inputs.strength(),
                 io.Int.Input(
                     "modulation_timestep",
                     default=0,

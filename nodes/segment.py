@@ -47,5 +47,5 @@ class EmerDiffSegmentImage(io.ComfyNode):
             low_res_masks=cluster.out(0),
             preset=preset,
         )
-        assemble = graph.node("EmerDiffAssembleMasks", difference_maps=modulate.out(0))
+        assemble = graph.node("EmerDiffAssembleMasks", difference_maps=modulate.out(0), image=image)
         return io.NodeOutput(assemble.out(0), assemble.out(1), assemble.out(2), expand=graph.finalize())

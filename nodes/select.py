@@ -1,26 +1,61 @@
-"""masks -> the mask you want: by segment numbers and by points."""
+"""masks -> the mask you want: by clicking in the picture, by segment numbers and by points."""
+
+from typing import NamedTuple
 
 import torch
 from comfy_api.latest import io, ui
+from PIL import Image
+from torch.nn.functional import interpolate
 
-from ..emerdiff_ops.colors import colorize, highlight, overlay
-from ..emerdiff_ops.labels import parse_points, parse_selection, select
+from ..emerdiff_ops.colors import colorize, highlight, overlay, palette
+from ..emerdiff_ops.labels import (
+    fingerprint,
+    labels_to_rgb,
+    parse_points,
+    parse_selections,
+    segment_areas,
+    select,
+    split_fingerprint,
+)
 from . import host
 from .types import SegmentationType
 
+LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
+NOTHING = "Nothing is selected yet: click segments in the picture, or type their numbers, then run again."
+CHANGED = (
+    "The segmentation has changed since these segments were picked, so their numbers may mean other regions now: "
+    "look at the picture, pick anew or keep them. Without the ending @{} nothing is compared."
+)
 
-def select_segments(segmentation, selection="", positive_points="", negative_points="", invert=False) -> torch.Tensor:
+
+class Picks(NamedTuple):
+    """What the inputs ask for: numbers for each picture, points for all, and the fingerprint if it is an old one."""
+
+    numbers: list[list[int]]
+    positive: list[tuple[int, int]]
+    negative: list[tuple[int, int]]
+    invert: bool
+    old: str | None
+
+
+def read_picks(segmentation, selection="", positive_points="", negative_points="", invert=False) -> Picks:
+    """The inputs, read for this segmentation; ValueError where they ask for what is not there."""
+    pictures, height, width = segmentation.labels.shape
+    text, made_on = split_fingerprint(selection)
+    old = made_on if text and made_on not in (None, fingerprint(segmentation.labels)) else None
+    numbers = parse_selections(text, segmentation.count, pictures, clip=old is not None)
+    positive, negative = (parse_points(points, width, height) for points in (positive_points, negative_points))
+    return Picks(numbers, positive, negative, invert, old)
+
+
+def nothing_in(picks: Picks) -> bool:
+    return not (any(picks.numbers) or picks.positive or picks.negative or picks.invert)
+
+
+def select_segments(segmentation, picks: Picks) -> torch.Tensor:
     """Union of the segments named and pointed at, less those under negative points: [B, H, W]."""
-    height, width = segmentation.labels.shape[-2:]
-    numbers = parse_selection(selection, segmentation.count)
-    positive = parse_points(positive_points, width, height)
-    negative = parse_points(negative_points, width, height)
-    if not (numbers or positive or negative or invert):
-        raise ValueError(
-            'nothing is selected: type segment numbers such as "3, 7-9" into selection '
-            f"(0 to {segmentation.count - 1}; the numbers stand in the segmenting node's preview), or give points"
-        )
-    return torch.stack([select(labels, numbers, positive, negative, invert) for labels in segmentation.labels])
+    points = picks.positive, picks.negative, picks.invert
+    return torch.stack([select(*pair, *points) for pair in zip(segmentation.labels, picks.numbers)])
 
 
 def picture_under(segmentation, image) -> torch.Tensor:
@@ -37,6 +72,41 @@ def picture_under(segmentation, image) -> torch.Tensor:
     return image
 
 
+def reduced(pictures: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures [B, H, W, 3] and labels [B, H, W], no larger than LARGEST_SIDE."""
+    height, width = labels.shape[-2:]
+    scale = LARGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return pictures, labels
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    small = interpolate(pictures.movedim(-1, 1), size, mode="bilinear", antialias=True).movedim(1, -1)
+    return small, interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].to(labels.dtype)
+
+
+def for_the_browser(segmentation, pictures: torch.Tensor, labels: torch.Tensor) -> list[dict]:
+    """What the widget of web/js/select_segments.js draws, one dict a picture; pixels go by way of temporary files.
+
+    `pictures` and `labels` are of the size to draw, the rest is said of the segmentation itself.
+    """
+    _, height, width = segmentation.labels.shape
+    common = {
+        "width": width,
+        "height": height,
+        "fingerprint": fingerprint(segmentation.labels),
+        "colors": ["#" + bytes(colour).hex() for colour in (palette(segmentation.count) * 255).byte().tolist()],
+    }
+    areas = segment_areas(segmentation.labels, segmentation.count).tolist()
+    pixels = (pictures * 255).round().clamp(0, 255).byte().cpu(), labels_to_rgb(labels).cpu()
+    return [
+        common | {"picture": _temp(picture, "jpg"), "labels": _temp(colours, "png"), "areas": covered}
+        for picture, colours, covered in zip(*pixels, areas)
+    ]
+
+
+def _temp(pixels: torch.Tensor, ending: str) -> dict[str, str]:
+    return host.save_temp(Image.fromarray(pixels.numpy()), ending)
+
+
 class EmerDiffSelectSegments(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -44,15 +114,15 @@ class EmerDiffSelectSegments(io.ComfyNode):
             node_id="EmerDiffSelectSegments",
             display_name="EmerDiff Select Segments",
             category="EmerDiff",
-            description="Pick segments by number or by points and get one mask, ready for inpainting.",
+            description="Pick segments by clicking in the picture, by number or by points: one mask, for inpainting.",
             search_aliases=["pick mask", "choose segment", "mask by index", "mask by point", "click mask"],
             inputs=[
                 SegmentationType.Input("segmentation", tooltip="From EmerDiff Segment Image or Assemble Masks."),
-                io.Image.Input("image", optional=True, tooltip="The segmented picture, for the overlay only."),
+                io.Image.Input("image", optional=True, tooltip="The segmented picture, to click in."),
                 io.String.Input(
                     "selection",
                     default="",
-                    tooltip='Segment numbers as shown in the previews, such as "3, 7-9".',
+                    tooltip='What clicking writes: segment numbers such as "3, 7-9"; "3; 5" for pictures of a batch.',
                 ),
                 io.String.Input(
                     "positive_points",
@@ -70,6 +140,8 @@ class EmerDiffSelectSegments(io.ComfyNode):
                 io.Mask.Output(display_name="mask", tooltip="1 inside the selection, exactly the picture's size."),
                 io.Image.Output(display_name="overlay", tooltip="The picture with the selection highlighted."),
             ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
+            is_output_node=True,  # so that the picture to click in appears before anything is connected
         )
 
     @classmethod
@@ -77,6 +149,13 @@ class EmerDiffSelectSegments(io.ComfyNode):
         cls, segmentation, selection="", positive_points="", negative_points="", invert=False, image=None
     ) -> io.NodeOutput:
         picture = picture_under(segmentation, image)
-        mask = select_segments(segmentation, selection, positive_points, negative_points, invert)
-        preview = ui.PreviewImage(overlay(picture, segmentation.labels))
-        return io.NodeOutput(host.to_output(mask), host.to_output(highlight(picture, mask)), ui=preview)
+        picks = read_picks(segmentation, selection, positive_points, negative_points, invert)
+        notes = [CHANGED.format(picks.old)] * bool(picks.old) + [NOTHING] * nothing_in(picks)
+        host.say(cls.hidden, notes)
+        small = reduced(picture, segmentation.labels)
+        shown = ui.PreviewImage(overlay(*small)).as_dict()
+        shown |= {"emerdiff_segments": for_the_browser(segmentation, *small), "text": notes}
+        if nothing_in(picks):
+            return io.NodeOutput(*2 * [host.ExecutionBlocker(None)], ui=shown)  # None: silently
+        mask = select_segments(segmentation, picks)
+        return io.NodeOutput(host.to_output(mask), host.to_output(highlight(picture, mask)), ui=shown)

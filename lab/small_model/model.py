@@ -95,6 +95,24 @@ def load_conditioning(words: list[str], weights: Path = WEIGHTS) -> list:
     return [[table[torch.tensor(tokens)][None], {}]]  # [1, tokens, width]
 
 
+class WordList:
+    """CLIP, as far as the pack and CLIPTextEncode use one: the words of VOCABULARY, a trained vector each."""
+
+    def tokenize(self, text: str, return_word_ids: bool = False, **_) -> dict:
+        """{"words": one list of `TOKENS` (token, weight[, word number])}; the padding has the word number 0."""
+        words = text.split()[:TOKENS]
+        unknown = sorted(set(words) - set(VOCABULARY[1:]))
+        if unknown:
+            raise ValueError(f"the small model knows only the words {VOCABULARY[1:]}, not {unknown}")
+        tokens = [(VOCABULARY.index(word), 1.0, number) for number, word in enumerate(words, 1)]
+        tokens += [(0, 1.0, 0)] * (TOKENS - len(words))
+        return {"words": [tokens if return_word_ids else [token[:2] for token in tokens]]}
+
+    def encode_from_tokens_scheduled(self, tokens: dict, **_) -> list:
+        """CONDITIONING of what `tokenize` gave."""
+        return load_conditioning([VOCABULARY[token] for token, *_ in tokens["words"][0] if token])
+
+
 def load(dtype: torch.dtype = torch.float32):
     """(MODEL, VAE, CONDITIONING), the latter of the empty prompt."""
     return load_model(dtype), load_vae(), load_conditioning([])

@@ -6,7 +6,7 @@ import folder_paths
 from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io
 
-from .model import VOCABULARY, load_conditioning, load_model, load_vae
+from .model import VOCABULARY, WordList, load_conditioning, load_model, load_vae
 from .settings import COUNT_FILE
 
 
@@ -31,12 +31,17 @@ class EmerDiffLabSmallModel(io.ComfyNode):
             category="EmerDiff/lab",
             description="The small trained model of the development lab, in place of a checkpoint.",
             inputs=[],
-            outputs=[io.Model.Output(), io.Conditioning.Output(display_name="empty prompt"), io.Vae.Output()],
+            outputs=[
+                io.Model.Output(),
+                io.Conditioning.Output(display_name="empty prompt"),
+                io.Vae.Output(),
+                io.Clip.Output(),
+            ],
         )
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(counted(load_model()), load_conditioning([]), load_vae())
+        return io.NodeOutput(counted(load_model()), load_conditioning([]), load_vae(), WordList())
 
 
 class EmerDiffLabPrompt(io.ComfyNode):

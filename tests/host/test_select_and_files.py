@@ -36,8 +36,8 @@ def test_selection_by_number_and_point(segmentation):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({}, "nothing is selected.*0 to 3"),
-        ({"selection": "4"}, "4"),
+        ({"selection": "4"}, '"4" selects no segments'),
+        ({"selection": "1; 2; 3"}, "3 lists"),
         ({"selection": "1, x"}, "x"),
         ({"positive_points": '[{"x": 8, "y": 0}]'}, "8"),
         ({"negative_points": "{"}, "JSON|json"),
@@ -49,6 +49,62 @@ def test_bad_selections_say_what_is_possible(segmentation, inputs, message):
 
     with pytest.raises(ValueError, match=message):
         run(EmerDiffSelectSegments, segmentation=segmentation, **inputs)
+
+
+def test_a_batch_takes_one_list_a_picture(segmentation):
+    from emerdiff.nodes.select import EmerDiffSelectSegments
+
+    mask, _ = run(EmerDiffSelectSegments, segmentation=segmentation, selection="1; 0, 2")
+    assert torch.equal(mask[0], (segmentation.labels[0] == 1).float())
+    assert torch.equal(mask[1], (segmentation.labels[1] != 1).float())
+
+
+@pytest.mark.parametrize("selection", ["", " ; ", "9 @00000000"])
+def test_with_nothing_selected_nothing_downstream_runs_and_the_node_says_why(segmentation, selection, caplog):
+    from comfy_execution.graph_utils import ExecutionBlocker
+    from emerdiff.nodes.select import EmerDiffSelectSegments
+
+    output = EmerDiffSelectSegments.execute(segmentation=segmentation, selection=selection)
+    assert [type(each) for each in output.result] == [ExecutionBlocker] * 2
+    assert all(each.message is None for each in output.result)  # a message would open a dialog
+    assert "click segments" in output.ui["text"][-1] and "click segments" in caplog.text
+    assert len(output.ui["images"]) == len(output.ui["emerdiff_segments"]) == 2
+
+
+def test_picks_of_another_segmentation_are_used_and_said(segmentation, caplog):
+    from emerdiff.emerdiff_ops.labels import fingerprint
+    from emerdiff.nodes.select import EmerDiffSelectSegments
+
+    def masks_and_texts(selection):
+        output = EmerDiffSelectSegments.execute(segmentation=segmentation, selection=selection)
+        return output.result[0], output.ui["text"]
+
+    mask, texts = masks_and_texts("1, 3-9 @00000000")
+    assert torch.equal(mask, (segmentation.labels == 1).float())  # no segment has the numbers beyond
+    assert "has changed" in texts[0] and "has changed" in caplog.text
+    assert masks_and_texts(f"1 @{fingerprint(segmentation.labels)}")[1] == masks_and_texts("1")[1] == []
+
+
+def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentation, folders, monkeypatch):
+    import json
+
+    import numpy as np
+    from emerdiff.nodes import select
+    from PIL import Image
+
+    monkeypatch.setattr(select, "LARGEST_SIDE", 4)
+    image = torch.rand(2, 6, 8, 4).half()  # RGBA, in half precision
+    output = select.EmerDiffSelectSegments.execute(segmentation=segmentation, selection="1", image=image)
+    entries = json.loads(json.dumps(output.ui["emerdiff_segments"]))
+    assert len(entries) == 2 and (entries[0]["width"], entries[0]["height"]) == (8, 6)
+    assert entries[0]["areas"] == [0.5, 0.25, 0.25, 0]
+    for entry, labels in zip(entries, segmentation.labels):
+        names = [entry[kind]["filename"] for kind in ("picture", "labels")]
+        picture, colours = (Image.open(folders / "temp" / "emerdiff" / name) for name in names)
+        assert picture.size == colours.size == (4, 3)
+        assert (np.asarray(colours)[..., 0] >> 3 == labels[1::2, 1::2].numpy()).all()
+    again = select.EmerDiffSelectSegments.execute(segmentation=segmentation, selection="0", image=image)
+    assert again.ui["emerdiff_segments"] == output.ui["emerdiff_segments"]  # so the browser loads nothing anew
 
 
 def test_inverting_nothing_selects_everything(segmentation):

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.pure
 
 PACK = Path(__file__).resolve().parents[2]
 OPS_MAY = {"torch", "einops", "numpy", "safetensors", "scipy", "PIL"}
-NODES_MAY = {"torch", "comfy_api.latest"}
+NODES_MAY = {"PIL", "torch", "comfy_api.latest"}
 HOST_MAY = {"comfy", "comfy_execution", "folder_paths", "latent_preview", "node_helpers"}  # nodes/host.py alone
 
 

@@ -8,13 +8,17 @@ import torch
 from emerdiff.emerdiff_ops.difference import resize_maps
 from emerdiff.emerdiff_ops.labels import (
     assign,
+    fingerprint,
     labels_to_masks,
+    labels_to_rgb,
     masks_to_labels,
     parse_points,
     parse_selection,
+    parse_selections,
     remove_small_regions,
     segment_areas,
     select,
+    split_fingerprint,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,6 +190,63 @@ def test_a_bad_piece_is_quoted_with_the_valid_range(piece):
     with pytest.raises(ValueError, match="0-9") as error:
         parse_selection(f"1, {piece}", 10)
     assert f'"{piece}"' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "lists"),
+    [
+        ("3, 7-9", [[3, 7, 8, 9]] * 3),
+        ("", [[], [], []]),
+        ("3; ; 5, 6", [[3], [], [5, 6]]),
+        ("3;", [[3], [], []]),
+        ("1;2;3; ;", [[1], [2], [3]]),
+    ],
+)
+def test_one_list_is_for_all_pictures_and_several_are_one_a_picture(text, lists):
+    assert parse_selections(text, 10, 3) == lists
+
+
+def test_more_lists_than_pictures_are_refused():
+    with pytest.raises(ValueError, match="3 lists.*2 pictures"):
+        parse_selections("1; 2; 3", 10, 2)
+
+
+def test_clipping_leaves_out_what_does_not_exist_and_nothing_else():
+    assert parse_selections("3, 8-12, 40-50; 2; 5", 10, 2, clip=True) == [[3, 8, 9], [2]]
+    for text in ("x", "9-7"):
+        with pytest.raises(ValueError, match=text):
+            parse_selections(text, 10, 2, clip=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("3, 7-9 @1a2b3c4d", ("3, 7-9", "1a2b3c4d")),
+        ("3@1A2B3C4D ", ("3", "1a2b3c4d")),
+        ("3, 7-9", ("3, 7-9", None)),
+        ("3 @1a2b3c4", ("3 @1a2b3c4", None)),  # seven digits
+        ("", ("", None)),
+    ],
+)
+def test_a_fingerprint_at_the_end_is_split_off(text, parts):
+    assert split_fingerprint(text) == parts
+
+
+def test_a_fingerprint_tells_label_maps_apart_by_values_and_shape():
+    labels = torch.arange(12, dtype=torch.int16).reshape(1, 3, 4)
+    others = [labels.flip(-1), labels.reshape(1, 4, 3), labels.repeat(2, 1, 1), labels + 1]
+    assert len({fingerprint(each) for each in (labels, *others)}) == 5
+    assert fingerprint(labels.clone()) == fingerprint(labels.mT.contiguous().mT) == fingerprint(labels)
+    assert split_fingerprint(f"1 @{fingerprint(labels)}") == ("1", fingerprint(labels))
+
+
+def test_a_browser_reads_labels_from_colours_even_if_they_are_a_little_off():
+    labels = torch.arange(2**15, dtype=torch.int16).reshape(1, 128, 256)
+    colours = labels_to_rgb(labels)
+    assert colours.shape == (1, 128, 256, 3) and colours.dtype == torch.uint8
+    for off in (-4, 0, 3):
+        red, green, blue = ((colours.int() + off) >> 3).unbind(-1)
+        assert torch.equal(red + 32 * green + 1024 * blue, labels.int())
 
 
 @given(st.text())

@@ -19,7 +19,6 @@ LAST = SEGMENTS - 1
     [
         ({"selection": "99"}, f"0-{LAST}"),
         ({"selection": "two"}, "3, 7-9"),
-        ({"selection": ""}, f"0 to {LAST}"),
         ({"positive_points": "[{x: 1}]"}, '"x"'),
         ({"positive_points": "[[1, 2]]"}, '"x"'),
         ({"positive_points": '[{"x": 5000, "y": 2}]'}, "0-127"),

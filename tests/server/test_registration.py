@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from workflow import INPAINT, SEGMENT, STEPS, WIDGET_TYPES, WORKFLOWS
+from workflow import CLICK, INPAINT, REFINE, SEGMENT, STEPS, WIDGET_TYPES, WORD, WORKFLOWS
 
 PACK = "ComfyUI-EmerDiff"
 NODES = {  # saved workflows rely on these ids and orders
@@ -26,9 +26,23 @@ NODES = {  # saved workflows rely on these ids and orders
         ["EMERDIFF_DIFFERENCE_MAPS"],
     ),
     "EmerDiffAssembleMasks": (
-        ["difference_maps", "smoothing", "min_area", "normalize"],
+        ["difference_maps", "smoothing", "min_area", "normalize", "fill_holes", "split_parts", "image", "refine"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
+    "EmerDiffLiftMask": (
+        ["model", "vae", "conditioning", "image", "mask", "preset", "seed", "smoothing", "strength", "resolution"],
+        ["MASK", "MASK"],
+    ),
+    "EmerDiffMergeSegments": (
+        ["segmentation", "features", "target", "similarity"],
+        ["EMERDIFF_SEGMENTATION", "MASK", "IMAGE"],
+    ),
+    "EmerDiffSelectByText": (
+        ["segmentation", "model", "clip", "image", "vae", "text", "count", "threshold", "seed", "by"],
+        ["MASK", "IMAGE"],
+    ),
+    "EmerDiffBoundingBoxes": (["masks", "padding", "image"], ["BOUNDING_BOX", "BOUNDING_BOX"]),
+    "EmerDiffToSEGS": (["segmentation", "selection", "crop_factor", "min_area", "image"], ["SEGS"]),
     "EmerDiffSelectSegments": (
         ["segmentation", "selection", "positive_points", "negative_points", "invert", "image"],
         ["MASK", "IMAGE"],
@@ -36,7 +50,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSave": (["value", "filename_prefix"], ["*"]),
     "EmerDiffLoad": (["file_name"], ["*"]),
 }  # fmt: skip
-TEMPLATES = (SEGMENT, STEPS, INPAINT)
+TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, WORD)
 
 
 def inputs(node: dict) -> dict:

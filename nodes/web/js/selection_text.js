@@ -1,0 +1,44 @@
+// The text of `selection`: "3, 7-9" for every picture of a batch, or "3; ; 5" one list a picture, and at its end
+// perhaps " @1a2b3c4d", the fingerprint of the segmentation that the numbers were picked on.
+// Read here as emerdiff_ops/labels.py reads it, but a piece that is no number is passed over: the server names it.
+
+const FINGERPRINT = /\s*@([0-9a-f]{8})\s*$/i
+const PIECE = /^\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?$/
+
+/** {lists: a Set of numbers below `count` for each picture, fingerprint: eight digits or null} */
+export function readSelection(text, count, pictures) {
+  const match = FINGERPRINT.exec(text)
+  const parts = (match ? text.slice(0, match.index) : text).split(";")
+  const each = Array.from({ length: pictures }, (_, index) => (parts.length === 1 ? parts[0] : parts[index] ?? ""))
+  return {
+    lists: each.map((part) => numbersOf(part, count)),
+    fingerprint: match ? match[1].toLowerCase() : null,
+  }
+}
+
+function numbersOf(part, count) {
+  const numbers = new Set()
+  for (const piece of part.split(",")) {
+    const match = PIECE.exec(piece)
+    if (!match) continue
+    const last = Math.min(match[2] ?? match[1], count - 1)
+    for (let number = Number(match[1]); number <= last; number++) numbers.add(number)
+  }
+  return numbers
+}
+
+/** The text for these lists; nothing where no list has a number. */
+export function writeSelection(lists, fingerprint) {
+  if (lists.every((list) => list.size === 0)) return ""
+  return `${lists.map(rangesOf).join("; ")} @${fingerprint}`
+}
+
+function rangesOf(numbers) {
+  const ranges = []
+  for (const number of [...numbers].sort((a, b) => a - b)) {
+    const last = ranges.at(-1)
+    if (last?.[1] === number - 1) last[1] = number
+    else ranges.push([number, number])
+  }
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(", ")
+}

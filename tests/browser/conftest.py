@@ -1,0 +1,59 @@
+"""ComfyUI's front end in Chromium, before a real server with the small trained model: one of each for all tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# Last, so that nothing of ComfyUI's or of the other tests is hidden.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "lab"))
+
+pytest.importorskip("playwright", reason="the tests in a browser need the package playwright")
+
+from front_end import SHOTS, FrontEnd, put_scenes
+
+from browser import chromium, open_page, set_up
+from environment import find_browser
+from host_server import HostServer, default_host, interrupt_on_termination
+
+EXTENSION = "/extensions/ComfyUI-EmerDiff/"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def server():
+    if find_browser() is None:
+        pytest.skip("no Chromium or Chrome is on PATH")
+    interrupt_on_termination()
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    with HostServer(default_host()) as server:
+        put_scenes(server)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chrome(server):
+    with chromium(find_browser()) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session", params=["classic", "vue"])
+def front_end_of_a_mode(request, server, chrome):
+    set_up(server, **{"Comfy.VueNodes.Enabled": request.param == "vue"})
+    page = open_page(chrome, server)
+    yield FrontEnd(page, server, request.param)
+    page.context.close()
+
+
+@pytest.fixture
+def front_end(front_end_of_a_mode, request):
+    """In both node modes; a picture is kept of how each test ends, and no error of ours is in the console."""
+    front_end_of_a_mode.errors.clear()
+    yield front_end_of_a_mode
+    front_end_of_a_mode.shot(request.node.name.split("[")[0].removeprefix("test_"))
+    assert not [error for error in front_end_of_a_mode.errors if EXTENSION in error or "EmerDiff" in error]

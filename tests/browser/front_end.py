@@ -1,0 +1,196 @@
+"""Short ways to use the front end: graphs, runs, and the widget of Select Segments."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page, Route
+from scipy import ndimage
+
+import browser
+from host_server import HostServer
+from scenes import HELD_OUT, scene
+from workflow import replace_loaders
+
+SHOTS = Path(__file__).resolve().parents[2] / "test_output" / "browser"
+SCENES = ("scene.png", "other.png")
+PAINTED = "painted.png"  # the first scene with a square painted over in the mask editor
+SEGMENTS = 6
+SMALLER = {  # so that a bundled workflow runs in seconds, on a scene of 128 pixels
+    "EmerDiffSegmentImage": {"segments": SEGMENTS},
+    "EmerDiffClusterFeatures": {"segments": SEGMENTS},
+    "LoadImage": {"image": PAINTED},
+    "ImageScaleToTotalPixels": {"megapixels": 128 * 128 / 2**20},
+    "KSampler": {"steps": 2},
+}
+MAKE_GRAPH = """async ([scenes, segments]) => {
+    app.clean()
+    const make = (type, x, y, values = {}) => {
+        const node = LiteGraph.createNode(type)
+        node.pos = [x, y]
+        app.graph.add(node)
+        for (const widget of node.widgets ?? []) if (widget.name in values) widget.value = values[widget.name]
+        return node
+    }
+    const model = make("EmerDiffLabSmallModel", 0, 0)
+    const images = scenes.map((image, index) => make("LoadImage", 0, 200 + 360 * index, { image }))
+    const image = images.length === 1 ? images[0] : make("ImageBatch", 320, 400)
+    const segment = make("EmerDiffSegmentImage", 320, 0, { segments, preset: "fast", seed: 0 })
+    const select = make("EmerDiffSelectSegments", 640, 0, { selection: "", invert: false })
+    const mask = make("MaskToImage", 1020, 0)
+    const preview = make("PreviewImage", 1020, 90)
+    if (images.length > 1) images.forEach((each, index) => each.connect(0, image, index))
+    ;["model", "conditioning", "vae"].forEach((name, output) => model.connect(output, segment, name))
+    image.connect(0, segment, "image")
+    image.connect(0, select, "image")
+    segment.connect(1, select, "segmentation")
+    select.connect(0, mask, 0)
+    mask.connect(0, preview, 0)
+    await app.loadGraphData(app.graph.serialize()) // as a user opens it, with nothing left of what was there before
+}"""
+SELECT = "app.graph.nodes.find((node) => node.type === 'EmerDiffSelectSegments')"
+
+
+def put_scenes(server: HostServer) -> None:
+    images = [Image.fromarray((scene(HELD_OUT + number).image * 255).round().astype(np.uint8)) for number in (0, 1)]
+    painted = images[0].copy()
+    painted.putalpha(Image.new("L", painted.size, 255))
+    painted.paste((0, 0, 0, 0), (30, 60, 60, 95))
+    for name, image in zip((*SCENES, PAINTED), (*images, painted)):
+        file = io.BytesIO()
+        image.save(file, "png")
+        server.put_input(name, file.getvalue())
+
+
+def small(prompt: dict) -> dict:
+    """A bundled workflow's prompt for the small model, with few segments and one of the model's words."""
+    if any(node["class_type"] == "CheckpointLoaderSimple" for node in prompt.values()):
+        for node in prompt.values():
+            if node["inputs"].get("text"):
+                node["inputs"]["text"] = "star"
+        prompt = replace_loaders(prompt)
+    else:
+        return prompt
+    for node in prompt.values():
+        wanted = {"preset": "fast"} | SMALLER.get(node["class_type"], {})
+        node["inputs"] |= {name: value for name, value in wanted.items() if name in node["inputs"]}
+        if node["inputs"].get("positive_points"):
+            node["inputs"]["positive_points"] = '[{"x": 64, "y": 64}]'
+    return prompt
+
+
+class FrontEnd:
+    """A page with the front end in one of its node modes."""
+
+    def __init__(self, page: Page, server: HostServer, mode: str):
+        self.page, self.server, self.mode = page, server, mode
+        self.errors = []
+        page.on("pageerror", lambda error: self.errors.append(f"{error} {error.stack}"))
+        page.on("console", self.keep_error)
+        page.route("**/api/prompt", self.send_small)
+
+    def keep_error(self, message) -> None:
+        if message.type == "error":
+            self.errors.append(f"{message.text} {message.location.get('url')}")
+
+    def send_small(self, route: Route) -> None:
+        body = route.request.post_data_json
+        route.continue_(post_data=json.dumps(body | {"prompt": small(body["prompt"])}))
+
+    def shot(self, name: str) -> None:
+        self.page.screenshot(path=SHOTS / f"{name}-{self.mode}.png")
+
+    # -- the graph
+
+    def make_graph(self, pictures: int = 1, zoom: float = 0.85) -> None:
+        self.page.evaluate(MAKE_GRAPH, [SCENES[:pictures], SEGMENTS])
+        self.look(zoom)
+
+    def look(self, zoom: float) -> None:
+        """Move the canvas so that the widget is in view."""
+        place = f"app.canvas.ds.scale = {zoom}; const [x, y] = {SELECT}.pos"
+        self.page.evaluate(f"() => {{ {place}; app.canvas.ds.offset = [420 / {zoom} - x, 110 / {zoom} - y] }}")
+        self.page.evaluate("app.canvas.setDirty(true, true)")
+        self.page.wait_for_timeout(300)
+
+    def run(self) -> None:
+        end = browser.run(self.page)
+        assert end["kind"] == "execution_success", f"{end.get('node_type')}: {end.get('exception_message')}"
+
+    def set(self, node: str, widget: str, value) -> None:
+        """As a change by hand sets it."""
+        page = self.page
+        found = page.evaluate_handle(
+            f"(name) => {SELECT.replace('EmerDiffSelectSegments', node)}.widgets.find((each) => each.name === name)",
+            widget,
+        )
+        page.evaluate("([widget, value]) => { widget.value = value; widget.callback?.(value) }", [found, value])
+
+    def outputs(self, node: str) -> dict | None:
+        return self.page.evaluate(f"app.nodeOutputs[app.graph.nodes.find((each) => each.type === '{node}').id] ?? null")
+
+    def masks(self) -> np.ndarray:
+        """What came out: [N, H, W] bool."""
+        files = [self.server.fetch(file) for file in self.outputs("PreviewImage")["images"]]
+        return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("L")) > 127 for file in files])
+
+    # -- the widget
+
+    @property
+    def selection(self) -> str:
+        return self.page.evaluate(f"{SELECT}.widgets.find((each) => each.name === 'selection').value")
+
+    @property
+    def picked(self) -> str:
+        """The selection without its fingerprint."""
+        return self.selection.split(" @")[0]
+
+    @property
+    def status(self) -> str:
+        return self.page.locator(".emerdiff-status").inner_text()
+
+    def labels(self) -> np.ndarray:
+        """The label maps that the widget got: [B, H, W]."""
+        sent = self.outputs("EmerDiffSelectSegments")["emerdiff_segments"]
+        files = [io.BytesIO(self.server.fetch(entry["labels"])) for entry in sent]
+        return np.stack([np.asarray(Image.open(file))[..., 0] >> 3 for file in files])
+
+    def wait_for_picture(self) -> None:
+        self.page.locator(".emerdiff-stage canvas").wait_for(timeout=10_000)
+        self.page.wait_for_timeout(200)
+
+    def point(self, labels: np.ndarray, number: int) -> tuple[float, float]:
+        """Where on the page the most interior pixel of a segment lies."""
+        depth = ndimage.distance_transform_edt(np.pad(labels == number, 1))[1:-1, 1:-1]
+        return self.on_page(labels.shape, *np.unravel_index(depth.argmax(), depth.shape))
+
+    def on_page(self, shape: tuple[int, int], row: int, column: int) -> tuple[float, float]:
+        box = self.page.locator(".emerdiff-stage canvas").bounding_box()
+        (height, width), scale = shape, min(box["width"] / shape[1], box["height"] / shape[0])
+        left, top = (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2
+        return box["x"] + left + (column + 0.5) * scale, box["y"] + top + (row + 0.5) * scale
+
+    def click(self, labels: np.ndarray, number: int) -> None:
+        self.page.mouse.click(*self.point(labels, number))
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move(*end)  # in one leap: nothing on the way may be left out
+        self.page.mouse.up()
+
+    def press(self, label: str) -> None:
+        self.page.locator(f".emerdiff-picker button:visible:text-is('{label}')").last.click()
+
+    def load_again(self) -> None:
+        self.page.reload()
+        browser.wait_until_ready(self.page)
+        self.page.wait_for_function("app.graph.nodes.length > 3", timeout=10_000)
+        self.page.wait_for_timeout(500)
+
+    def undo(self, keys: str = "Control+z") -> None:
+        self.page.keyboard.press(keys)
+        self.page.wait_for_timeout(600)
+        self.wait_for_picture()

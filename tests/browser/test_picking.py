@@ -1,0 +1,151 @@
+"""Picking segments by clicking in the picture, in the classic canvas and in the Vue nodes."""
+
+import numpy as np
+import pytest
+
+CANVAS = ".emerdiff-stage canvas"
+
+
+@pytest.fixture
+def picker(front_end):
+    """The front end with a graph of one picture that has been run, and nothing selected."""
+    front_end.make_graph()
+    front_end.run()
+    front_end.wait_for_picture()
+    return front_end
+
+
+def crossed(labels: np.ndarray, row: int) -> set[int]:
+    return set(labels[row].tolist())
+
+
+def most_crossed(labels: np.ndarray) -> int:
+    """A row that crosses many segments, the same ones as the rows beside it."""
+    inner = range(2, len(labels) - 2)
+    steady = [
+        row for row in inner if all(crossed(labels, row) == crossed(labels, row + step) for step in (-2, -1, 1, 2))
+    ]
+    return max(steady, key=lambda row: len(crossed(labels, row)))
+
+
+def numbers(text: str) -> set[int]:
+    found = set()
+    for piece in filter(None, text.replace(" ", "").split(",")):
+        first, *last = map(int, piece.split("-"))
+        found |= set(range(first, (last or [first])[0] + 1))
+    return found
+
+
+def test_before_the_first_run_it_says_what_to_do(front_end):
+    front_end.make_graph()
+    assert "Run once" in front_end.page.locator(".emerdiff-hint").inner_text()
+    assert not front_end.page.locator(CANVAS).is_visible()
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1.3])
+def test_a_click_selects_the_segment_under_it_and_the_mask_is_that_segment(picker, zoom):
+    assert picker.outputs("PreviewImage") is None  # with nothing selected nothing runs behind it
+    picker.look(zoom)
+    (labels,) = picker.labels()
+    chosen = int(np.argsort(np.bincount(labels.ravel()))[-3])
+    picker.click(labels, chosen)
+    assert picker.picked == str(chosen)
+    picker.run()
+    assert (picker.masks()[0] == (labels == chosen)).all()
+    assert picker.status.startswith("1 of 6 segments")
+    picker.click(labels, chosen)
+    assert picker.selection == ""
+
+
+def test_hovering_shows_number_and_area(picker):
+    (labels,) = picker.labels()
+    picker.page.mouse.move(*picker.point(labels, 0))
+    tip = picker.page.locator(".emerdiff-tip")
+    assert tip.inner_text() == f"0 - {100 * (labels == 0).mean():.1f}%"
+    picker.page.mouse.move(5, 5)
+    assert not tip.is_visible()
+
+
+def test_a_drag_paints_all_it_crosses_and_one_undo_takes_it_back(picker):
+    (labels,) = picker.labels()
+    row = most_crossed(labels)
+    ends = [picker.on_page(labels.shape, row, column) for column in (0, labels.shape[1] - 1)]
+    picker.drag(*ends)
+    assert numbers(picker.picked) == crossed(labels, row) and len(crossed(labels, row)) > 2
+    picker.undo()
+    assert picker.selection == "" and picker.status.startswith("nothing selected")
+    picker.undo("Control+y")
+    assert numbers(picker.picked) == crossed(labels, row)
+    picker.drag(*ends)  # from a selected segment: removes
+    assert picker.selection == ""
+
+
+def test_buttons_and_text_fields_work_with_the_clicks(picker):
+    picker.press("all")
+    assert picker.picked == "0-5" and "100.0%" in picker.status
+    picker.set("EmerDiffSelectSegments", "selection", "1, 3")
+    picker.page.locator(".emerdiff-status", has_text="2 of 6").wait_for(timeout=2000)
+    picker.press("invert")
+    assert picker.picked == "0, 2, 4-5"
+    picker.set("EmerDiffSelectSegments", "invert", True)
+    picker.page.locator(".emerdiff-status", has_text="2 of 6").wait_for(timeout=2000)
+    (labels,) = picker.labels()
+    picker.click(labels, 1)  # in the mask, because it is not in the numbers
+    assert picker.picked == "0-2, 4-5"
+    picker.press("clear")
+    assert picker.selection == ""
+
+
+def test_a_changed_segmentation_is_said_until_the_picks_are_kept(picker):
+    (labels,) = picker.labels()
+    picker.click(labels, 1)
+    old = picker.selection
+    picker.set("EmerDiffSegmentImage", "seed", 5)
+    picker.run()
+    banner = picker.page.locator(".emerdiff-banner")
+    banner.wait_for(timeout=5000)
+    picker.shot("changed")
+    assert picker.selection == old and picker.masks().any()
+    picker.press("keep")
+    assert picker.picked == "1" and picker.selection != old and not banner.is_visible()
+
+
+def test_a_batch_has_a_pager_and_a_list_a_picture(front_end):
+    front_end.make_graph(pictures=2)
+    front_end.run()
+    front_end.wait_for_picture()
+    first, second = front_end.labels()
+    front_end.click(first, 2)
+    front_end.press("\u203a")
+    front_end.wait_for_picture()
+    front_end.click(second, 1)
+    assert front_end.picked == "2; 1"
+    front_end.run()
+    masks = front_end.masks()
+    assert (masks[0] == (first == 2)).all() and (masks[1] == (second == 1)).all()
+    assert front_end.page.locator(".emerdiff-pager").inner_text().split() == ["\u2039", "2", "/", "2", "\u203a"]
+
+
+def test_another_tab_and_back_shows_the_picture_again(picker):
+    (labels,) = picker.labels()
+    picker.click(labels, 0)
+    picker.page.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    picker.page.wait_for_function("app.graph.nodes.length === 0")
+    picker.page.evaluate("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+    picker.page.wait_for_function("app.graph.nodes.length > 3")
+    picker.wait_for_picture()
+    assert picker.picked == "0" and picker.status.startswith("1 of 6")
+
+
+def test_after_the_page_is_loaded_again_the_selection_is_there(picker):
+    (labels,) = picker.labels()
+    picker.click(labels, 3)
+    text = picker.selection
+    picker.page.wait_for_timeout(1500)  # the front end keeps drafts a moment after a change
+    picker.load_again()
+    assert picker.selection == text
+    assert f"Picked so far: {text}" in picker.page.locator(".emerdiff-hint").inner_text()
+    picker.shot("loaded_again")
+    picker.run()
+    picker.wait_for_picture()
+    assert (picker.masks()[0] == (labels == 3)).all()

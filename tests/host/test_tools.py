@@ -1,0 +1,136 @@
+"""Lifting, merging and assembling with their options, in the real ComfyUI on the small trained model."""
+
+import numpy as np
+import pytest
+import torch
+from emerdiff.emerdiff_ops.labels import labels_to_masks
+
+from scenes import HELD_OUT, scene
+from small_model.settings import STRENGTH
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture(scope="module")
+def true():
+    return scene(HELD_OUT + 2)
+
+
+@pytest.fixture(scope="module")
+def image(true):
+    return torch.from_numpy(true.image)[None]
+
+
+def iou(ours, region) -> float:
+    return float((ours & region).sum() / (ours | region).sum())
+
+
+def box_around(region) -> torch.Tensor:
+    rows, columns = (torch.from_numpy(region.any(axis)).nonzero() for axis in (1, 0))
+    box = torch.zeros(region.shape)
+    box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = 1
+    return box
+
+
+def lift(small, image, mask, **options):
+    from emerdiff.nodes.lift import lift_mask
+
+    return lift_mask(*small, image, mask, "fast", strength=STRENGTH, **options)
+
+
+def test_lifted_boxes_are_nearer_to_their_objects(small, true, image):
+    regions = [true.labels == number for number in range(2, len(true.words))]
+    boxes = torch.stack([box_around(region) for region in regions])
+    soft = lift(small, image, boxes)
+    assert soft.shape == boxes.shape and soft.dtype == torch.float32 and 0 <= soft.min() and soft.max() <= 1
+    before = np.mean([iou(box.numpy() > 0.5, region) for box, region in zip(boxes, regions)])
+    after = np.mean([iou(mask.numpy() > 0.5, region) for mask, region in zip(soft, regions)])
+    assert after > before + 0.1
+
+
+def test_masks_lifted_together_are_those_lifted_alone(small, image, true):
+    boxes = torch.stack([box_around(true.labels == number) for number in (2, 3)])
+    together = lift(small, image, boxes)
+    alone = torch.cat([lift(small, image, box[None]) for box in boxes])
+    torch.testing.assert_close(together, alone, atol=1e-3, rtol=0)
+
+
+def test_a_mask_may_have_any_size_and_comes_back_at_the_pictures(small, image, true):
+    picture = torch.nn.functional.interpolate(image.movedim(-1, 1), (200, 131), mode="bilinear").movedim(1, -1)
+    rough = torch.nn.functional.interpolate(box_around(true.labels == 2)[None, None], (8, 8), mode="area")[0]
+    soft = lift(small, torch.cat([picture, picture], 0).half(), rough, resolution=128)
+    assert soft.shape == (2, 200, 131)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (torch.zeros(1, 64, 64), "paint over the thing first"),
+        (torch.full((1, 8, 8), torch.nan), "NaN"),
+        (torch.rand(3, 8, 8), "3 masks cannot be dealt out to 2 pictures"),
+    ],
+)
+def test_masks_that_cannot_be_lifted_are_refused(small, image, mask, message):
+    with pytest.raises(ValueError, match=message):
+        lift(small, image.repeat(2, 1, 1, 1), mask)
+
+
+@pytest.fixture(scope="module")
+def segmented(small, image):
+    """(features, difference maps) of the scene."""
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import extract_features
+    from emerdiff.nodes.modulate import modulate_attention
+
+    with torch.inference_mode():
+        features, trajectory = extract_features(*small, image)
+        masks = cluster_features(features, segments=10)
+        return features, modulate_attention(*small, trajectory, masks, "fast", STRENGTH)
+
+
+def test_merging_leaves_the_asked_number_and_only_joins(segmented):
+    from emerdiff.nodes.assemble import assemble_masks
+    from emerdiff.nodes.merge import merged
+
+    features, maps = segmented
+    fine = assemble_masks(maps)
+    fewer = merged(fine, features, target=4)
+    assert fewer.count == 4 and set(fewer.labels.unique().tolist()) == {0, 1, 2, 3}
+    owners = [fewer.labels[fine.labels == number].unique() for number in fine.labels.unique()]
+    assert all(len(owner) == 1 for owner in owners)
+    assert merged(fine, features, target=0, similarity=1.0).count == len(fine.labels.unique())
+    with pytest.raises(ValueError, match="where to stop"):
+        merged(fine, features, 0, 0.0)
+    with pytest.raises(ValueError, match="features of 2 pictures"):
+        merged(fine, features._replace(features=features.features.repeat(2, 1, 1, 1)))
+
+
+def test_parts_become_segments_and_still_cover_the_picture(segmented):
+    from emerdiff.nodes.assemble import EmerDiffAssembleMasks, assemble_masks
+
+    maps = segmented[1]
+    whole, parts = (assemble_masks(maps, min_area=0.002, split_parts=split) for split in (False, True))
+    assert parts.count > whole.count
+    masks = labels_to_masks(parts.labels, parts.count)
+    assert torch.equal(masks.sum(0), torch.ones(128, 128)) and masks.sum((1, 2)).min() > 0
+    outputs = EmerDiffAssembleMasks.execute(maps, min_area=0.002, split_parts=True).result
+    assert len(outputs[0]) == parts.count
+    with pytest.raises(ValueError, match="raise min_area or smoothing"):
+        assemble_masks(maps._replace(difference=torch.rand(maps.difference.shape)), smoothing=0.0, split_parts=True)
+
+
+def test_masks_of_a_large_picture_follow_its_borders(small):
+    from emerdiff.nodes.assemble import assemble_masks
+    from emerdiff.nodes.types import DifferenceMaps
+
+    true = scene(HELD_OUT + 2, 512)
+    small_labels = scene(HELD_OUT + 2, 128).labels
+    maps = torch.nn.functional.one_hot(torch.from_numpy(small_labels).long()).movedim(-1, 0).float()[None]
+    maps, image = DifferenceMaps(maps, (512, 512)), torch.from_numpy(true.image)[None]
+    wrong = {
+        refine: (assemble_masks(maps, image=image, refine=refine).labels[0].numpy() != true.labels).mean()
+        for refine in (False, True)
+    }
+    assert wrong[True] < 0.7 * wrong[False]
+    with pytest.raises(ValueError, match="connect the image that was segmented"):
+        assemble_masks(maps, image=image[:, :-1])
