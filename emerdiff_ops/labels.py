@@ -1,4 +1,4 @@
-"""Segment numbers: assigning them (paper, section 3: argmax over the difference maps), cleaning and selecting them.
+"""Segment numbers: assigning them (paper, section 3: argmax over the difference maps) and selecting them.
 
 labels [H, W] or [B, H, W] int16, numbers 0..count-1; masks float32, 0 or 1. Points are (x, y) in whole pixels.
 """
@@ -11,9 +11,7 @@ import re
 import zlib
 from collections.abc import Iterable
 
-import numpy as np
 import torch
-from scipy import ndimage
 
 from .difference import resize_maps
 
@@ -50,22 +48,6 @@ def labels_to_masks(labels: torch.Tensor, count: int) -> torch.Tensor:
 def masks_to_labels(masks: torch.Tensor) -> torch.Tensor:
     """masks [B, K, H, W] -> labels [B, H, W] int16: the largest mask at each pixel, the lowest number where equal."""
     return masks.argmax(1).to(torch.int16)
-
-
-def remove_small_regions(labels: torch.Tensor, min_area: float) -> torch.Tensor:
-    """Give connected parts (4 neighbours, per label) below `min_area` the label of the nearest pixel that stays.
-
-    `min_area` is a fraction of the image; 0 changes nothing. If no part is large enough, the largest stays.
-    """
-    if min_area <= 0:
-        return labels
-    values = labels.cpu().numpy()
-    parts = _connected_parts(values)  # [H, W], 1..
-    areas = np.bincount(parts.ravel())
-    stays = areas >= min_area * values.size
-    stays[areas.argmax()] = True
-    nearest = ndimage.distance_transform_edt(~stays[parts], return_distances=False, return_indices=True)
-    return torch.from_numpy(values[tuple(nearest)]).to(labels.device)
 
 
 def segment_areas(labels: torch.Tensor, count: int) -> torch.Tensor:
@@ -130,10 +112,11 @@ def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:
 def parse_points(text: str, width: int, height: int) -> list[tuple[int, int]]:
     """Points (x, y) of a JSON text `[{"x": 10, "y": 20.5}]` in pixels, rounded down; nothing for an empty text.
 
+    A point on the far edge, x = width or y = height, as points editors give it, belongs to the last pixel.
     Raises ValueError when the text is no such list or a point lies outside the image of `width` x `height`.
     """
     try:
-        points = json.loads(text) if text.strip() else []
+        points = [] if text.strip() in ("", '""') else json.loads(text)  # some editors write "" for none
     except (ValueError, RecursionError):
         points = None
     if not isinstance(points, list):
@@ -160,28 +143,16 @@ def select(
     return torch.isin(labels, chosen, invert=invert).float()
 
 
-def _connected_parts(values: np.ndarray) -> np.ndarray:
-    """Number the 4-connected parts of equal value, from 1, by label and then in reading order."""
-    parts, total = np.zeros(values.shape, np.int64), 0
-    for number, box in enumerate(ndimage.find_objects(values.astype(np.int32) + 1)):
-        if box is None:
-            continue
-        found, count = ndimage.label(values[box] == number)
-        parts[box] += np.where(found > 0, found + total, 0)
-        total += count
-    return parts
-
-
 def _parse_point(number: int, point: object, width: int, height: int) -> tuple[int, int]:
     x, y = (point.get("x"), point.get("y")) if isinstance(point, dict) else (None, None)
     if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in (x, y)):
         raise ValueError(f'point {number} of the list must look like {{"x": 10, "y": 20}}')
-    if not (0 <= x < width and 0 <= y < height):  # false for NaN too
+    if not (0 <= x <= width and 0 <= y <= height):  # false for NaN too
         raise ValueError(
             f"point {number} of the list, ({_shortened(str(x))}, {_shortened(str(y))}), lies outside the image: "
             f"x must be within 0-{width - 1} and y within 0-{height - 1}"
         )
-    return math.floor(x), math.floor(y)
+    return min(math.floor(x), width - 1), min(math.floor(y), height - 1)
 
 
 def _shortened(text: str) -> str:

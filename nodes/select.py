@@ -7,6 +7,7 @@ from comfy_api.latest import io, ui
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from ..emerdiff_ops.boxes import parse_boxes, select_in_boxes
 from ..emerdiff_ops.colors import colorize, highlight, overlay, palette
 from ..emerdiff_ops.labels import (
     fingerprint,
@@ -29,7 +30,7 @@ CHANGED = (
 
 
 class Picks(NamedTuple):
-    """What the inputs ask for: numbers for each picture, points for all, and the fingerprint if it is an old one."""
+    """What the inputs ask for: numbers for each picture, those in boxes too; points for all; an old fingerprint."""
 
     numbers: list[list[int]]
     positive: list[tuple[int, int]]
@@ -38,12 +39,14 @@ class Picks(NamedTuple):
     old: str | None
 
 
-def read_picks(segmentation, selection="", positive_points="", negative_points="", invert=False) -> Picks:
+def read_picks(segmentation, selection="", positive_points="", negative_points="", invert=False, boxes=None) -> Picks:
     """The inputs, read for this segmentation; ValueError where they ask for what is not there."""
     pictures, height, width = segmentation.labels.shape
     text, made_on = split_fingerprint(selection)
     old = made_on if text and made_on not in (None, fingerprint(segmentation.labels)) else None
     numbers = parse_selections(text, segmentation.count, pictures, clip=old is not None)
+    in_boxes = zip(segmentation.labels, parse_boxes(boxes, width, height, pictures))
+    numbers = [sorted({*typed, *select_in_boxes(*each)}) for typed, each in zip(numbers, in_boxes)]
     positive, negative = (parse_points(points, width, height) for points in (positive_points, negative_points))
     return Picks(numbers, positive, negative, invert, old)
 
@@ -135,6 +138,13 @@ class EmerDiffSelectSegments(io.ComfyNode):
                     tooltip="Segments under these points are taken away, same format.",
                 ),
                 io.Boolean.Input("invert", default=False, tooltip="Select everything else instead."),
+                io.MultiType.Input(
+                    "boxes",
+                    types=[io.BoundingBox, io.Custom("BBOX")],
+                    optional=True,
+                    tooltip="Segments that lie mostly in these boxes are added. From detectors and points editors: one "
+                    "box, a list, or a list for each picture.",
+                ),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="1 inside the selection, exactly the picture's size."),
@@ -146,10 +156,10 @@ class EmerDiffSelectSegments(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, segmentation, selection="", positive_points="", negative_points="", invert=False, image=None
+        cls, segmentation, selection="", positive_points="", negative_points="", invert=False, image=None, boxes=None
     ) -> io.NodeOutput:
         picture = picture_under(segmentation, image)
-        picks = read_picks(segmentation, selection, positive_points, negative_points, invert)
+        picks = read_picks(segmentation, selection, positive_points, negative_points, invert, boxes)
         notes = [CHANGED.format(picks.old)] * bool(picks.old) + [NOTHING] * nothing_in(picks)
         host.say(cls.hidden, notes)
         small = reduced(picture, segmentation.labels)

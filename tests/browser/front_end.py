@@ -56,8 +56,9 @@ SELECT = "app.graph.nodes.find((node) => node.type === 'EmerDiffSelectSegments')
 def put_scenes(server: HostServer) -> None:
     images = [Image.fromarray((scene(HELD_OUT + number).image * 255).round().astype(np.uint8)) for number in (0, 1)]
     painted = images[0].copy()
-    painted.putalpha(Image.new("L", painted.size, 255))
-    painted.paste((0, 0, 0, 0), (30, 60, 60, 95))
+    alpha = Image.new("L", painted.size, 255)
+    alpha.paste(0, (30, 60, 60, 95))
+    painted.putalpha(alpha)
     for name, image in zip((*SCENES, PAINTED), (*images, painted)):
         file = io.BytesIO()
         image.save(file, "png")

@@ -21,11 +21,9 @@ def crossed(labels: np.ndarray, row: int) -> set[int]:
 
 def most_crossed(labels: np.ndarray) -> int:
     """A row that crosses many segments, the same ones as the rows beside it."""
-    inner = range(2, len(labels) - 2)
-    steady = [
-        row for row in inner if all(crossed(labels, row) == crossed(labels, row + step) for step in (-2, -1, 1, 2))
-    ]
-    return max(steady, key=lambda row: len(crossed(labels, row)))
+    rows = [crossed(labels, row) for row in range(len(labels))]
+    steady = [row for row in range(2, len(rows) - 2) if all(each == rows[row] for each in rows[row - 2 : row + 3])]
+    return max(steady, key=lambda row: len(rows[row]))
 
 
 def numbers(text: str) -> set[int]:

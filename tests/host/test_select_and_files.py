@@ -34,12 +34,28 @@ def test_selection_by_number_and_point(segmentation):
 
 
 @pytest.mark.parametrize(
+    "boxes",
+    [
+        {"x": 4, "y": 0, "width": 4, "height": 3},
+        [(3, 0, 8, 3)],
+        [[{"x": 4, "y": 0, "width": 4, "height": 2, "label": "0"}], [(4, 0, 8, 3)]],
+    ],
+    ids=["ComfyUI's", "KJNodes'", "a list for each picture"],
+)
+def test_segments_that_lie_mostly_in_a_box_are_added(segmentation, boxes):
+    from emerdiff.nodes.select import EmerDiffSelectSegments
+
+    mask, _ = run(EmerDiffSelectSegments, segmentation=segmentation, selection="2", boxes=boxes)
+    assert torch.equal(mask, (segmentation.labels > 0).float())
+
+
+@pytest.mark.parametrize(
     ("inputs", "message"),
     [
         ({"selection": "4"}, '"4" selects no segments'),
         ({"selection": "1; 2; 3"}, "3 lists"),
         ({"selection": "1, x"}, "x"),
-        ({"positive_points": '[{"x": 8, "y": 0}]'}, "8"),
+        ({"positive_points": '[{"x": 9, "y": 0}]'}, "9"),
         ({"negative_points": "{"}, "JSON|json"),
         ({"selection": "1", "image": torch.zeros(2, 5, 8, 3)}, "connect the image that was segmented"),
     ],

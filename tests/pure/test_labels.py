@@ -1,4 +1,4 @@
-"""Labels, masks, small regions, selections."""
+"""Labels, masks, selections."""
 
 import json
 
@@ -15,7 +15,6 @@ from emerdiff.emerdiff_ops.labels import (
     parse_points,
     parse_selection,
     parse_selections,
-    remove_small_regions,
     segment_areas,
     select,
     split_fingerprint,
@@ -23,7 +22,6 @@ from emerdiff.emerdiff_ops.labels import (
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from scipy import ndimage
 
 pytestmark = pytest.mark.pure
 
@@ -104,63 +102,6 @@ def test_masks_are_segment_major_inside_an_image():
 def test_areas_are_the_means_of_the_masks(labels):
     areas = segment_areas(torch.stack([labels, labels]), 4)
     torch.testing.assert_close(areas, labels_to_masks(torch.stack([labels, labels]), 4).mean((1, 2)).reshape(2, 4))
-
-
-def test_small_parts_go_to_the_nearest_that_stays():
-    labels = torch.zeros(8, 8, dtype=torch.int16)
-    labels[:, 4:] = 1
-    labels[1, 1] = 1  # a speck of 1 within 0
-    labels[6, 6] = 2  # a speck of 2 within 1
-    cleaned = remove_small_regions(labels, 2 / 64)
-    expected = torch.zeros(8, 8, dtype=torch.int16)
-    expected[:, 4:] = 1
-    assert torch.equal(cleaned, expected)
-    assert labels[1, 1] == 1 and labels[6, 6] == 2  # the input is untouched
-
-
-def test_parts_touching_only_at_corners_are_apart():
-    labels = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.int16)
-    assert remove_small_regions(labels, 2 / 16).eq(0).all()
-
-
-def test_the_threshold_is_a_part_of_exactly_that_area():
-    labels = torch.zeros(4, 4, dtype=torch.int16)
-    labels[0, :2] = 1
-    assert torch.equal(remove_small_regions(labels, 2 / 16), labels)
-    assert remove_small_regions(labels, 2.01 / 16).eq(0).all()
-
-
-def test_if_nothing_would_stay_the_largest_part_does():
-    assert remove_small_regions(LABELS, 0.9).eq(1).all()  # three pixels of 1 and of 2: the first in order
-    labels = LABELS.clone()
-    labels[0] = 0
-    assert remove_small_regions(labels, 0.9).eq(0).all()
-
-
-@given(label_maps(4), st.floats(0, 0.5))
-def test_no_small_part_is_left_and_large_ones_stay(labels, min_area):
-    cleaned = remove_small_regions(labels, min_area)
-    assert cleaned.dtype == torch.int16 and cleaned.shape == labels.shape
-    least = min_area * labels.numel()
-    kept = 0
-    for number in labels.unique().tolist():
-        parts, count = ndimage.label(labels.numpy() == number)
-        for part in range(1, count + 1):
-            if (parts == part).sum() >= least:
-                kept += 1
-                assert cleaned[torch.from_numpy(parts == part)].eq(number).all()
-    if kept:
-        for number in cleaned.unique().tolist():
-            parts, count = ndimage.label(cleaned.numpy() == number)
-            sizes = ndimage.sum_labels(parts > 0, parts, range(1, count + 1))
-            assert max(sizes) >= least
-    else:
-        assert len(cleaned.unique()) == 1
-
-
-def test_no_minimal_area_changes_nothing():
-    labels = random(9, 9).mul(9).to(torch.int16)
-    assert torch.equal(remove_small_regions(labels, 0.0), labels)
 
 
 @given(st.sets(st.integers(0, 40)), st.data())
@@ -265,7 +206,12 @@ def test_points_are_rounded_down(points):
 
 
 def test_no_points_are_no_points():
-    assert parse_points("", 4, 4) == parse_points(" \n", 4, 4) == parse_points("[]", 4, 4) == []
+    assert parse_points("", 4, 4) == parse_points(" \n", 4, 4) == []
+    assert parse_points("[]", 4, 4) == parse_points('""', 4, 4) == []
+
+
+def test_the_far_edge_belongs_to_the_last_pixel():
+    assert parse_points('[{"x": 4, "y": 3}, {"x": 3.5, "y": 3.0}]', 4, 3) == [(3, 2), (3, 2)]
 
 
 @pytest.mark.parametrize("text", ["[", "nonsense", "{}", "3", '"[]"', "null", "[" * 100_000, "[1" + "0" * 5000 + "]"])
@@ -284,7 +230,8 @@ def test_a_point_of_another_shape_is_named(point):
 
 
 @pytest.mark.parametrize(
-    "x, y", [("4", "0"), ("0", "3"), ("-0.1", "0"), ("NaN", "0"), ("0", "Infinity"), ("1e999", "0"), ("1" * 400, "0")]
+    "x, y",
+    [("4.1", "0"), ("0", "3.1"), ("-0.1", "0"), ("NaN", "0"), ("0", "Infinity"), ("1e999", "0"), ("1" * 400, "0")],
 )
 def test_a_point_outside_is_named_with_the_valid_range(x, y):
     with pytest.raises(ValueError, match=r"point 1 of the list, \(.*x must be within 0-3 and y within 0-2") as error:

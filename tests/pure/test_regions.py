@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.regions import fill_holes, split_parts
+from emerdiff.emerdiff_ops.regions import fill_holes, remove_small_regions, split_parts
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -18,7 +18,64 @@ def picture(*rows: str) -> torch.Tensor:
     return torch.tensor([[int(value) for value in row] for row in rows], dtype=torch.int16)
 
 
+LABELS = picture("001", "221", "321")
 RINGS = picture("00000000", "01111100", "01222100", "01212100", "01222100", "01111100", "00000000")
+
+
+def test_small_parts_go_to_the_nearest_that_stays():
+    labels = torch.zeros(8, 8, dtype=torch.int16)
+    labels[:, 4:] = 1
+    labels[1, 1] = 1  # a speck of 1 within 0
+    labels[6, 6] = 2  # a speck of 2 within 1
+    cleaned = remove_small_regions(labels, 2 / 64)
+    expected = torch.zeros(8, 8, dtype=torch.int16)
+    expected[:, 4:] = 1
+    assert torch.equal(cleaned, expected)
+    assert labels[1, 1] == 1 and labels[6, 6] == 2  # the input is untouched
+
+
+def test_parts_touching_only_at_corners_are_apart():
+    labels = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.int16)
+    assert remove_small_regions(labels, 2 / 16).eq(0).all()
+
+
+def test_the_threshold_is_a_part_of_exactly_that_area():
+    labels = torch.zeros(4, 4, dtype=torch.int16)
+    labels[0, :2] = 1
+    assert torch.equal(remove_small_regions(labels, 2 / 16), labels)
+    assert remove_small_regions(labels, 2.01 / 16).eq(0).all()
+
+
+def test_if_nothing_would_stay_the_largest_part_does():
+    assert remove_small_regions(LABELS, 0.9).eq(1).all()  # three pixels of 1 and of 2: the first in order
+    labels = LABELS.clone()
+    labels[0] = 0
+    assert remove_small_regions(labels, 0.9).eq(0).all()
+
+
+@given(SMALL.map(torch.from_numpy), st.floats(0, 0.5))
+def test_no_small_part_is_left_and_large_ones_stay(labels, min_area):
+    cleaned = remove_small_regions(labels, min_area)
+    assert cleaned.dtype == torch.int16 and cleaned.shape == labels.shape
+    least = min_area * labels.numel()
+    kept = 0
+    for number in labels.unique().tolist():
+        parts, count = ndimage.label(labels.numpy() == number)
+        for part in range(1, count + 1):
+            if (parts == part).sum() >= least:
+                kept += 1
+                assert cleaned[torch.from_numpy(parts == part)].eq(number).all()
+    if kept:
+        for number in cleaned.unique().tolist():
+            parts, count = ndimage.label(cleaned.numpy() == number)
+            sizes = ndimage.sum_labels(parts > 0, parts, range(1, count + 1))
+            assert max(sizes) >= least
+    else:
+        assert len(cleaned.unique()) == 1
+
+
+def test_no_minimal_area_changes_nothing():
+    assert remove_small_regions(RINGS, 0.0) is RINGS
 
 
 def test_a_small_hole_goes_to_what_encloses_it():

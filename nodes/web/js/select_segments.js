@@ -343,7 +343,7 @@ class Picker {
     for (const tool of this.tools) tool.disabled = !ready || this.linked
     if (!ready) this.instruct()
     else {
-      this.status.textContent = this.summary()
+      this.status.textContent = this.status.title = this.summary()
       this.draw()
     }
     this.showTip()
@@ -354,7 +354,7 @@ class Picker {
     const lines = [element("span", "", "Click a segment to pick it, drag to pick several.")]
     if (picked) lines.push(element("span", "", `Picked so far: ${picked}`))
     this.hint.replaceChildren(element("b", "", "Run once to see the picture here"), ...lines)
-    this.status.textContent = ""
+    this.status.textContent = this.status.title = ""
   }
 
   summary() {
@@ -362,7 +362,7 @@ class Picker {
     const count = mask.filter(Boolean).length
     const area = this.entry.areas.reduce((sum, each, number) => sum + (mask[number] ? each : 0), 0)
     if (this.linked) return `${percent(area)} - selection comes from a link`
-    if (count === 0) return "nothing selected: click a segment"
+    if (count === 0) return "nothing selected"
     const points = this.under("positive_points").size + this.under("negative_points").size
     return `${count} of ${mask.length} segments, ${percent(area)}${points ? ", with the points" : ""}`
   }
