@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from sheet import BACKGROUND
-from workflow import INPAINT, SEGMENT, STEPS, WORKFLOWS
+from workflow import CLICK, INPAINT, REFINE, SEGMENT, STEPS, WORD, WORKFLOWS
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "demo_output"
@@ -25,6 +25,9 @@ SHOWN = {
     SEGMENT: ["input", "overlay"],
     STEPS: ["input", "coarse/label_image", "label_image", "overlay"],
     INPAINT: ["input", "overlay", "selection", "inpainted"],
+    CLICK: ["overlay", "inpainted"],
+    REFINE: ["rough_mask", "lifted"],
+    WORD: ["by_word", "inpainted"],
 }
 
 

@@ -113,6 +113,7 @@ class Picker {
   }
 
   look() {
+    this.takePlace()
     const sent = this.result()?.emerdiff_segments ?? NOTHING
     if (sent !== this.sent) this.receive(sent)
     const seen = [this.text, this.value("invert"), this.value("positive_points"), this.value("negative_points"),
@@ -120,6 +121,12 @@ class Picker {
     if (seen === this.seen) return
     this.seen = seen
     this.show()
+  }
+
+  /** An undo makes the node anew, but the Vue nodes may go on showing the element that the old one had. */
+  takePlace() {
+    if (this.root.isConnected || this.node.graph !== app.canvas?.graph) return
+    document.querySelector(`[data-node-id="${this.node.id}"] .emerdiff-picker`)?.replaceWith(this.root)
   }
 
   result() {
