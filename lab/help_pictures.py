@@ -22,7 +22,7 @@ load_pack()
 
 from emerdiff.emerdiff_ops.boxes import box_around, crop_region
 from emerdiff.emerdiff_ops.colors import colorize, highlight, overlay
-from emerdiff.emerdiff_ops.labels import masks_to_labels, select
+from emerdiff.emerdiff_ops.labels import masks_to_labels
 from emerdiff.nodes.text import select_by_text, shown
 
 from evaluate import Pipeline
@@ -51,7 +51,7 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
     labels = segmentation.labels
     region = true.labels == 2
     chosen = int(np.bincount(labels[0].numpy()[region]).argmax())
-    mask = select(labels[0], [chosen], [], [])[None]
+    mask = (labels == chosen).float()
     rough = torch.from_numpy(rough_masks(region, SEED)["grown by 6 pixels"])[None]
     soft = pipeline.lift(true.image, rough, "balanced", SEED)
     model, vae, _ = pipeline.loaders
@@ -67,7 +67,6 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
         "ClusterFeatures": [Panel("features", principal(features.features[0])), coarse],
         "ModulateAttention": [coarse, *answers(maps.difference[0], low_res.masks[0], chosen)],
         "AssembleMasks": [Panel("one of the maps", grey(maps.difference[0, chosen])), label_image, numbered],
-        "SelectSegments": [numbered, Panel(f"overlay of segment {chosen}", drawn(highlight(image, mask)))],
         "SelectByText": [numbered, Panel(f'overlay of "{true.words[2]}"', by_text)],
         "LiftMask": [
             Panel("rough mask", drawn(highlight(image, rough))),

@@ -1,6 +1,7 @@
-"""The .jpg beside each bundled workflow and the README's pictures, from what demo and evaluation left in demo_output/.
+"""The .jpg beside each bundled workflow and the README's pictures, from what demo, evaluation and the browser tests left.
 
-python3 lab/run.py demo; python3 lab/run.py evaluate; python lab/thumbnails.py [FOLDER OF A PICTURE IN demo_output]
+python3 lab/run.py demo; python3 lab/run.py evaluate; python3 lab/run.py test --tier browser
+python lab/thumbnails.py [FOLDER OF A PICTURE IN demo_output]
 Square, because the front end's list of templates shows squares.
 """
 
@@ -20,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "demo_output"
 SIDE = 512
 GAP = 8
+WIDGET = ROOT / "test_output" / "browser" / "another_tab_and_back_shows_the_picture_again-vue.png"
+NODE_IN_IT = (410, 75, 725, 545)
 LARGEST = 100_000  # bytes
 SHOWN = {
     SEGMENT: ["input", "overlay"],
@@ -27,7 +30,7 @@ SHOWN = {
     INPAINT: ["input", "overlay", "selection", "inpainted"],
     CLICK: ["overlay", "inpainted"],
     REFINE: ["rough_mask", "lifted"],
-    WORD: ["by_word", "inpainted"],
+    WORD: ["../scene_10000000/by_word", "../scene_10000000/inpainted"],  # where the word finds its object
 }
 
 
@@ -45,6 +48,9 @@ def main() -> None:
 
     shutil.copy(folder / "sheet.png", ROOT / "docs" / "images" / "demo.png")
     shutil.copy(OUTPUT / "evaluation" / "figure.png", ROOT / "docs" / "images" / "evaluation.png")
+    node = Image.open(WIDGET).convert("RGB").crop(NODE_IN_IT)
+    node.save(ROOT / "docs" / "images" / "click.png")
+    node.save(ROOT / "nodes" / "web" / "docs" / "images" / "EmerDiffSelectSegments.jpg", quality=88)
 
 
 def halves(upper: Image.Image, lower: Image.Image) -> Image.Image:
