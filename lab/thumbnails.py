@@ -1,4 +1,4 @@
-"""The .jpg beside each bundled workflow and the README's pictures, from what demo, evaluation and the browser tests left.
+"""The .jpg beside each workflow and the README's pictures, from what demo, evaluation and browser tests left.
 
 python3 lab/run.py demo; python3 lab/run.py evaluate; python3 lab/run.py test --tier browser
 python lab/thumbnails.py [FOLDER OF A PICTURE IN demo_output]
