@@ -51,12 +51,8 @@ def guides(image, difference_maps) -> list:
     count, _, *working_size = difference_maps.difference.shape
     if image is None or any(side <= own for side, own in zip(difference_maps.image_size, working_size)):
         return [None] * count
+    inputs.check_belongs(image, (count, *difference_maps.image_size))
     image = host.check_image(image).cpu()
-    if image.shape[:3] != (count, *difference_maps.image_size):
-        raise ValueError(
-            f"image is {tuple(image.shape[:3])}, but the difference maps are of {count} pictures of "
-            f"{difference_maps.image_size}; connect the image that was segmented, or none"
-        )
     return list(image)
 
 

@@ -89,3 +89,13 @@ def resolution():
         tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
         "for SD1.x, 1024 for SDXL), never above the picture's own. Larger finds smaller things.",
     )
+
+
+def check_belongs(image, shape: tuple[int, int, int]) -> None:
+    """ValueError unless an IMAGE is the pictures [B, H, W] of this shape that something was made from."""
+    if tuple(image.shape[:3]) != tuple(shape):
+        count, height, width = shape
+        raise ValueError(
+            f"image is {tuple(image.shape[:3])}, but {count} pictures of {width} x {height} were segmented; "
+            "connect the image that was segmented, or none"
+        )

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..emerdiff_ops.boxes import Box, box_around, crop_region
 from ..emerdiff_ops.labels import parse_selections, split_fingerprint
+from . import inputs
 from .types import SegmentationType
 
 
@@ -101,12 +102,7 @@ class EmerDiffToSEGS(io.ComfyNode):
 
 def check_pictures(segmentation, image) -> list[Tensor | None]:
     """The picture of each label map, None where none is connected."""
-    count, height, width = segmentation.labels.shape
     if image is None:
-        return [None] * count
-    if image.shape[:3] != segmentation.labels.shape:
-        raise ValueError(
-            f"image is {tuple(image.shape[:3])}, but the segmentation is of {count} pictures of {width} x {height}; "
-            "connect the image that was segmented, or none"
-        )
+        return [None] * len(segmentation.labels)
+    inputs.check_belongs(image, segmentation.labels.shape)
     return list(image)

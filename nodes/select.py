@@ -18,7 +18,7 @@ from ..emerdiff_ops.labels import (
     select,
     split_fingerprint,
 )
-from . import host
+from . import host, inputs
 from .types import SegmentationType
 
 LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
@@ -65,14 +65,8 @@ def picture_under(segmentation, image) -> torch.Tensor:
     """The image the segments belong to, or their colours where none is connected."""
     if image is None:
         return colorize(segmentation.labels)
-    image = image[..., :3].float().cpu()
-    if image.shape[:3] != segmentation.labels.shape:
-        count, height, width = segmentation.labels.shape
-        raise ValueError(
-            f"image is {tuple(image.shape[:3])}, but the segmentation is of {count} pictures of {width} x {height}; "
-            "connect the image that was segmented, or none"
-        )
-    return image
+    inputs.check_belongs(image, segmentation.labels.shape)
+    return image[..., :3].float().cpu()
 
 
 def reduced(pictures: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
