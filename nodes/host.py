@@ -344,11 +344,11 @@ def check_image(image: Tensor) -> Tensor:
 
 def check_mask(mask: Tensor) -> Tensor:
     """MASK as float32 [M, H, W] on the CPU, or a ValueError that says what is wrong with it."""
+    if mask.numel() == 0:
+        raise ValueError("the mask is empty: it has no rows or no pixels; check the node that made it")
     mask = mask.reshape(-1, *mask.shape[-2:]).float().cpu()
     if not torch.isfinite(mask).all():
         raise ValueError("the mask has NaN or infinite values; check the node that made it")
-    if mask.numel() == 0:
-        raise ValueError("the mask is empty: it has no rows or no pixels")
     flat = [number for number, each in enumerate(mask) if each.amin() == each.amax()]
     if len(flat) == len(mask):
         raise ValueError(

@@ -67,6 +67,7 @@ def test_a_mask_may_have_any_size_and_comes_back_at_the_pictures(small, image, t
     [
         (torch.zeros(1, 64, 64), "paint over the thing first"),
         (torch.full((1, 8, 8), torch.nan), "NaN"),
+        (torch.zeros(0, 64, 64), "no rows or no pixels"),
         (torch.rand(3, 8, 8), "3 masks cannot be dealt out to 2 pictures"),
     ],
 )
