@@ -13,6 +13,8 @@ from numbers import Real
 
 import torch
 
+from .labels import shortened
+
 Box = tuple[int, int, int, int]
 
 SIDES = ("x", "y", "width", "height")
@@ -88,7 +90,8 @@ def _from_json(text: str) -> object:
         return json.loads(text) if text.strip() else None
     except (ValueError, RecursionError):
         raise ValueError(
-            f'boxes must be a JSON list such as [{{"x": 10, "y": 20, "width": 30, "height": 40}}], not {_shown(text)}'
+            'boxes must be a JSON list such as [{"x": 10, "y": 20, "width": 30, "height": 40}], '
+            f"not {shortened(text)}"
         ) from None
 
 
@@ -103,7 +106,7 @@ def _for_each_picture(value: object) -> list:
         return [[]]
     boxes = [value] if isinstance(value, dict) or _is_corners(value) else value
     if not isinstance(boxes, list):
-        raise ValueError(f"boxes must be a list, not {_shown(value)}")
+        raise ValueError(f"boxes must be a list, not {shortened(str(value))}")
     nested = all(isinstance(each, list) and not _is_corners(each) for each in boxes)
     return boxes if nested else [boxes]
 
@@ -113,7 +116,7 @@ def _parse_box(number: int, box: object, width: int, height: int) -> Box:
     if not _is_corners(sides):
         raise ValueError(
             f'box {number} must look like {{"x": 10, "y": 20, "width": 30, "height": 40}} or [x1, y1, x2, y2], '
-            f"not {_shown(box)}"
+            f"not {shortened(str(box))}"
         )
     x1, y1, x2, y2 = sides
     if isinstance(box, dict):
@@ -122,8 +125,8 @@ def _parse_box(number: int, box: object, width: int, height: int) -> Box:
     x2, y2 = min(width, math.ceil(x2)), min(height, math.ceil(y2))
     if not (x1 < x2 and y1 < y2):
         raise ValueError(
-            f"box {number}, {_shown(box)}, holds no pixel of the picture of {width} x {height}; four numbers are the "
-            "corners x1, y1, x2, y2 (bbox_format xyxy in KJNodes)"
+            f"box {number}, {shortened(str(box))}, holds no pixel of the picture of {width} x {height}; four "
+            "numbers are the corners x1, y1, x2, y2 (bbox_format xyxy in KJNodes)"
         )
     return x1, y1, x2, y2
 
@@ -134,8 +137,3 @@ def _is_corners(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < FAR  # false for NaN
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -120,7 +120,7 @@ def parse_points(text: str, width: int, height: int) -> list[tuple[int, int]]:
     except (ValueError, RecursionError):
         points = None
     if not isinstance(points, list):
-        raise ValueError(f'points must be a JSON list such as [{{"x": 10, "y": 20}}], not {_shortened(text)}')
+        raise ValueError(f'points must be a JSON list such as [{{"x": 10, "y": 20}}], not {shortened(text)}')
     return [_parse_point(number, point, width, height) for number, point in enumerate(points, 1)]
 
 
@@ -149,11 +149,12 @@ def _parse_point(number: int, point: object, width: int, height: int) -> tuple[i
         raise ValueError(f'point {number} of the list must look like {{"x": 10, "y": 20}}')
     if not (0 <= x <= width and 0 <= y <= height):  # false for NaN too
         raise ValueError(
-            f"point {number} of the list, ({_shortened(str(x))}, {_shortened(str(y))}), lies outside the image: "
+            f"point {number} of the list, ({shortened(str(x))}, {shortened(str(y))}), lies outside the image: "
             f"x must be within 0-{width - 1} and y within 0-{height - 1}"
         )
     return min(math.floor(x), width - 1), min(math.floor(y), height - 1)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """At most 80 characters of what a user gave, for an error message."""
     return text if len(text) <= 80 else text[:77] + "..."

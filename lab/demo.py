@@ -25,7 +25,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from host_server import HostServer, ServerError, WorkflowError, default_host, interrupt_on_termination
-from metrics import bilinear_labels, scores
+from metrics import bilinear_labels, iou, scores
 from scenes import HELD_OUT, scene
 from sheet import PANEL, Panel, colorized, draw_sheet, enlarged, montage, to_image
 from small_model.settings import SAMPLING, SEGMENTS, STRENGTH
@@ -315,10 +315,6 @@ def segments_of(labels: np.ndarray, region: np.ndarray) -> list[int]:
     numbers = [int(number) for number in np.unique(labels)]
     inside = [number for number in numbers if region[labels == number].mean() > 0.5]
     return inside or [max(numbers, key=lambda number: iou(labels == number, region))]
-
-
-def iou(ours: np.ndarray, true: np.ndarray) -> float:
-    return (ours & true).sum() / max((ours | true).sum(), 1)
 
 
 # -- what is left to look at

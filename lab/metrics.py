@@ -31,8 +31,12 @@ def merged_to_truth(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def mean_iou(labels: np.ndarray, truth: np.ndarray) -> float:
-    regions = [(labels == region, truth == region) for region in np.unique(truth)]
-    return float(np.mean([(ours & true).sum() / (ours | true).sum() for ours, true in regions]))
+    return float(np.mean([iou(labels == region, truth == region) for region in np.unique(truth)]))
+
+
+def iou(ours: np.ndarray, true: np.ndarray) -> float:
+    """Intersection over union of two masks [H, W] bool; 0 where both are empty."""
+    return float((ours & true).sum() / max((ours | true).sum(), 1))
 
 
 def boundaries(labels: np.ndarray) -> np.ndarray:

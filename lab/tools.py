@@ -23,7 +23,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from evaluate import METRICS, Pipeline, append, read, standard_error
 from measure import PRECISIONS, fastest_precision
-from metrics import scores
+from metrics import iou, scores
 from pack import start_host
 from publish import publish
 from scenes import HELD_OUT, SIZE, scene
@@ -91,10 +91,6 @@ def table(rows: list[Row]) -> str:
             cells.append(f"{means.mean():.3f} +- {standard_error(means):.3f}")
         lines.append(f"| {case} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def iou(ours: np.ndarray, true: np.ndarray) -> float:
-    return float((ours & true).sum() / max((ours | true).sum(), 1))
 
 
 # --- lifting ---
