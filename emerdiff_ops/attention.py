@@ -34,15 +34,22 @@ def add_offset(output: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
 
 
 def shared_attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, max_scores: int | None = None
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    heads: int,
+    max_scores: int | None = None,
+    precision: torch.dtype | None = None,
 ) -> torch.Tensor:
     """softmax(QK^T / sqrt d) V with one attention map for all rows of a group.
 
     query, key [groups, tokens, heads * dim]; value [groups * rows, tokens, heads * dim], the result likewise.
     Each map is computed once and multiplied with the stacked values of all rows, in blocks of queries that have
-    at most `max_scores` scores (None: what suits the device).
+    at most `max_scores` scores (None: what suits the device). Scores are computed in `precision` (None: the query's
+    own); SD2.x overflows in float16.
     """
     groups = query.shape[0]
+    query, key = query.to(precision or query.dtype), key.to(precision or key.dtype)
     query = rearrange(query, "g n (h d) -> (g h) n d", h=heads)
     key = rearrange(key, "g m (h d) -> (g h) d m", h=heads)
     stacked = rearrange(value, "(g b) m (h d) -> (g h) m (b d)", g=groups, h=heads)

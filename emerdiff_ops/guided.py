@@ -6,7 +6,7 @@ the fits of all windows it lies in. A coarse map's soft flank so becomes a step 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.nn.functional import avg_pool2d, interpolate, pad
@@ -28,23 +28,33 @@ def guided_filter(maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilo
 def guided_upsample(
     maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilon: float = EPSILON
 ) -> Iterator[torch.Tensor]:
-    """`maps` [K, h, w] at the size of `picture` [H, W, 3], following its borders: K maps [H, W], one at a time.
+    """`maps` [K, h, w] at the size of `picture` [H, W, 3], following its borders: K maps [H, W], one at a time."""
+    return map(along(picture, maps.shape[-2:], radius, epsilon), maps)
 
-    The fits are made at the maps' own size, in windows of 2 * radius + 1 of their pixels, and enlarged bilinearly
+
+def along(
+    picture: torch.Tensor, size: tuple[int, int], radius: int, epsilon: float = EPSILON
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What brings a map [h, w] of this size to the size of `picture` [H, W, 3], following its borders.
+
+    The fits are made at the map's own size, in windows of 2 * radius + 1 of its pixels, and enlarged bilinearly
     (He, Sun 2015, "Fast guided filter"); what they are applied to is the whole picture.
     """
     picture = picture.movedim(-1, 0).float()  # [3, H, W]
-    guide = resize_maps(picture, maps.shape[-2:])
+    guide = resize_maps(picture, size)
     mean_guide = _mean(guide, radius)
     products = _mean((guide[:, None] * guide[None]).flatten(0, 1), radius).unflatten(0, (3, 3))
     spread = products - mean_guide[:, None] * mean_guide[None]  # [3, 3, h, w]
     ridge = epsilon * torch.eye(3, device=guide.device)
     inverse = torch.linalg.inv(spread.permute(2, 3, 0, 1) + ridge)  # [h, w, 3, 3]
-    for each in maps:
-        fit = _fit(each.float(), guide, mean_guide, inverse, radius)  # [4, h, w]
+
+    def follow(values: torch.Tensor) -> torch.Tensor:
+        fit = _fit(values.float(), guide, mean_guide, inverse, radius)  # [4, h, w]
         if fit.shape[-2:] != picture.shape[-2:]:
             fit = interpolate(fit[None], picture.shape[-2:], mode="bilinear")[0]
-        yield (fit[:3] * picture).sum(0) + fit[3]
+        return (fit[:3] * picture).sum(0) + fit[3]
+
+    return follow
 
 
 def enlarged(maps: torch.Tensor, picture: torch.Tensor, radius: int = UPSAMPLING_RADIUS) -> torch.Tensor:

@@ -136,9 +136,7 @@ def plain_pipeline(loaders, image, segments=SEGMENTS, resolution=0, strength=STR
     masks = cluster_features(features, segments=segments).masks[0]
     levels = levels_of(model, trajectory, start)
     layer = host.find_layer(model, "auto", last=True)
-    maps = plain_reference.difference_maps(
-        model, vae, conditioning[0][0], trajectory.latent, *levels, masks, strength, layer
-    )
+    maps = plain_reference.difference_maps(model, vae, conditioning, trajectory.latent, *levels, masks, strength, layer)
     return assemble_masks(DifferenceMaps(maps[None], trajectory.image_size))
 
 
@@ -196,7 +194,7 @@ def full_jobs(loaders, size: int, count: int) -> dict:
 
     def plain(start):
         levels = levels_of(model, trajectory, start)
-        return plain_reference.variants(model, conditioning[0][0], trajectory.latent, *levels, masks, 10.0, layer)
+        return plain_reference.variants(model, conditioning, trajectory.latent, *levels, masks, 10.0, layer)
 
     starts = {"one level": 1, "two levels": 21}
     return {f"{name}, {count}": partial(job, start) for count, start in starts.items()

@@ -10,7 +10,7 @@ from .files import EmerDiffLoad, EmerDiffSave
 from .lift import EmerDiffLiftMask
 from .merge import EmerDiffMergeSegments
 from .modulate import EmerDiffModulateAttention
-from .segment import EmerDiffSegmentImage
+from .segment import EmerDiffModulateAndAssemble, EmerDiffSegmentImage
 from .segs import EmerDiffToSEGS
 from .select import EmerDiffSelectSegments
 from .text import EmerDiffSelectByText
@@ -27,6 +27,7 @@ class EmerDiffExtension(ComfyExtension):
             EmerDiffExtractFeatures,
             EmerDiffClusterFeatures,
             EmerDiffModulateAttention,
+            EmerDiffModulateAndAssemble,
             EmerDiffAssembleMasks,
             EmerDiffBoundingBoxes,
             EmerDiffToSEGS,

@@ -1,11 +1,13 @@
 """difference maps -> masks: smooth, compare at the image's exact size, tidy up (paper, sec. 3)."""
 
+from collections.abc import Callable, Iterable
+
 import torch
 from comfy_api.latest import io, ui
 
 from ..emerdiff_ops.colors import colorize, overlay
 from ..emerdiff_ops.difference import gaussian_smooth
-from ..emerdiff_ops.guided import UPSAMPLING_RADIUS, guided_upsample
+from ..emerdiff_ops.guided import UPSAMPLING_RADIUS, along
 from ..emerdiff_ops.labels import assign, labels_to_masks
 from ..emerdiff_ops.regions import fill_holes as fill_small_holes
 from ..emerdiff_ops.regions import remove_small_regions
@@ -30,30 +32,40 @@ def assemble_masks(
 
     With `image` and `refine` the maps are enlarged along its borders where it is larger than they are.
     """
-    pictures = guides(image, difference_maps) if refine else [None] * len(difference_maps.difference)
+    maps, size = difference_maps.difference, difference_maps.image_size
+    follow = enlargers(image, (len(maps), *size), maps.shape[-2:]) if refine else [None] * len(maps)
     labels = []
-    for maps, picture in zip(difference_maps.difference, pictures):  # [K, H, W]
-        host.throw_if_cancelled()
-        smooth = gaussian_smooth(maps, smoothing)
-        if normalize:
-            smooth = smooth / smooth.amax((1, 2), keepdim=True).clamp_min(1e-8)
-        if picture is not None:
-            smooth = guided_upsample(smooth, picture, UPSAMPLING_RADIUS)
-        whole = assign(smooth, difference_maps.image_size)
+    for each, enlarge in zip(maps, follow):  # [K, H, W]
+        whole = label_picture(each, size, smoothing, normalize, enlarge)
         labels.append(fill_small_holes(remove_small_regions(whole, min_area), fill_holes))
     if split_parts:
         return split(labels)
-    return Segmentation(torch.stack(labels), difference_maps.difference.shape[1])
+    return Segmentation(torch.stack(labels), maps.shape[1])
 
 
-def guides(image, difference_maps) -> list:
-    """The picture to follow for each set of maps, or None where the maps are not to be enlarged."""
-    count, _, *working_size = difference_maps.difference.shape
-    if image is None or any(side <= own for side, own in zip(difference_maps.image_size, working_size)):
-        return [None] * count
-    inputs.check_belongs(image, (count, *difference_maps.image_size))
-    image = host.check_image(image).cpu()
-    return list(image)
+def label_picture(maps, image_size, smoothing=1.0, normalize=False, follow=None) -> torch.Tensor:
+    """The label map [H, W] of one picture from its difference maps as they come, one of them held at a time.
+
+    `follow` enlarges a map along the picture's borders; without, it is enlarged bilinearly.
+    """
+
+    def comparable(each):
+        host.throw_if_cancelled()
+        smooth = gaussian_smooth(each, smoothing)
+        if normalize:
+            smooth = smooth / smooth.amax().clamp_min(1e-8)
+        return follow(smooth) if follow else smooth
+
+    return assign(map(comparable, maps), image_size)
+
+
+def enlargers(image, shape: tuple[int, int, int], working_size) -> Iterable[Callable | None]:
+    """For each picture what enlarges its maps along its borders, or None where they need not be; shape [B, H, W]."""
+    if image is not None:
+        inputs.check_belongs(image, shape)
+    if image is None or any(side <= own for side, own in zip(shape[1:], working_size)):
+        return [None] * shape[0]
+    return (along(picture, working_size, UPSAMPLING_RADIUS) for picture in host.check_image(image).cpu())
 
 
 def split(labels) -> Segmentation:
@@ -151,9 +163,14 @@ class EmerDiffAssembleMasks(io.ComfyNode):
         segmentation = assemble_masks(
             difference_maps, smoothing, min_area, normalize, fill_holes, split_parts, image, refine
         )
-        masks = host.to_output(labels_to_masks(segmentation.labels, segmentation.count))
-        label_image = host.to_output(colorize(segmentation.labels))
-        return io.NodeOutput(masks, segmentation, label_image, ui=numbered(segmentation))
+        return finished(segmentation)
+
+
+def finished(segmentation) -> io.NodeOutput:
+    """Masks, segmentation and label image, with the numbered label map as the node's preview."""
+    masks = host.to_output(labels_to_masks(segmentation.labels, segmentation.count))
+    label_image = host.to_output(colorize(segmentation.labels))
+    return io.NodeOutput(masks, segmentation, label_image, ui=numbered(segmentation))
 
 
 def outputs():

@@ -6,7 +6,7 @@ import torch
 from comfy_api.latest import io
 
 from ..emerdiff_ops.schedule import nearest_timestep, noise_for, sample_level, timestep_grid
-from . import host, inputs
+from . import hooks, host, inputs
 from .types import Features, FeaturesType, Trajectory, TrajectoryType
 
 
@@ -37,16 +37,16 @@ def invert(model, vae, image, seed=0, resolution=0, steps=50) -> Trajectory:
 
 def capture_queries(model, conditioning, latent, noise, sigma, layer) -> torch.Tensor:
     """The UNet on one latent at noise level sigma, as far as the layer; its queries [1, h, w, C]."""
-    capture = host.QueryCapture(layer)
+    capture = hooks.QueryCapture(layer)
 
     def work(x0, predict):
         predict(sample_level(x0, sigma, noise.to(x0)), sigma, capture)
         return x0
 
-    with suppress(host.Captured):
+    with suppress(hooks.Captured):
         host.run_session(model, conditioning, latent, work)
     if capture.queries is None:
-        raise ValueError(f"another node replaces the attention at {layer}; choose a different feature_layer")
+        raise ValueError(f"another node replaces the UNet's block at {layer}; choose a different feature_layer")
     return capture.queries[:1].unflatten(1, capture.grid)
 
 

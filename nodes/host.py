@@ -1,37 +1,40 @@
-"""Everything that touches ComfyUI's internals: sampling session, attention hooks, layers, VAE, progress.
+"""Everything that touches ComfyUI's internals: the model, the sampling session, memory, VAE, progress, files.
 
 The UNet is reached only through the host's guider, on copies of the model's options, with hooks that the host
-offers for it; the user's MODEL is never written to. `emerdiff_ops` holds what the hooks compute.
+offers for it (`hooks.py`); the user's MODEL is never written to.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sys
 import time
+import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
+import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
+import comfy.model_sampling
 import comfy.samplers
 import comfy.utils
 import folder_paths
 import torch
+from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, UNetModel, Upsample
-from comfy.patcher_extension import WrappersMP, add_wrapper_with_key
 from comfy_execution.graph_utils import ExecutionBlocker, GraphBuilder
 from PIL import Image
 from torch import Tensor
 
-from ..emerdiff_ops.attention import add_offset, base_rows, shared_attention, spread_rows
 from ..emerdiff_ops.colors import as_pil
-from ..emerdiff_ops.files import inside
-from ..emerdiff_ops.text_scores import word_attention
+from ..emerdiff_ops.files import check_name, inside, is_inside
 from ..emerdiff_ops.time_left import TimeLeft, in_words
+from .hooks import Layer, wrap_unet
 
 __all__ = ["ExecutionBlocker", "GraphBuilder"]
 
@@ -39,20 +42,15 @@ log = logging.getLogger("EmerDiff")
 
 SMALLEST_SIDE = 64  # pixels; below this the feature grid has a handful of cells
 MOST_ROWS = 32  # more rows in one batch gain nothing
+SHARE_OF_MEMORY = 0.7  # of what is free, for one batch
+NOT_BY_TEXT = (comfy.model_base.SVD_img2vid, comfy.model_base.Stable_Zero123, comfy.model_base.SD_X4Upscaler)
+SDXL_VECTORS = (2816, 2560)  # widths of the pooled text and sizes that SDXL and its refiner take
+# Other packs' wrappers of the UNet that would make our evaluations wrong or slow: EasyCache hands out what it computed
+# for other rows, and torch.compile compiles anew for every hook and size of batch.
+BYPASSED_WRAPPERS = ("easycache", "torch.compile")
 SECONDS_BETWEEN_PREVIEWS = 1.0
 PREVIEW_SIDE = 512  # pixels
 AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
-
-
-class Layer(NamedTuple):
-    """A cross-attention layer of the UNet: block name, block number, transformer inside the block."""
-
-    block: str
-    number: int
-    transformer: int
-
-    def __str__(self) -> str:
-        return f"{self.block} {self.number}.{self.transformer}"
 
 
 # --- the model ---
@@ -61,10 +59,19 @@ class Layer(NamedTuple):
 def check_unet(model) -> UNetModel:
     """The model's UNet, or a ValueError naming what EmerDiff needs."""
     unet = model.get_model_object("diffusion_model")
-    if not isinstance(unet, UNetModel) or not cross_attention_layers(unet):
+    unet = getattr(unet, "_orig_mod", unet)  # of torch.compile
+    suits = isinstance(unet, UNetModel) and not isinstance(model.model, NOT_BY_TEXT)
+    if not suits or not cross_attention_layers(unet):
         raise ValueError(
             "EmerDiff needs a UNet with cross-attention (SD1.x, SD2.x, SDXL); "
             f"this model is {type(model.model).__name__}. Load a Stable Diffusion checkpoint instead."
+        )
+    sampling = model.get_model_object("model_sampling")
+    if not isinstance(sampling, comfy.model_sampling.EPS) or isinstance(sampling, comfy.model_sampling.IMG_TO_IMG):
+        ways = ", ".join(each.__name__ for each in type(sampling).__mro__[1:-1] if each is not torch.nn.Module)
+        raise ValueError(
+            f"EmerDiff needs a model that removes noise (epsilon, v or x0 prediction); this one samples by {ways}. "
+            "Load an ordinary Stable Diffusion checkpoint, or connect the model from before a ModelSampling node."
         )
     return unet
 
@@ -118,8 +125,8 @@ def cross_attention_layers(unet) -> dict[Layer, int]:
 def own_resolution(model, vae) -> int:
     """The shorter side, in pixels, that the model was made for: 512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL)."""
     config = model.get_model_object("model_config").unet_config
-    if config.get("adm_in_channels") == 2816:
-        cells = 128  # SDXL
+    if config.get("adm_in_channels") in SDXL_VECTORS:
+        cells = 128
     elif config.get("context_dim") == 1024 and "V_PREDICTION" in model.get_model_object("model_type").name:
         cells = 96  # SD2.1-v
     else:
@@ -132,20 +139,78 @@ def context_width(model) -> int:
     return model.get_model_object("model_config").unet_config["context_dim"]
 
 
+def check_conditioning(model, conditioning) -> None:
+    """A ValueError naming the fix where this model cannot read the conditioning, or reads it only for an area."""
+    if not conditioning:
+        raise ValueError("the conditioning is empty: connect CLIPTextEncode with an empty prompt")
+    for tokens, extras in conditioning:
+        if tokens.shape[-1] != context_width(model):
+            raise ValueError(
+                f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes {context_width(model)}: "
+                "encode the prompt with the CLIP of the same checkpoint"
+            )
+        if "area" in extras or extras.get("set_area_to_bounds"):
+            raise ValueError(
+                "the conditioning covers only an area, and EmerDiff reads the whole picture: connect CLIPTextEncode "
+                "with an empty prompt, not Conditioning (Set Area)"
+            )
+
+
 def latent_format_name(model) -> str:
     return type(model.get_model_object("latent_format")).__name__
 
 
 def sigma_of(model, timestep: int) -> float:
-    return float(model.get_model_object("model_sampling").sigma(torch.tensor([timestep])))
+    """The noise level of one of SD's 1000 training steps, in the model's own schedule.
+
+    A model trained on continuous noise levels (CosXL, Playground 2.5) gets SD's at the same signal-to-noise ratio.
+    """
+    sampling = model.get_model_object("model_sampling")
+    if isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete):
+        return float(sampling.sigma(torch.tensor([timestep])))
+    usual = comfy.model_sampling.ModelSamplingDiscrete().sigma(torch.tensor([timestep]))
+    return float((sampling.sigma_data * usual).clamp(sampling.sigma_min.cpu(), sampling.sigma_max.cpu()))
 
 
-def rows_that_fit(model, latent_size) -> int:
-    """How many rows of this latent one batch may hold in the memory that is free now, at least two."""
+# --- memory ---
+
+
+class Batch:
+    """How many rows of a latent go through the UNet at once: what fits by the host's estimate, halved where it did not.
+
+    `rows` given is taken instead of the estimate.
+    """
+
+    def __init__(self, model, latent_size: tuple[int, int], rows: int | None = None):
+        self.rows = rows or rows_that_fit(model, latent_size)
+
+    def attempt(self, evaluate: Callable[[], Tensor], rows: int, fewest: int) -> Tensor | None:
+        """evaluate(), which runs so many rows, or None when memory ran out: then try again with `self.rows`."""
+        try:
+            return evaluate()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if rows <= fewest:
+                raise comfy.model_management.OOM_EXCEPTION(
+                    "EmerDiff ran out of memory with a single mask: lower resolution, or close other programs"
+                ) from error
+        self.rows = max(fewest, rows // 2)
+        log.warning("memory ran out with %d rows at once; going on with %d", rows, self.rows)
+        comfy.model_management.soft_empty_cache()
+        return None
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, comfy.model_management.OOM_EXCEPTION) or "out of memory" in str(error).lower()
+
+
+def rows_that_fit(model, latent_size: tuple[int, int]) -> int:
+    """How many rows of this latent one batch may hold beside the model in the memory that is free now, at least two."""
     channels = model.get_model_object("latent_format").latent_channels
     need = model.memory_required([1, channels, *latent_size])
-    free = model.get_free_memory(model.load_device)
-    return max(2, min(MOST_ROWS, int(0.7 * free / need)))
+    free = model.get_free_memory(model.load_device) - (model.model_size() - model.loaded_size())
+    return max(2, min(MOST_ROWS, int(SHARE_OF_MEMORY * free / need)))
 
 
 # --- sampling ---
@@ -154,172 +219,72 @@ def rows_that_fit(model, latent_size) -> int:
 class _PlainGuider(comfy.samplers.CFGGuider):
     """The positive conditioning alone: no guidance, and none of the hooks around it that run the UNet again."""
 
-    def predict_noise(self, x, timestep, model_options=None, seed=None):
+    def outer_predict_noise(self, x, timestep, model_options=None, seed=None):
         conds = [self.conds["positive"]]
         return comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options or {})[0]
 
 
-def run_session(model, conditioning, latent: Tensor, work: Callable) -> Tensor:
+def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int = 1) -> Tensor:
     """`work(x0, predict)` with the model loaded, and the latents it returns brought back to the VAE's scale.
 
     x0 [1, c, h', w'] is `latent` in the model's own space. predict(x, sigma, hooks) is the denoised prediction;
-    hooks.install(transformer_options) is given options that live for this one evaluation.
+    hooks.install(transformer_options) is given options that live for this one evaluation. The host keeps memory free
+    for `rows` rows.
     """
+    check_conditioning(model, conditioning)
 
     def passes(model_k, x, sigmas, extra_args=None, callback=None, disable=None):
         def predict(x, sigma, hooks):
-            options = comfy.model_patcher.create_model_options_clone(extra_args["model_options"])
+            options, reached = own_options(extra_args["model_options"]), []
             hooks.install(options["transformer_options"])
+            wrap_unet(options["transformer_options"], partial(_note, reached))
             x = x.contiguous(memory_format=torch.channels_last)  # convolutions are as fast or faster in this layout
-            return model_k(x, x.new_full((x.shape[0],), sigma), **{**extra_args, "model_options": options})
+            denoised = model_k(x, x.new_full((x.shape[0],), sigma), **{**extra_args, "model_options": options})
+            if not reached:
+                raise ValueError(
+                    "the conditioning is switched off at a noise level that EmerDiff needs; connect it without "
+                    "ConditioningSetTimestepRange"
+                )
+            return denoised
 
-        return work(model_k.latent_image, predict)
+        return work(model_k.latent_image[:1], predict)
 
     guider = _PlainGuider(model)
     guider.inner_set_conds({"positive": conditioning})
     sigmas = torch.tensor([sigma_of(model, 1), 0.0])
-    return guider.sample(
-        torch.zeros_like(latent), latent, comfy.samplers.KSAMPLER(passes), sigmas, disable_pbar=True, seed=0
+    latent = latent.expand(-(-rows // 2), -1, -1, -1)  # the host reserves memory for twice as many
+    sampler = comfy.samplers.KSAMPLER(passes)
+    with run_eagerly():
+        return guider.sample(torch.zeros_like(latent), latent, sampler, sigmas, disable_pbar=True, seed=0)
+
+
+def own_options(model_options: dict) -> dict:
+    """A copy of the options for one evaluation, without what other packs put there that cannot go with ours."""
+    options = comfy.model_patcher.create_model_options_clone(model_options)
+    options.pop("context_handler", None)  # it would take our rows for the frames of a video
+    for wrappers in options["transformer_options"].get("wrappers", {}).values():
+        for key in BYPASSED_WRAPPERS:
+            wrappers.pop(key, None)
+    return options
+
+
+def run_eagerly():
+    """A context in which whatever torch.compile wrapped runs uncompiled."""
+    stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6 and newer
+    return stance("force_eager") if stance else nullcontext()
+
+
+def _note(reached: list, executor, *args, **kwargs):
+    reached.append(True)
+    return executor(*args, **kwargs)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, options: dict) -> Tensor:
+    """The host's attention as a layer would run it, or the override of another pack: [rows, n, heads * dim]."""
+    precision = options["attn_precision"]
+    return optimized_attention(
+        query, key, value, options["n_heads"], attn_precision=precision, transformer_options=options
     )
-
-
-class Captured(Exception):
-    """Ends the UNet evaluation whose queries have been read; it takes the way out that Cancel takes."""
-
-
-class QueryCapture:
-    """Keeps the queries of one cross-attention layer, to_q(norm2(x)), [rows, h*w, heads * dim], and stops there."""
-
-    def __init__(self, layer: Layer):
-        self.layer = layer
-        self.expected = False
-        self.grid = None
-        self.queries = None
-
-    def install(self, transformer_options) -> None:
-        transformer_options.setdefault("patches", {}).setdefault("attn2_patch", []).append(self.before)
-        _chain_attention(transformer_options, self.attention)
-
-    def before(self, n, context, value, options):
-        self.expected = _layer_of(options) == self.layer
-        if self.expected:
-            self.grid = tuple(options["activations_shape"][-2:])
-        return n, context, value
-
-    def attention(self, attend, query, key, value, heads, *args, **kwargs):
-        if self.expected:
-            self.queries = query.float().cpu()
-            raise Captured
-        return attend(query, key, value, heads, *args, **kwargs)
-
-
-class WordAttention:
-    """Keeps where the picture attends to groups of the text's tokens at some layers; changes nothing.
-
-    words [groups, tokens], 1 where a token belongs to a group. maps: per layer [groups, rows, h*w] float32.
-    """
-
-    def __init__(self, layers: list[Layer], words: Tensor):
-        self.layers, self.words = layers, words
-        self.current = None
-        self.maps = {}
-
-    def install(self, transformer_options) -> None:
-        transformer_options.setdefault("patches", {}).setdefault("attn2_patch", []).append(self.before)
-        _chain_attention(transformer_options, self.attention)
-
-    def before(self, n, context, value, options):
-        self.current = _layer_of(options)
-        return n, context, value
-
-    def attention(self, attend, query, key, value, heads, *args, **kwargs):
-        layer, self.current = self.current, None  # the next call is a self-attention
-        if layer in self.layers:
-            self.maps[layer] = word_attention(query, key, heads, self.words).cpu()
-        return attend(query, key, value, heads, *args, **kwargs)
-
-
-class Modulation:
-    """Hooks of one UNet evaluation over rows that share row 0's attention maps, offset at one layer if asked.
-
-    With offsets all rows enter equal, so everything before the offset layer runs on a single row.
-    """
-
-    def __init__(self, layer: Layer, offsets: Tensor | None, inject: bool):
-        self.layer = layer
-        self.offsets = offsets  # [rows, h*w]
-        self.inject = inject
-        self.rows = 1
-
-    def install(self, transformer_options) -> None:
-        patches = transformer_options.setdefault("patches", {})
-        if self.inject:
-            patches.setdefault("attn1_patch", []).append(self.self_attention_inputs)
-            _chain_attention(transformer_options, self.attention)
-        patches.setdefault("attn2_patch", []).append(self.cross_attention_inputs)
-        patches.setdefault("attn2_output_patch", []).append(self.cross_attention_output)
-        if self.offsets is not None:
-            patches.setdefault("output_block_patch", []).append(self.skip_connection)
-            add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "emerdiff", self.shared_prefix, transformer_options)
-
-    def shared_prefix(self, executor, x, timesteps, context=None, y=None, control=None, options=None, **kwargs):
-        """Run the rows before the offset layer as one. Not beside a control net, whose residuals have every row."""
-        if control is not None or len(options["cond_or_uncond"]) > 1:
-            return executor(x, timesteps, context, y, control, options, **kwargs)
-        first = partial(_first_row, rows=x.shape[0])
-        rest = {name: first(value) for name, value in kwargs.items()}
-        return executor(first(x), first(timesteps), first(context), first(y), None, options, **rest)
-
-    def self_attention_inputs(self, n, context, value, options):
-        """Query and key of row 0, values of every row: the map is projected and computed once."""
-        groups = len(options["cond_or_uncond"])
-        return base_rows(n, groups), base_rows(context, groups), value
-
-    def attention(self, attend, query, key, value, heads, *args, **kwargs):
-        if value.shape[0] == query.shape[0]:
-            return attend(query, key, value, heads, *args, **kwargs)
-        return shared_attention(query, key, value, heads)
-
-    def cross_attention_inputs(self, n, context, value, options):
-        """Keys and values come from the text alone, so with the map injected the output is row 0's for every row."""
-        groups = len(options["cond_or_uncond"])
-        self.rows = n.shape[0] // groups
-        if self.inject:
-            return base_rows(n, groups), base_rows(context, groups), base_rows(value, groups)
-        return n, spread_rows(context, groups, self.rows), spread_rows(value, groups, self.rows)
-
-    def cross_attention_output(self, n, options):
-        groups = len(options["cond_or_uncond"])
-        if self.offsets is None or _layer_of(options) != self.layer:
-            return spread_rows(n, groups, self.rows)
-        if n.shape[1] != self.offsets.shape[1]:
-            raise ValueError(
-                "EmerDiff cannot modulate under a conditioning that covers only an area; use a plain empty prompt"
-            )
-        return add_offset(spread_rows(n, groups, self.offsets.shape[0]), self.offsets)
-
-    def skip_connection(self, h, skip, options):
-        """The skips of blocks that ran as one row, for the rows there are by now."""
-        return h, spread_rows(skip, 1, h.shape[0]) if skip.shape[0] == 1 else skip
-
-
-def _first_row(value, rows: int):
-    return value[:1] if isinstance(value, Tensor) and value.shape[:1] == (rows,) else value
-
-
-def _layer_of(options) -> Layer:
-    return Layer(*options["block"], options.get("block_index", 0))
-
-
-def _chain_attention(transformer_options, hook: Callable) -> None:
-    """Put `hook(attend, query, key, value, heads, ...)` before whatever attention would have run."""
-    previous = transformer_options.get("optimized_attention_override")
-
-    def override(function, query, key, value, heads, *args, **kwargs):
-        attend = partial(previous, function) if previous else function
-        return hook(attend, query, key, value, heads, *args, **kwargs)
-
-    transformer_options["optimized_attention_override"] = override
 
 
 # --- images and latents ---
@@ -362,6 +327,7 @@ def check_mask(mask: Tensor) -> Tensor:
 
 def encode(model, vae, image: Tensor, resolution: int) -> tuple[Tensor, tuple[int, int]]:
     """Latents [B, c, h', w'] of an IMAGE brought to working size, and that size (height, width)."""
+    check_vae(model, vae)
     height, width = image.shape[1:3]
     shorter = min(resolution or own_resolution(model, vae), height, width)
     scale = shorter / min(height, width)
@@ -375,6 +341,20 @@ def encode(model, vae, image: Tensor, resolution: int) -> tuple[Tensor, tuple[in
     latent = vae.encode(pixels.movedim(1, -1)).float().cpu()
     check_latent(model, latent, "the VAE's")
     return latent, size
+
+
+def check_vae(model, vae) -> None:
+    """A ValueError naming the fix where there is no VAE, or one that makes other latents than this model takes."""
+    if vae is None:
+        raise ValueError("the checkpoint has no VAE: load the one that belongs to the model with Load VAE")
+    latent = model.get_model_object("latent_format")
+    has = vae.latent_channels, pixels_per_cell(vae)
+    needs = latent.latent_channels, latent.spacial_downscale_ratio
+    if vae.latent_dim != 2 or has != needs:
+        raise ValueError(
+            f"this VAE makes latents of {has[0]} channels, one cell for {has[1]} pixels; the model takes {needs[0]} "
+            f"channels and {needs[1]} pixels: connect MODEL and VAE of the same checkpoint"
+        )
 
 
 def check_latent(model, latent: Tensor, whose: str) -> None:
@@ -472,22 +452,37 @@ def save_temp(image: Image.Image, ending: str) -> dict[str, str]:
     folder = Path(folder_paths.get_temp_directory()) / "emerdiff"
     if not (folder / name).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        image.save(folder / f"{name}.part", {"jpg": "jpeg"}.get(ending, ending), quality=92, subsampling=0)
-        (folder / f"{name}.part").replace(folder / name)  # no reader sees half a file
+        part = folder / f"{name}.{uuid.uuid4().hex}"  # no reader sees half a file, and no two writers share one
+        image.save(part, {"jpg": "jpeg"}.get(ending, ending), quality=92, subsampling=0)
+        part.replace(folder / name)
     return {"filename": name, "subfolder": "emerdiff", "type": "temp"}
 
 
 def save_location(filename_prefix: str) -> str:
-    """A new path in the output folder, numbered as the host numbers its pictures, without an ending."""
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
+    """A new path in the output folder, numbered as the host numbers its pictures, without an ending.
+
+    ValueError for a name that leads out of it, through links too, or that cannot be one.
+    """
+    check_name(f"{filename_prefix}_00001_.safetensors")
+    output, name = folder_paths.get_output_directory(), os.path.normpath(filename_prefix)
+    outside = ValueError(f'"{filename_prefix}" leads outside the output folder; use a name such as "emerdiff/value"')
+    if os.path.basename(name) in ("", ".", "..") or not is_inside(Path(output) / os.path.dirname(name), output):
+        raise outside
+    try:
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(filename_prefix, output)
+    except OSError as error:
+        raise ValueError(f'the output folder takes no "{filename_prefix}" ({error}); use another name') from error
+    if not is_inside(folder, output):  # the host has put dates into the name
+        raise outside
     return f"{folder}/{name}_{counter:05}_"
 
 
 def find_file(file_name: str) -> Path:
     """A file of the output or the input folder, never one outside them; ValueError when there is none."""
+    check_name(file_name)
     roots = [folder_paths.get_output_directory(), folder_paths.get_input_directory()]
     candidates = [inside(Path(root) / file_name, roots) for root in roots]
-    found = [path for path in candidates if path.is_file()]
+    found = [path for path in candidates if os.path.isfile(path)]
     if not found:
         raise ValueError(
             f'there is no file "{file_name}" in the output or input folder; give the name EmerDiff Save made'

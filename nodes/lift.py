@@ -34,9 +34,9 @@ def lift_mask(
     padded = tuple(host.pixels_per_cell(vae) * side for side in latent_size)
     weights = [coarse_weights(each, trajectory.working_size, padded, grid) for each in masks]
     pairs = LowResMasks(torch.stack([against_complement(each) for each in weights]), latent_size)
-    maps = modulate_attention(model, vae, conditioning, trajectory, pairs, preset, strength, node=node).difference
-    pictures = host.check_image(image).cpu()
-    soft = [enlarged(contest(gaussian_smooth(each, smoothing)), picture) for each, picture in zip(maps, pictures)]
+    maps = modulate_attention(model, vae, conditioning, trajectory, pairs, preset, strength=strength, node=node)
+    pictures = zip(maps.difference, host.check_image(image).cpu())
+    soft = [enlarged(contest(gaussian_smooth(each, smoothing)), picture) for each, picture in pictures]
     return torch.cat(soft).clamp(0, 1)
 
 

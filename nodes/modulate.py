@@ -1,5 +1,6 @@
 """low-resolution masks -> difference maps: modulated denoising, the heart of EmerDiff (paper, sec. 3)."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -8,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from ..emerdiff_ops.colors import colorize
 from ..emerdiff_ops.difference import difference_maps, evened, halfway, resize_maps
-from ..emerdiff_ops.guided import guided_filter
+from ..emerdiff_ops.guided import along
 from ..emerdiff_ops.labels import masks_to_labels
 from ..emerdiff_ops.modulation import (
     PRESETS,
@@ -19,7 +20,7 @@ from ..emerdiff_ops.modulation import (
     variant_offsets,
 )
 from ..emerdiff_ops.schedule import TRAINING_STEPS, nearest_timestep, noise_for
-from . import host, inputs
+from . import hooks, host, inputs
 from .types import DifferenceMaps, DifferenceMapsType, LowResMasksType, TrajectoryType
 
 VARIANTS_DECODED_AT_ONCE = 8  # an even number, so that pairs stay together
@@ -27,6 +28,17 @@ FIRST_LEVEL = 0.5  # of a later level's cost, as the first runs half the UNet on
 
 
 def modulate_attention(
+    model, vae, conditioning, trajectory, low_res_masks, preset="paper", **options
+) -> DifferenceMaps:
+    """How much every pixel changes when the UNet is pushed along each mask: d_i = || I_i^- - I_i^+ ||_2.
+
+    The options are those of `maps_as_they_come`.
+    """
+    pictures = maps_as_they_come(model, vae, conditioning, trajectory, low_res_masks, preset, **options)
+    return DifferenceMaps(torch.stack([torch.stack(list(maps)) for maps in pictures]), trajectory.image_size)
+
+
+def maps_as_they_come(
     model,
     vae,
     conditioning,
@@ -39,8 +51,8 @@ def modulate_attention(
     inject_attention=True,
     rows=None,
     node=None,
-) -> DifferenceMaps:
-    """How much every pixel changes when the UNet is pushed along each mask: d_i = || I_i^- - I_i^+ ||_2.
+) -> Iterator[Iterator[torch.Tensor]]:
+    """The difference maps [H, W] of every picture, one after the other, none kept here.
 
     `rows` bounds the batch of one UNet evaluation, the unmodulated run counted in; None: what fits in memory.
     `node` is the id of the node that shows the progress.
@@ -51,28 +63,43 @@ def modulate_attention(
     check_trajectory(model, trajectory, low_res_masks)
     noise, sigmas = noise_levels(model, trajectory, modulation_timestep, preset)
     masks = masks_on_grid(low_res_masks.masks, host.grid_of(model, layer, trajectory.latent.shape[-2:]))
-    variants = (rows or host.rows_that_fit(model, trajectory.latent.shape[-2:])) - 1
-    chunks = [list(in_chunks(variant_offsets(each, strength), variants, together=2)) for each in masks]
+    batch = host.Batch(model, trajectory.latent.shape[-2:], rows)
+    chunks = [list(in_chunks(variant_offsets(each, strength), batch.rows - 1, together=2)) for each in masks]
     weights = {"first level": FIRST_LEVEL, "later levels": 1.0, "decoding": host.decoding_weight(vae)}
     progress = host.Progress(planned(chunks, len(sigmas), preset.readout), weights, node)
     forming = torch.zeros(masks.shape[1], *trajectory.latent.shape[-2:])  # difference maps so far, for the preview
 
     def evaluate(predict, first, x, sigma, offsets):
-        denoised = predict(x, sigma, host.Modulation(layer, offsets, inject_attention))
+        def run(x, offsets):
+            return predict(x, sigma, hooks.Modulation(layer, offsets, inject_attention, len(x)))
+
+        denoised = in_parts(run, x, offsets, batch)
         maps = difference_maps(denoised[1:], axis=1)
         forming[first // 2 : first // 2 + len(maps)] = maps.cpu()  # waits for the device: the time left is true
         kind = "later levels" if offsets is None else "first level"
         progress.step(kind, len(denoised), lambda: colorize(masks_to_labels(forming[None]))[0])
         return denoised
 
-    maps = []
     for index, image_chunks in enumerate(chunks):
         forming.zero_()
         latent, eps = (each[index : index + 1] for each in (trajectory.latent, noise))
-        finals = lift(model, conditioning, latent, eps.unbind(1), sigmas, image_chunks, evaluate, preset.deterministic)
-        image_maps = read_out(vae, finals, latent, trajectory.working_size, preset.readout, progress)
-        maps.append(evened(image_maps, preset.evenness))
-    return DifferenceMaps(torch.stack(maps), trajectory.image_size)
+        finals = lift(
+            model, conditioning, latent, eps.unbind(1), sigmas, image_chunks, evaluate, preset.deterministic, batch.rows
+        )
+        maps = read_out(vae, finals, latent, trajectory.working_size, preset.readout, progress)
+        yield (evened(each[None], preset.evenness)[0] for each in maps)
+
+
+def in_parts(run, x, offsets, batch) -> torch.Tensor:
+    """run(x, offsets) on as many rows at once as memory allows, the unmodulated row 0 riding along in every part."""
+    parts, following = [], 1
+    while following < len(x):
+        rows = [0, *range(following, min(len(x), following + batch.rows - 1))]
+        part = batch.attempt(partial(run, x[rows], None if offsets is None else offsets[rows]), len(rows), fewest=2)
+        if part is not None:
+            parts.append(part[1:] if parts else part)
+            following += len(rows) - 1
+    return torch.cat(parts)
 
 
 def noise_levels(model, trajectory, modulation_timestep: int, preset) -> tuple[torch.Tensor, list[float]]:
@@ -91,8 +118,11 @@ def planned(chunks, levels: int, readout: str) -> dict[str, int]:
     return {"first level": rows, "later levels": rows * (levels - 1), "decoding": decoded}
 
 
-def lift(model, conditioning, latent, noises, sigmas, chunks, evaluate, deterministic=False) -> torch.Tensor:
-    """Final latents [1 + V, c, h', w'] of one image: the unmodulated run's, then every variant's."""
+def lift(model, conditioning, latent, noises, sigmas, chunks, evaluate, deterministic=False, rows=1) -> torch.Tensor:
+    """Final latents [1 + V, c, h', w'] of one image: the unmodulated run's, then every variant's.
+
+    `rows` is how many go through the UNet at once at most.
+    """
 
     def work(x0, predict):
         eps, finals, first = [noise.to(x0) for noise in noises], [], 0
@@ -102,33 +132,34 @@ def lift(model, conditioning, latent, noises, sigmas, chunks, evaluate, determin
             first += len(chunk)
         return torch.cat([finals[0], *(rows[1:] for rows in finals[1:])])
 
-    return host.run_session(model, conditioning, latent, work)
+    most = min(rows, 1 + max(map(len, chunks)))
+    return host.run_session(model, conditioning, latent, work, most)
 
 
-def read_out(vae, finals, latent, size, readout: str, progress) -> torch.Tensor:
-    """d_i [K, H, W] of final latents [1 + V, c, h', w'], the unmodulated run's first, of the picture in `latent`."""
+def read_out(vae, finals, latent, size, readout: str, progress) -> Iterator[torch.Tensor]:
+    """d_i [H, W] of each mask, from final latents [1 + V, c, h', w'], the unmodulated run's first."""
     if readout == "latents":
-        return latent_differences(vae, finals[1:], latent, size, progress)
-    base, maps = None, []
+        yield from latent_differences(vae, finals[1:], latent, size, progress)
+        return
+    base = None
     if readout == "halfway":
         finals = halfway(finals)
         base = host.decode(vae, finals[:1], size)
         progress.step("decoding")
     for variants in finals[1:].split(VARIANTS_DECODED_AT_ONCE):
-        maps.append(difference_maps(host.decode(vae, variants, size), base))
+        yield from difference_maps(host.decode(vae, variants, size), base)
         progress.step("decoding", len(variants))
-    return torch.cat(maps)
 
 
-def latent_differences(vae, variants, latent, size, progress) -> torch.Tensor:
-    """d_i [K, H, W] of the latents themselves, enlarged along the borders of the picture."""
+def latent_differences(vae, variants, latent, size, progress) -> Iterator[torch.Tensor]:
+    """K maps d_i [H, W] of the latents themselves, enlarged along the borders of the picture."""
     cell = host.pixels_per_cell(vae)
-    picture = host.decode(vae, latent, size)[0]
-    coarse = difference_maps(variants, axis=1)  # [K, h', w']
-    large = resize_maps(coarse, tuple(cell * side for side in coarse.shape[-2:]))
-    maps = guided_filter(large[:, : size[0], : size[1]], picture, radius=cell)  # without the padding
+    follow = along(host.decode(vae, latent, size)[0], size, radius=cell)
     progress.step("decoding")
-    return maps
+    for coarse in difference_maps(variants, axis=1):  # [h', w']
+        host.throw_if_cancelled()
+        large = resize_maps(coarse[None], tuple(cell * side for side in coarse.shape))[0]
+        yield follow(large[: size[0], : size[1]])  # without the padding
 
 
 def start_timestep(grid, modulation_timestep: int, own: int) -> int:
@@ -238,10 +269,10 @@ class EmerDiffModulateAttention(io.ComfyNode):
                 trajectory,
                 low_res_masks,
                 preset,
-                strength,
-                modulation_timestep,
-                modulation_layer,
-                inject_attention,
+                strength=strength,
+                modulation_timestep=modulation_timestep,
+                modulation_layer=modulation_layer,
+                inject_attention=inject_attention,
                 node=host.shown_node(cls.hidden),
             )
         )

@@ -1,6 +1,7 @@
 """segments + text -> the segments that the words mean, by the diffusion model and the CLIP in the graph."""
 
 import math
+from functools import partial
 
 import torch
 from comfy_api.latest import io, ui
@@ -18,7 +19,7 @@ from ..emerdiff_ops.text_scores import (
     split_phrases,
     text_scores,
 )
-from . import host, inputs
+from . import hooks, host, inputs
 from .select import picture_under
 from .types import SegmentationType
 
@@ -113,28 +114,38 @@ def respond(
     h*w]; squared error of the predicted latent, averaged over channels, [levels, h'*w'].
     """
     attention, errors = [], []
+    batch = host.Batch(model, latent.shape[-2:])
 
     def work(x0, predict):
         for timestep, draws in zip(timesteps, noise):
-            sigma, level = host.sigma_of(model, timestep), []
-            for eps in draws.split(host.rows_that_fit(model, latent.shape[-2:])):
-                hook = host.WordAttention(layers, groups)
-                denoised = predict(sample_level(x0, sigma, eps.to(x0)), sigma, hook)
-                level.append((attention_of(hook), (denoised - x0).square().mean(1).flatten(1).float().cpu()))
-                progress.step("row", len(eps))
+            sigma, level, pending = host.sigma_of(model, timestep), [], draws
+            while len(pending):
+                eps = pending[: batch.rows]
+                answer = batch.attempt(partial(answer_to, predict, x0, sigma, eps, layers, groups), len(eps), fewest=1)
+                if answer is not None:
+                    level.append(answer)
+                    pending = pending[len(eps) :]
+                    progress.step("row", len(eps))
             maps, error = zip(*level)
             attention.append(torch.cat(maps, 1).mean(1))  # [groups, h*w]
             errors.append(torch.cat(error).mean(0))  # [h'*w']
         return x0
 
-    host.run_session(model, conditioning, latent, work)
+    host.run_session(model, conditioning, latent, work, min(batch.rows, noise.shape[1]))
     return torch.stack(attention, 1), torch.stack(errors)
+
+
+def answer_to(predict, x0, sigma, eps, layers, groups) -> tuple[torch.Tensor, torch.Tensor]:
+    """Attention to the groups of tokens, [groups, rows, h*w], and squared error, [rows, h'*w'], under some noise."""
+    hook = hooks.WordAttention(layers, groups, host.attend)
+    denoised = predict(sample_level(x0, sigma, eps.to(x0)), sigma, hook)
+    return attention_of(hook), (denoised - x0).square().mean(1).flatten(1).float().cpu()
 
 
 def attention_of(hook) -> torch.Tensor:
     """The mean of the layers' maps: [groups, rows, h*w]."""
     if not hook.maps:
-        raise ValueError("another node replaces this model's cross-attention; connect the model from before that node")
+        raise ValueError("another node replaces this model's blocks; connect the model from before that node")
     return torch.stack(list(hook.maps.values())).mean(0)
 
 

@@ -28,8 +28,7 @@ def plain(sd1, trajectory, masks, strength, start=281, layer=None):
     sigmas = [host.sigma_of(model, t) for t in levels]
     layer = layer or host.find_layer(model, "auto", last=True)
     noises = [noise[t] for t in levels]
-    context = conditioning[0][0]
-    return difference_maps(model, vae, context, trajectory.latent, noises, sigmas, masks, strength, layer)
+    return difference_maps(model, vae, conditioning, trajectory.latent, noises, sigmas, masks, strength, layer)
 
 
 @pytest.mark.parametrize("strength", [1.0, 10.0])

@@ -5,7 +5,7 @@ import comfy.samplers
 import pytest
 import torch
 
-from plain_reference import Replay, denoised
+from plain_reference import Replay, session
 
 pytestmark = pytest.mark.host
 
@@ -75,14 +75,13 @@ def test_features_equal_a_direct_capture(sd1, prepared):
     assert str(layer) == "output 2.0", "the first cross-attention of the coarsest level of this checkpoint"
     generator = torch.Generator("cpu").manual_seed(7)
     noise = [torch.randn(trajectory.latent.shape, generator=generator) for _ in range(50)][-1]
-    comfy.model_management.load_models_gpu([model])
-    sigma = host.sigma_of(model, 1)
-    x = model.model.process_latent_in(trajectory.latent) + sigma * noise
-    captured = []
+    sigma, captured = host.sigma_of(model, 1), []
     transformer = model.model.diffusion_model.output_blocks[2][1].transformer_blocks[0]
     handle = transformer.attn2.to_q.register_forward_hook(lambda module, inputs, output: captured.append(output))
     try:
-        denoised(model, conditioning[0][0], x, sigma, Replay())
+        session(
+            model, conditioning, trajectory.latent, lambda x0, denoise: denoise(x0 + sigma * noise, sigma, Replay())
+        )
     finally:
         handle.remove()
     assert torch.allclose(features.features.flatten(1, 2), captured[0], atol=1e-5)

@@ -31,7 +31,8 @@ def test_one_decoding_a_mask_shows_half_of_what_two_show(small, finals):
     from emerdiff.nodes.modulate import read_out
 
     pairs, halfway = (
-        read_out(small[1], finals, finals[:1], (128, 128), readout, Counted()) for readout in ("pairs", "halfway")
+        torch.stack([*read_out(small[1], finals, finals[:1], (128, 128), readout, Counted())])
+        for readout in ("pairs", "halfway")
     )
     assert pairs.max() > 0.1
     assert torch.allclose(pairs, 2 * halfway, atol=1e-5)

@@ -104,10 +104,11 @@ def test_pictures_and_phrases_do_not_see_each_other(sd1, clip, quarters, picture
 def test_reading_the_attention_changes_nothing(sd1):
     """The prediction with the hook is that without, another node's attention still runs, and every layer is read."""
     from emerdiff.nodes import host
+    from emerdiff.nodes.hooks import WordAttention
 
     model, _, conditioning = sd1
     layers, calls = host.coarsest_output_layers(model), []
-    hook = host.WordAttention(layers, torch.ones(1, 77))
+    hook = WordAttention(layers, torch.ones(1, 77), host.attend)
 
     class Others:
         def install(self, options):

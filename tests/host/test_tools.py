@@ -86,7 +86,7 @@ def segmented(small, image):
     with torch.inference_mode():
         features, trajectory = extract_features(*small, image)
         masks = cluster_features(features, segments=10)
-        return features, modulate_attention(*small, trajectory, masks, "fast", STRENGTH)
+        return features, modulate_attention(*small, trajectory, masks, "fast", strength=STRENGTH)
 
 
 def test_merging_leaves_the_asked_number_and_only_joins(segmented):
