@@ -7,6 +7,8 @@ from ..emerdiff_ops.boxes import box_around
 
 def bounding_boxes(masks, image=None, padding=0) -> list[list[dict]]:
     """The boxes of each picture of `image`: masks [B * K, H, W], K after K for each; empty masks have none."""
+    if masks.numel() == 0:
+        raise ValueError("there are no masks: they have no rows or no pixels; check the node that makes them")
     masks = masks.reshape(-1, *masks.shape[-2:])
     share = masks_per_picture(masks, image)
     boxes = [box_around(mask, padding) for mask in masks]
@@ -23,7 +25,7 @@ def masks_per_picture(masks, image) -> int:
     """All of them without an image."""
     if image is None:
         return len(masks)
-    if image.shape[1:3] != masks.shape[1:] or len(masks) % len(image):
+    if image.shape[1:3] != masks.shape[1:] or not len(image) or len(masks) % len(image):
         raise ValueError(
             f"{len(masks)} masks of {masks.shape[2]} x {masks.shape[1]} do not belong to {len(image)} pictures of "
             f"{image.shape[2]} x {image.shape[1]}; connect the image they were made from, or none for a single picture"

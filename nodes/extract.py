@@ -25,7 +25,8 @@ def extract_features(
     for x0, eps in zip(latent.split(1), noise.split(1), strict=True):
         maps.append(capture_queries(model, conditioning, x0, eps, sigma, layer))
         progress.step("picture")
-    return Features(torch.cat(maps), tuple(latent.shape[-2:])), trajectory
+    height, width = latent.shape[-2:]
+    return Features(torch.cat(maps), (height, width)), trajectory
 
 
 def invert(model, vae, image, seed=0, resolution=0, steps=50) -> Trajectory:

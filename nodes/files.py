@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from comfy_api.latest import io
@@ -9,7 +10,7 @@ from comfy_api.latest import io
 from ..emerdiff_ops import files
 from . import host, types
 
-KINDS = {
+KINDS: dict[str, type[NamedTuple]] = {
     "features": types.Features,
     "trajectory": types.Trajectory,
     "low_res_masks": types.LowResMasks,
@@ -42,14 +43,16 @@ def to_file(value) -> tuple[str, dict[str, torch.Tensor], dict[str, str]]:
 
 def from_file(path: Path):
     """The wire value of a saved file, or a ValueError that names what the file lacks."""
-    kind, fields, metadata = files.load(path)
+    kind, tensors, metadata = files.load(path)
     value_type = KINDS[kind]
+    fields = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     fields.update({name: _plain(fields[name].tolist()) for name in NUMBERS if name in fields})
-    fields.update({name: _plain(json.loads(metadata[name])) for name in value_type._fields if name in metadata})
+    others = [name for name in value_type._fields if name in metadata and name not in files.SPECS[kind]]
+    fields.update({name: _plain(json.loads(metadata[name])) for name in others})
     absent = [name for name in value_type._fields if name not in fields and name not in value_type._field_defaults]
     if absent:
         raise ValueError(f"{path.name} lacks {', '.join(absent)}; write it again with EmerDiff Save")
-    return value_type(**fields)
+    return value_type(**fields)  # type: ignore[call-overload]  # each of KINDS takes its own fields
 
 
 def _signed(seed):

@@ -38,8 +38,8 @@ class QueryCapture:
 
     def __init__(self, layer: Layer):
         self.layer = layer
-        self.grid = None
-        self.queries = None
+        self.grid: tuple[int, ...] | None = None
+        self.queries: Tensor | None = None
 
     def install(self, transformer_options) -> None:
         _replacements(transformer_options, "attn2")[self.layer] = self.attention
@@ -59,7 +59,7 @@ class WordAttention:
 
     def __init__(self, layers: list[Layer], words: Tensor, attend: Callable):
         self.layers, self.words, self.attend = layers, words, attend
-        self.maps = {}
+        self.maps: dict[Layer, Tensor] = {}
 
     def install(self, transformer_options) -> None:
         replacements = _replacements(transformer_options, "attn2")
@@ -87,7 +87,7 @@ class Modulation:
         self.running = rows  # one while the rows are still equal
         self.shared = False  # whether the attention that comes next has one map for all rows
         self.foreign = True  # whether other packs change the inputs of self-attention
-        self.replaced = {}  # self-attentions of other packs, by layer
+        self.replaced: dict = {}  # self-attentions of other packs, by layer
 
     def install(self, transformer_options) -> None:
         patches = transformer_options.setdefault("patches", {})
@@ -167,7 +167,8 @@ def _first_row(value, rows: int):
 
 
 def _layer_of(options) -> Layer:
-    return Layer(*options["block"], options.get("block_index", 0))
+    block, number = options["block"]
+    return Layer(block, number, options.get("block_index", 0))
 
 
 def _replacements(transformer_options, attention: str) -> dict:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import comfy.model_base
 import comfy.model_management
@@ -39,6 +40,7 @@ from .hooks import Layer, wrap_unet
 __all__ = ["ExecutionBlocker", "GraphBuilder"]
 
 log = logging.getLogger("EmerDiff")
+Answer = TypeVar("Answer")
 
 SMALLEST_SIDE = 64  # pixels; below this the feature grid has a handful of cells
 MOST_ROWS = 32  # more rows in one batch gain nothing
@@ -58,6 +60,8 @@ AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
 
 def check_unet(model) -> UNetModel:
     """The model's UNet, or a ValueError naming what EmerDiff needs."""
+    if model is None:
+        raise ValueError("there is no model: load a Stable Diffusion checkpoint (SD1.x, SD2.x, SDXL) and connect it")
     unet = model.get_model_object("diffusion_model")
     unet = getattr(unet, "_orig_mod", unet)  # of torch.compile
     suits = isinstance(unet, UNetModel) and not isinstance(model.model, NOT_BY_TEXT)
@@ -101,10 +105,10 @@ def coarsest_output_layers(model) -> list[Layer]:
 
 def grid_of(model, layer: Layer, latent_size: tuple[int, int]) -> tuple[int, int]:
     """The layer's feature grid (h, w): the latent's size, halved and rounded up at every downsampling before it."""
-    size = latent_size
+    height, width = latent_size
     for _ in range(cross_attention_layers(check_unet(model))[layer]):
-        size = tuple(-(-side // 2) for side in size)
-    return size
+        height, width = -(-height // 2), -(-width // 2)
+    return height, width
 
 
 def cross_attention_layers(unet) -> dict[Layer, int]:
@@ -149,6 +153,10 @@ def check_conditioning(model, conditioning) -> None:
                 f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes {context_width(model)}: "
                 "encode the prompt with the CLIP of the same checkpoint"
             )
+        if model.get_model_object("adm_channels") in SDXL_VECTORS and "pooled_output" not in extras:
+            raise ValueError(
+                "this conditioning has no pooled text, which SDXL needs: connect CLIPTextEncode with an empty prompt"
+            )
         if "area" in extras or extras.get("set_area_to_bounds"):
             raise ValueError(
                 "the conditioning covers only an area, and EmerDiff reads the whole picture: connect CLIPTextEncode "
@@ -184,7 +192,7 @@ class Batch:
     def __init__(self, model, latent_size: tuple[int, int], rows: int | None = None):
         self.rows = rows or rows_that_fit(model, latent_size)
 
-    def attempt(self, evaluate: Callable[[], Tensor], rows: int, fewest: int) -> Tensor | None:
+    def attempt(self, evaluate: Callable[[], Answer], rows: int, fewest: int) -> Answer | None:
         """evaluate(), which runs so many rows, or None when memory ran out: then try again with `self.rows`."""
         try:
             return evaluate()
@@ -235,7 +243,8 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
 
     def passes(model_k, x, sigmas, extra_args=None, callback=None, disable=None):
         def predict(x, sigma, hooks):
-            options, reached = own_options(extra_args["model_options"]), []
+            reached: list[bool] = []
+            options = own_options(extra_args["model_options"])
             hooks.install(options["transformer_options"])
             wrap_unet(options["transformer_options"], partial(_note, reached))
             x = x.contiguous(memory_format=torch.channels_last)  # convolutions are as fast or faster in this layout
@@ -274,7 +283,7 @@ def run_eagerly():
     return stance("force_eager") if stance else nullcontext()
 
 
-def _note(reached: list, executor, *args, **kwargs):
+def _note(reached: list[bool], executor, *args, **kwargs):
     reached.append(True)
     return executor(*args, **kwargs)
 
@@ -408,7 +417,9 @@ class Progress:
         picture = None
         if now - self.shown > SECONDS_BETWEEN_PREVIEWS:
             self.shown = now
-            show_text(self.node, f"{done} of {self.bar.total}, about {in_words(self.clock.left())} left")
+            left = self.clock.left()
+            if left is not None:
+                show_text(self.node, f"{done} of {self.bar.total}, about {in_words(left)} left")
             picture = preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
         self.bar.update_absolute(done, preview=picture)
         if done == self.bar.total:

@@ -29,9 +29,10 @@ def lift_mask(
     """How far every pixel sides with each mask, 0..1: [B * N, H, W] for N masks a picture, at the pictures' size."""
     masks = masks_per_picture(host.check_mask(mask), len(image))  # [B, N, any, any]
     trajectory = invert(model, vae, image, seed, resolution)
-    latent_size = tuple(trajectory.latent.shape[-2:])
+    height, width = trajectory.latent.shape[-2:]
+    latent_size, cell = (height, width), host.pixels_per_cell(vae)
     grid = host.grid_of(model, host.find_layer(model, "auto", last=True), latent_size)
-    padded = tuple(host.pixels_per_cell(vae) * side for side in latent_size)
+    padded = cell * height, cell * width
     weights = [coarse_weights(each, trajectory.working_size, padded, grid) for each in masks]
     pairs = LowResMasks(torch.stack([against_complement(each) for each in weights]), latent_size)
     maps = modulate_attention(model, vae, conditioning, trajectory, pairs, preset, strength=strength, node=node)

@@ -92,7 +92,8 @@ def maps_as_they_come(
 
 def in_parts(run, x, offsets, batch) -> torch.Tensor:
     """run(x, offsets) on as many rows at once as memory allows, the unmodulated row 0 riding along in every part."""
-    parts, following = [], 1
+    parts: list[torch.Tensor] = []
+    following = 1
     while following < len(x):
         rows = [0, *range(following, min(len(x), following + batch.rows - 1))]
         part = batch.attempt(partial(run, x[rows], None if offsets is None else offsets[rows]), len(rows), fewest=2)
@@ -106,8 +107,11 @@ def noise_levels(model, trajectory, modulation_timestep: int, preset) -> tuple[t
     """The sampled eps [B, levels, c, h', w'] and the sigma of every level from t_m down."""
     start = start_timestep(trajectory.timesteps, modulation_timestep, preset.timestep)
     levels = modulation_levels(trajectory.timesteps, start, preset.steps)
+    # Of timesteps that the model takes for one noise level (LCM knows 50) the first: no noise leads between the others.
+    steps = {host.sigma_of(model, level): level for level in reversed(levels)}
     noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
-    return torch.stack([noise[level] for level in levels], 1), [host.sigma_of(model, level) for level in levels]
+    sigmas = sorted(steps, reverse=True)
+    return torch.stack([noise[steps[sigma]] for sigma in sigmas], 1), sigmas
 
 
 def planned(chunks, levels: int, readout: str) -> dict[str, int]:

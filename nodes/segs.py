@@ -26,13 +26,14 @@ class SEG(NamedTuple):
 def to_segs(labels: Tensor, picture: Tensor | None, numbers, crop_factor: float, min_area: float):
     """((H, W), [SEG, ...]) of the segments `numbers` of labels [H, W] that cover `min_area` of it or more."""
     masks = ((number, labels == number) for number in numbers)
-    large = ((number, mask) for number, mask in masks if mask.sum() >= max(1, min_area * mask.numel()))
-    return tuple(labels.shape), [to_seg(mask, picture, crop_factor, str(number)) for number, mask in large]
+    large = ((number, mask, box_around(mask)) for number, mask in masks if mask.sum() >= min_area * mask.numel())
+    return tuple(labels.shape), [
+        to_seg(mask, box, picture, crop_factor, str(number)) for number, mask, box in large if box
+    ]
 
 
-def to_seg(mask: Tensor, picture: Tensor | None, crop_factor: float, label: str) -> SEG:
+def to_seg(mask: Tensor, box: Box, picture: Tensor | None, crop_factor: float, label: str) -> SEG:
     height, width = mask.shape
-    box = box_around(mask)
     x1, y1, x2, y2 = region = crop_region(box, crop_factor, width, height)
     cropped_image = None if picture is None else picture[None, y1:y2, x1:x2, :3].float().cpu().clone()
     cropped_mask = mask[y1:y2, x1:x2].float().cpu().numpy()

@@ -57,8 +57,11 @@ def nothing_in(picks: Picks) -> bool:
 
 def select_segments(segmentation, picks: Picks) -> torch.Tensor:
     """Union of the segments named and pointed at, less those under negative points: [B, H, W]."""
-    points = picks.positive, picks.negative, picks.invert
-    return torch.stack([select(*pair, *points) for pair in zip(segmentation.labels, picks.numbers)])
+    chosen = [
+        select(labels, numbers, picks.positive, picks.negative, picks.invert)
+        for labels, numbers in zip(segmentation.labels, picks.numbers)
+    ]
+    return torch.stack(chosen)
 
 
 def picture_under(segmentation, image) -> torch.Tensor:

@@ -57,5 +57,5 @@ class DifferenceMaps(NamedTuple):
 
 class Segmentation(NamedTuple):
     labels: Tensor
-    count: int
+    count: int  # type: ignore[assignment]  # hides the method tuple.count, which nothing calls
     scores: Tensor | None = None

@@ -25,6 +25,10 @@ NODES = {  # saved workflows rely on these ids and orders
          "modulation_layer", "inject_attention"],
         ["EMERDIFF_DIFFERENCE_MAPS"],
     ),
+    "EmerDiffModulateAndAssemble": (
+        ["model", "vae", "conditioning", "image", "trajectory", "low_res_masks", "preset"],
+        ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
+    ),
     "EmerDiffAssembleMasks": (
         ["difference_maps", "smoothing", "min_area", "normalize", "fill_holes", "split_parts", "image", "refine"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],

@@ -12,14 +12,10 @@ const LARGEST_CANVAS = 2048 // pixels
 const SMALLEST = [340, 520] // of the node
 const NOTHING = []
 const PROGRESS_TEXT = "$$node-text-preview"
+const STYLES = fetch(new URL("select_segments.css", import.meta.url)).then((answer) => answer.text())
 
 app.registerExtension({
-  name: "EmerDiff.SelectSegments",
-  setup() {
-    const sheet = Object.assign(document.createElement("link"), { rel: "stylesheet" })
-    sheet.href = new URL("select_segments.css", import.meta.url)
-    document.head.append(sheet)
-  },
+  name: "emerdiff.SelectSegments",
   nodeCreated(node) {
     if (node.constructor.comfyClass === NODE) addPicker(node)
   },
@@ -84,7 +80,7 @@ class Picker {
     ]
     const stage = element("div", "emerdiff-stage", this.canvas, this.hint, this.pager, this.tip)
     const bar = element("div", "emerdiff-bar", this.status, ...this.tools)
-    this.root = element("div", "emerdiff-picker", stage, this.banner, bar)
+    this.root = element("div", "emerdiff-picker", ownStyles(), stage, this.banner, bar)
     this.listen()
     this.show()
   }
@@ -417,6 +413,13 @@ function element(tag, name = "", ...children) {
   if (name) made.className = name
   made.append(...children)
   return made
+}
+
+/** Beside what they are for and not in the page's head. As text: a link is loaded anew wherever the element moves. */
+function ownStyles() {
+  const styles = element("style")
+  STYLES.then((text) => styles.append(text))
+  return styles
 }
 
 function button(label, title, act) {

@@ -1,0 +1,248 @@
+"""What runs out, what is held, and what is left behind."""
+
+import gc
+import weakref
+from pathlib import Path
+
+import comfy.model_management
+import pytest
+import torch
+
+pytestmark = pytest.mark.host
+
+PEAK = Path("/proc/self/clear_refs")
+
+
+@pytest.fixture
+def prepared(small, photo):
+    return prepare(small, photo)
+
+
+def prepare(loaders, image, segments=6, resolution=0):
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import extract_features
+
+    features, trajectory = extract_features(*loaders, image, resolution=resolution)
+    return trajectory, cluster_features(features, segments=segments)
+
+
+def with_limit(model, limit, evaluations):
+    """The model on a device where a batch of more than limit() rows runs out of memory; notes what went through."""
+    model = model.clone()
+
+    def wrapper(apply, arguments):
+        rows, sigma = len(arguments["input"]), arguments["timestep"][0].item()
+        if rows > limit():
+            raise comfy.model_management.OOM_EXCEPTION("CUDA out of memory. Tried to allocate 2.00 GiB")
+        evaluations.append((sigma, rows))
+        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+    model.set_model_unet_function_wrapper(wrapper)
+    return model
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(small, prepared):
+    """Nothing that was computed is computed again: every level is run once, whenever memory runs out."""
+    from emerdiff.nodes.modulate import modulate_attention
+
+    expected, evaluations = modulate_attention(*small, *prepared, "balanced", rows=13), []
+    model = with_limit(small[0], lambda: 13 if len(evaluations) < 2 else 6, evaluations)
+    found = modulate_attention(model, *small[1:], *prepared, "balanced", rows=13)
+    assert (found.difference - expected.difference).abs().max() < 1e-4 * expected.difference.max()
+    rows = [[each for sigma, each in evaluations if sigma == level] for level in dict(evaluations)]
+    assert rows == [[13], [13], [6, 6, 3], [6, 6, 3]]  # thirteen rows are twelve variants and row 0
+
+
+def test_the_smaller_batch_is_kept_for_what_follows(small, prepared):
+    from emerdiff.nodes.modulate import modulate_attention
+
+    failures, evaluations = [], []
+
+    def limit():
+        failures.append(True)
+        return 5
+
+    modulate_attention(with_limit(small[0], limit, evaluations), *small[1:], *prepared, "fast", rows=13)
+    assert len(failures) - len(evaluations) == 2  # 13 rows, then 6; never again
+
+
+def test_a_single_mask_that_does_not_fit_is_said(small, prepared):
+    from emerdiff.nodes.modulate import modulate_attention
+
+    model = with_limit(small[0], lambda: 1, [])
+    with pytest.raises(comfy.model_management.OOM_EXCEPTION, match="lower resolution"):
+        modulate_attention(model, *small[1:], *prepared, "fast")
+
+
+def test_other_failures_are_not_taken_for_a_lack_of_memory(small, prepared):
+    from emerdiff.nodes.modulate import modulate_attention
+
+    model, calls = small[0].clone(), []
+
+    def broken(apply, arguments):
+        calls.append(1)
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    model.set_model_unet_function_wrapper(broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        modulate_attention(model, *small[1:], *prepared, "fast")
+    assert len(calls) == 1
+
+
+def test_words_go_on_with_fewer_rows_too(small):
+    from emerdiff.nodes import host
+    from emerdiff.nodes.text import respond
+
+    layers, latent = host.coarsest_output_layers(small[0]), torch.randn(1, 48, 16, 16)
+    noise = torch.randn(2, 4, 48, 16, 16, generator=torch.Generator().manual_seed(0))
+    groups = torch.ones(1, small[2][0][0].shape[1])
+
+    class Progress:
+        def step(self, kind, amount):
+            counted.append(amount)
+
+    def answers(model):
+        return respond(model, small[2], groups, latent, noise, layers, Progress(), timesteps=(601, 301))
+
+    counted = []
+    expected, evaluations = answers(small[0]), []
+    counted.clear()
+    found = answers(with_limit(small[0], lambda: 3, evaluations))
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    assert [rows for _, rows in evaluations] == counted == [2, 2, 2, 2]
+
+
+def test_the_host_keeps_memory_free_for_the_whole_batch(sd1, photo, monkeypatch):
+    from emerdiff.nodes.modulate import modulate_attention
+
+    trajectory, low_res = prepare(sd1, photo, segments=4)
+    asked, load = [], comfy.model_management.load_models_gpu
+
+    def spy(models, memory_required=0, **options):
+        asked.append(memory_required)
+        return load(models, memory_required=memory_required, **options)
+
+    monkeypatch.setattr(comfy.model_management, "load_models_gpu", spy)
+    modulate_attention(*sd1, trajectory, low_res, modulation_timestep=1, rows=9)
+    assert max(asked) >= sd1[0].memory_required([9, *trajectory.latent.shape[1:]])
+
+
+def test_weights_still_to_be_loaded_are_left_room(sd1):
+    from emerdiff.nodes.host import rows_that_fit
+
+    class Model:
+        """A card with 8 GB free, a model of 5."""
+
+        load_device = torch.device("cpu")
+        loaded = 0
+
+        def get_model_object(self, name):
+            return sd1[0].get_model_object(name)
+
+        def memory_required(self, shape):
+            return shape[0] * 99e6
+
+        def get_free_memory(self, device):
+            return 8e9 - self.loaded
+
+        def model_size(self):
+            return 5e9
+
+        def loaded_size(self):
+            return self.loaded
+
+    cold, warm = Model(), Model()
+    warm.loaded = 5e9
+    assert rows_that_fit(cold, (64, 64)) == rows_that_fit(warm, (64, 64)) == 21
+
+
+def living(kind) -> list:
+    return [each for each in gc.get_objects() if isinstance(each, kind)]
+
+
+def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkeypatch):
+    from emerdiff.nodes import host
+    from emerdiff.nodes.hooks import Modulation, QueryCapture
+    from emerdiff.nodes.modulate import modulate_attention
+
+    held = []
+
+    def run():
+        trajectory, low_res = prepare(small, photo, segments=3)
+        held.extend(weakref.ref(each) for each in (trajectory.latent, low_res.masks))
+        maps = modulate_attention(*small, trajectory, low_res, "fast")
+        held.append(weakref.ref(maps.difference))
+
+    def fail(*_):
+        raise RuntimeError("decoder broke")
+
+    def cancel(*_, **__):
+        raise comfy.model_management.InterruptProcessingException
+
+    run()
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(host, "decode", fail)
+        run()
+    with monkeypatch.context() as patch, pytest.raises(comfy.model_management.InterruptProcessingException):
+        patch.setattr(host.comfy.utils.ProgressBar, "update_absolute", cancel)
+        run()
+    gc.collect()
+    assert len(held) >= 5 and not [each() for each in held if each() is not None]
+    assert not living(Modulation) and not living(QueryCapture)
+
+
+@pytest.mark.parametrize("preset", ["paper", "balanced", "fast"])
+def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
+    """Segment Image never holds all the maps, and gives what the two steps give that do."""
+    from emerdiff.nodes import segment
+    from emerdiff.nodes.assemble import assemble_masks
+    from emerdiff.nodes.modulate import modulate_attention
+
+    image = torch.nn.functional.interpolate(photo.movedim(-1, 1), (150, 140), mode="bilinear").movedim(1, -1)
+    trajectory, low_res = prepare(small, image, segments=10, resolution=64)
+    steps = assemble_masks(modulate_attention(*small, trajectory, low_res, preset), image=image)
+    most, maps_as_they_come = [], segment.maps_as_they_come
+
+    def watched(*arguments, **options):
+        for maps in maps_as_they_come(*arguments, **options):
+            yield watch(maps)
+
+    def watch(maps):
+        storages = {}
+        for each in maps:
+            storages[each.untyped_storage().data_ptr()] = weakref.ref(each)
+            most.append(sum(ref() is not None for ref in storages.values()))
+            yield each
+            del each
+
+    monkeypatch.setattr(segment, "maps_as_they_come", watched)
+    one = segment.segment_picture(*small, image, trajectory, low_res, preset)
+    assert torch.equal(one.labels, steps.labels) and one.count == steps.count == 10
+    assert len(most) == 10 and max(most) <= 2
+
+
+@pytest.mark.skipif(not PEAK.exists(), reason="needs Linux to read the peak of memory")
+def test_a_large_picture_with_sixty_segments_stays_within_its_bound(small):
+    """2048 x 2048, K = 60: the masks themselves are 1.0 GB; everything else together stays below that."""
+    from emerdiff.emerdiff_ops.labels import labels_to_masks
+    from emerdiff.nodes.segment import segment_picture
+
+    noise = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    image = torch.nn.functional.interpolate(noise, (2048, 2048), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    trajectory, low_res = prepare(small, image, segments=60, resolution=128)
+    gc.collect()
+    PEAK.write_text("5")  # the peak so far is forgotten
+    before = memory("VmRSS")
+    segmentation = segment_picture(*small, image, trajectory, low_res, "fast")
+    without_masks = memory("VmHWM") - before
+    masks = labels_to_masks(segmentation.labels, segmentation.count)
+    print(f"peak: {without_masks:.2f} GB, with the masks {memory('VmHWM') - before:.2f} GB")
+    assert masks.shape == (60, 2048, 2048)
+    assert without_masks < 1.0 and memory("VmHWM") - before < 2.5
+
+
+def memory(which: str) -> float:
+    """GB, from the kernel."""
+    line = next(each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith(which))
+    return int(line.split()[1]) * 1024 / 1e9

@@ -1,0 +1,61 @@
+"""Someone else's workflow: the same picture to the last bit with the pack as without it, whatever our nodes did."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from server_client import PIXELS, Client
+
+from host_server import PACKS, HostServer, Interrupted, WorkflowError, default_host
+from workflow import SEGMENT, add
+
+
+def painted(client, name: str) -> np.ndarray:
+    """A picture that the model paints over the scene; `name` is new, so that the server's cache does not know it."""
+    prompt = {}
+    model, image = add(prompt, "EmerDiffLabSmallModel"), add(prompt, "LoadImage", image=client.put_image(name, SCENE))
+    latent = add(prompt, "VAEEncode", pixels=[image, 0], vae=[model, 2])
+    sample = add(
+        prompt, "KSampler", model=[model, 0], positive=[model, 1], negative=[model, 1], latent_image=[latent, 0],
+        seed=1, steps=3, cfg=2.0, sampler_name="dpmpp_2m", scheduler="normal", denoise=0.7,
+    )  # fmt: skip
+    decoded = add(prompt, "VAEDecode", samples=[sample, 0], vae=[model, 2])
+    shown = add(prompt, "PreviewImage", images=[decoded, 0])
+    return client.pixels(client.run(prompt)[shown])
+
+
+SCENE = Image.fromarray(PIXELS)
+
+
+@pytest.fixture(scope="module")
+def without_the_pack():
+    """The picture of a server that has the lab's model, and not the pack."""
+    with HostServer(default_host(), packs={name: PACKS[name] for name in ("emerdiff_small_model",)}) as server:
+        bare = Client(server)
+        assert not [name for name, node in bare.info.items() if node["python_module"].endswith("ComfyUI-EmerDiff")]
+        return painted(bare, "bare.png")
+
+
+def test_pictures_are_the_same_with_the_pack(client, without_the_pack):
+    assert (painted(client, "with_1.png") == without_the_pack).all()
+
+
+def test_pictures_are_the_same_after_a_run(client, without_the_pack):
+    client.run(client.workflow(SEGMENT, client.put_image("with_2.png", SCENE), preset="fast"))
+    assert (painted(client, "with_3.png") == without_the_pack).all()
+
+
+def test_pictures_are_the_same_after_a_failure(client, without_the_pack):
+    with pytest.raises(WorkflowError):
+        client.run(client.workflow(SEGMENT, client.put_image("with_4.png", SCENE), segments=250))
+    assert (painted(client, "with_5.png") == without_the_pack).all()
+
+
+def test_pictures_are_the_same_after_a_cancel(client, without_the_pack):
+    def cancel(node, value, maximum):
+        if node == "EmerDiffSegmentImage" and 0.3 < value / maximum < 1:
+            client.server.interrupt()
+
+    prompt = client.workflow(SEGMENT, client.put_image("with_6.png", SCENE), seed=5, preset="paper")
+    with pytest.raises(Interrupted):
+        client.run(prompt, cancel)
+    assert (painted(client, "with_7.png") == without_the_pack).all()
