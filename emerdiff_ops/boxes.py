@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from numbers import Real
+from typing import TypeGuard
 
 import torch
 
@@ -29,14 +30,20 @@ def parse_boxes(value: object, width: int, height: int, pictures: int = 1) -> li
     else it holds, or four numbers x1, y1, x2, y2. None, "" and {} are no box.
     Raises ValueError for anything else, a box without a pixel in the picture, and lists for other than `pictures`.
     """
-    lists = _for_each_picture(_plain(_from_json(value) if isinstance(value, str) else value))
-    if len(lists) == 1:
-        lists = lists * pictures
-    if len(lists) != pictures:
-        raise ValueError(f"there are boxes for {len(lists)} pictures, but {pictures} pictures: give one list for each")
-    return [
-        [_parse_box(number, box, width, height) for number, box in enumerate(boxes, 1) if box != {}] for boxes in lists
-    ]
+    try:
+        lists = _for_each_picture(_plain(_from_json(value) if isinstance(value, str) else value))
+        if len(lists) == 1:
+            lists = lists * pictures
+        if len(lists) != pictures:
+            raise ValueError(
+                f"there are boxes for {len(lists)} pictures, but {pictures} pictures: give one list for each"
+            )
+        return [
+            [_parse_box(number, box, width, height) for number, box in enumerate(boxes, 1) if box != {}]
+            for boxes in lists
+        ]
+    except RecursionError:  # reading them, or naming them in an error
+        raise ValueError("boxes are lists within lists without end; give a list of boxes for each picture") from None
 
 
 def select_in_boxes(labels: torch.Tensor, boxes: Iterable[Box]) -> list[int]:
@@ -131,9 +138,11 @@ def _parse_box(number: int, box: object, width: int, height: int) -> Box:
     return x1, y1, x2, y2
 
 
-def _is_corners(value: object) -> bool:
+def _is_corners(value: object) -> TypeGuard[list[float]]:
     return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < FAR  # false for NaN
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return abs(value) < FAR  # type: ignore[operator]  # Real does not say that its abs can be compared; false for NaN

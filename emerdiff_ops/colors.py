@@ -117,8 +117,10 @@ def _written(picture: torch.Tensor, labels: torch.Tensor, texts: list[str]) -> t
         if room >= SMALLEST_NUMBER:
             size = min(usual, room)
             x, y = (np.clip(at, 0.7 * size, end - 0.7 * size) for at, end in zip((x, y), layer.size))
-            style = {"font": ImageFont.load_default(size), "stroke_width": max(1, round(size / 10)), "anchor": "mm"}
-            draw.text((x, y), texts[number], fill="white", stroke_fill="black", **style)
+            font, stroke = ImageFont.load_default(size), max(1, round(size / 10))
+            draw.text(
+                (x, y), texts[number], fill="white", font=font, anchor="mm", stroke_width=stroke, stroke_fill="black"
+            )
     drawn = torch.from_numpy(np.asarray(layer, np.float32) / 255).to(picture.device)  # [H, W, 4]
     return picture * (1 - drawn[..., 3:]) + drawn[..., :3]  # drawing on a clear layer gives premultiplied colours
 

@@ -29,7 +29,8 @@ def guided_upsample(
     maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilon: float = EPSILON
 ) -> Iterator[torch.Tensor]:
     """`maps` [K, h, w] at the size of `picture` [H, W, 3], following its borders: K maps [H, W], one at a time."""
-    return map(along(picture, maps.shape[-2:], radius, epsilon), maps)
+    height, width = maps.shape[-2:]
+    return map(along(picture, (height, width), radius, epsilon), maps)
 
 
 def along(
@@ -59,10 +60,11 @@ def along(
 
 def enlarged(maps: torch.Tensor, picture: torch.Tensor, radius: int = UPSAMPLING_RADIUS) -> torch.Tensor:
     """`maps` [K, h, w] at the size of `picture` [H, W, 3]: along its borders where that is larger."""
-    if maps.shape[-2:] == picture.shape[:2]:
+    height, width = picture.shape[:2]
+    if maps.shape[-2:] == (height, width):
         return maps
-    if maps.shape[-2] >= picture.shape[0] or maps.shape[-1] >= picture.shape[1]:
-        return resize_maps(maps, picture.shape[:2])
+    if maps.shape[-2] >= height or maps.shape[-1] >= width:
+        return resize_maps(maps, (height, width))
     return torch.stack(list(guided_upsample(maps, picture, radius)))
 
 

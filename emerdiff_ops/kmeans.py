@@ -118,12 +118,12 @@ def _draw(weights: torch.Tensor, count: int, generator: torch.Generator) -> list
 
 
 def _lloyd(points: torch.Tensor, centroids: torch.Tensor, iterations: int, check: Callable[[], None] | None) -> KMeans:
-    labels = None
+    labels = torch.full((len(points),), -1, device=points.device)  # in no cluster yet
     for _ in range(iterations):
         if check is not None:
             check()
         previous, labels = labels, _filled(points, centroids, _nearest(points, centroids))
-        if previous is not None and torch.equal(labels, previous):
+        if torch.equal(labels, previous):
             break
         centroids = _means(points, labels, len(centroids))
     return KMeans(labels, centroids, _spread(points, centroids, labels).sum().item())

@@ -9,14 +9,14 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 
 from .difference import resize_maps
 
 PIECE = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
-FINGERPRINT = re.compile(r"\s*@([0-9a-fA-F]{8})\s*$")
+FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}")
 
 
 def assign(scores: Iterable[torch.Tensor], size: tuple[int, int] | None = None) -> torch.Tensor:
@@ -25,18 +25,22 @@ def assign(scores: Iterable[torch.Tensor], size: tuple[int, int] | None = None) 
     Ties go to the lowest number. `size` (H, W) resizes each map first; one map at a time is held, whatever K.
     Raises ValueError when a score is NaN.
     """
-    best = labels = None
+    comparable = _comparable(scores, size)
+    best = next(comparable)
+    labels = torch.zeros(best.shape, dtype=torch.int16, device=best.device)
+    for number, score in enumerate(comparable, 1):
+        labels.masked_fill_(score > best, number)
+        best = torch.maximum(best, score)
+    return labels
+
+
+def _comparable(scores: Iterable[torch.Tensor], size: tuple[int, int] | None) -> Iterator[torch.Tensor]:
     for number, score in enumerate(scores):
         if size is not None:
             score = resize_maps(score[None], size)[0]
         if score.isnan().any():
             raise ValueError(f"the difference map of segment {number} holds NaN; run the model in bf16 or fp32")
-        if best is None:
-            best, labels = score, torch.zeros(score.shape, dtype=torch.int16, device=score.device)
-            continue
-        labels.masked_fill_(score > best, number)
-        best = torch.maximum(best, score)
-    return labels
+        yield score
 
 
 def labels_to_masks(labels: torch.Tensor, count: int) -> torch.Tensor:
@@ -73,8 +77,10 @@ def fingerprint(labels: torch.Tensor) -> str:
 
 def split_fingerprint(text: str) -> tuple[str, str | None]:
     """A selection without its ending " @1a2b3c4d", and those digits: the fingerprint of what it was made on."""
-    match = FINGERPRINT.search(text)
-    return (text[: match.start()], match[1].lower()) if match else (text, None)
+    numbers, at, digits = text.rpartition("@")  # not a regular expression: \s*@ takes hours to search many spaces
+    if at and FINGERPRINT.fullmatch(digits.strip()):
+        return numbers.rstrip(), digits.strip().lower()
+    return text, None
 
 
 def parse_selections(text: str, count: int, pictures: int, clip: bool = False) -> list[list[int]]:
@@ -97,13 +103,14 @@ def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:
     Raises ValueError for a piece that is neither a number nor a rising range, and for numbers beyond 0..count-1,
     which `clip` leaves out instead.
     """
-    numbers = set()
+    numbers: set[int] = set()
     for piece in filter(str.strip, text.split(",")):
         match = PIECE.fullmatch(piece)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if first > last or (last >= count and not clip):
             raise ValueError(
-                f'"{piece.strip()}" selects no segments: use numbers and ranges within 0-{count - 1}, such as "3, 7-9"'
+                f'"{shortened(piece.strip())}" selects no segments: '
+                f'use numbers and ranges within 0-{count - 1}, such as "3, 7-9"'
             )
         numbers.update(range(first, min(last, count - 1) + 1))
     return sorted(numbers)
@@ -144,9 +151,11 @@ def select(
 
 
 def _parse_point(number: int, point: object, width: int, height: int) -> tuple[int, int]:
-    x, y = (point.get("x"), point.get("y")) if isinstance(point, dict) else (None, None)
-    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in (x, y)):
+    values = [point.get("x"), point.get("y")] if isinstance(point, dict) else []
+    place = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(place) != 2:
         raise ValueError(f'point {number} of the list must look like {{"x": 10, "y": 20}}')
+    x, y = place
     if not (0 <= x <= width and 0 <= y <= height):  # false for NaN too
         raise ValueError(
             f"point {number} of the list, ({shortened(str(x))}, {shortened(str(y))}), lies outside the image: "

@@ -6,7 +6,7 @@ then denoised to 0 unmodulated, along the noise maps of the unmodulated run. Tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -64,8 +64,8 @@ def variant_offsets(masks: torch.Tensor, strength: float) -> torch.Tensor:
 def modulated_denoising(
     denoise: Denoise,
     x0: torch.Tensor,
-    noises: list[torch.Tensor],
-    sigmas: list[float],
+    noises: Sequence[torch.Tensor],
+    sigmas: Sequence[float],
     offsets: torch.Tensor,
     deterministic: bool = False,
 ) -> torch.Tensor:

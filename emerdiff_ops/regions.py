@@ -61,7 +61,8 @@ def _holes(values: np.ndarray) -> Iterator[tuple[int, int, tuple[slice, slice], 
 
 
 def _shifted(within: tuple[slice, slice], box: tuple[slice, slice]) -> tuple[slice, slice]:
-    return tuple(slice(part.start + whole.start, part.stop + whole.start) for part, whole in zip(within, box))
+    rows, columns = (slice(part.start + whole.start, part.stop + whole.start) for part, whole in zip(within, box))
+    return rows, columns
 
 
 def _connected_parts(values: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ def timestep_grid(steps: int) -> tuple[int, ...]:
     return tuple(range(1 + spacing * (steps - 1), 0, -spacing))
 
 
-def nearest_timestep(timestep: int, grid: tuple[int, ...]) -> int:
+def nearest_timestep(timestep: float, grid: tuple[int, ...]) -> int:
     """The grid's timestep closest to the one asked for (the lower of two equally close)."""
     return min(grid, key=lambda t: (abs(t - timestep), t))
 

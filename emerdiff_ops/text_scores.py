@@ -85,8 +85,8 @@ def text_scores(attention: torch.Tensor, prediction: torch.Tensor, areas: torch.
 
     areas [K], the segments' shares of the picture; a segment without any pixel gets -inf.
     """
-    signs = zip(SIGNS[by], (attention, prediction))
-    total = sum(weight * standardized(sign, areas) for weight, sign in signs)
+    by_attention, by_prediction = SIGNS[by]
+    total = by_attention * standardized(attention, areas) + by_prediction * standardized(prediction, areas)
     return standardized(total, areas).masked_fill(areas == 0, -torch.inf)
 
 

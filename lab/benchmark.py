@@ -24,6 +24,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import matplotlib
 import numpy as np
@@ -41,7 +42,7 @@ import comfy.model_management
 from emerdiff.emerdiff_ops.attention import shared_attention
 from emerdiff.emerdiff_ops.modulation import PRESETS, decodings, in_chunks, modulation_levels, variant_offsets
 from emerdiff.emerdiff_ops.schedule import timestep_grid
-from emerdiff.nodes import host
+from emerdiff.nodes import hooks, host
 from emerdiff.nodes.assemble import assemble_masks
 from emerdiff.nodes.cluster import cluster_features
 from emerdiff.nodes.extract import extract_features
@@ -117,30 +118,32 @@ def scene_image(size: int = 128) -> torch.Tensor:
     return torch.from_numpy(scene(HELD_OUT, size).image)[None]
 
 
-def whole_jobs(loaders, image, segments: int, resolution: int, strength: float) -> dict:
+def whole_jobs(loaders: small_model.Loaders, image, segments: int, resolution: int, strength: float) -> dict:
     settings = {"segments": segments, "resolution": resolution, "strength": strength}
     jobs = {"plain": partial(plain_pipeline, loaders, image, **settings)}
     return jobs | {name: partial(pipeline, loaders, image, **settings, preset=name) for name in PRESETS}
 
 
-def pipeline(loaders, image, segments=SEGMENTS, resolution=0, strength=STRENGTH, **modulation):
+def pipeline(loaders: small_model.Loaders, image, segments=SEGMENTS, resolution=0, strength=STRENGTH, **modulation):
     features, trajectory = extract_features(*loaders, image, resolution=resolution)
     masks = cluster_features(features, segments=segments)
     return assemble_masks(modulate_attention(*loaders, trajectory, masks, strength=strength, **modulation))
 
 
-def plain_pipeline(loaders, image, segments=SEGMENTS, resolution=0, strength=STRENGTH, start=281):
+def plain_pipeline(loaders: small_model.Loaders, image, segments=SEGMENTS, resolution=0, strength=STRENGTH, start=281):
     """The same features, clusters and assembly around the plain modulation."""
     model, vae, conditioning = loaders
     features, trajectory = extract_features(*loaders, image, resolution=resolution)
     masks = cluster_features(features, segments=segments).masks[0]
-    levels = levels_of(model, trajectory, start)
+    noises, sigmas = levels_of(model, trajectory, start)
     layer = host.find_layer(model, "auto", last=True)
-    maps = plain_reference.difference_maps(model, vae, conditioning, trajectory.latent, *levels, masks, strength, layer)
+    maps = plain_reference.difference_maps(
+        model, vae, conditioning, trajectory.latent, noises, sigmas, masks, strength, layer
+    )
     return assemble_masks(DifferenceMaps(maps[None], trajectory.image_size))
 
 
-def levels_of(model, trajectory, start: int):
+def levels_of(model, trajectory, start: int) -> tuple[tuple[torch.Tensor, ...], list[float]]:
     """Noise and sigma of every level of the paper's schedule from `start` down."""
     noise, sigmas = noise_levels(model, trajectory, start, PRESETS["paper"])
     return noise.unbind(1), sigmas
@@ -175,33 +178,34 @@ def layouts(model, context, dtype, rows: int = 7, size: int = 256) -> str:
     return f"One evaluation of {rows} rows at {size} px: {', '.join(seconds)}."
 
 
-def full_jobs(loaders, size: int, count: int) -> dict:
+def full_jobs(loaders: small_model.Loaders, size: int, count: int) -> dict:
     """Both ways to lift a few masks, without decoding: by the modulated level alone, and one more after it."""
     model, _, conditioning = loaders
     features, trajectory = extract_features(*loaders, scene_image(size), resolution=size)
     masks = cluster_features(features, segments=count, restarts=1).masks[0]
     layer = host.find_layer(model, "auto", last=True)
-    rows = host.rows_that_fit(model, trajectory.latent.shape[-2:])
+    height, width = trajectory.latent.shape[-2:]
+    rows = host.rows_that_fit(model, (height, width))
     chunks = list(in_chunks(variant_offsets(masks, 10.0), rows - 1, 2))
 
     def exact(start):
         noises, sigmas = levels_of(model, trajectory, start)
 
         def evaluate(predict, first, x, sigma, offsets):
-            return predict(x, sigma, host.Modulation(layer, offsets, True))
+            return predict(x, sigma, hooks.Modulation(layer, offsets, True, len(x)))
 
         return lift(model, conditioning, trajectory.latent, noises, sigmas, chunks, evaluate)
 
     def plain(start):
-        levels = levels_of(model, trajectory, start)
-        return plain_reference.variants(model, conditioning, trajectory.latent, *levels, masks, 10.0, layer)
+        noises, sigmas = levels_of(model, trajectory, start)
+        return plain_reference.variants(model, conditioning, trajectory.latent, noises, sigmas, masks, 10.0, layer)
 
     starts = {"one level": 1, "two levels": 21}
     return {f"{name}, {count}": partial(job, start) for count, start in starts.items()
             for name, job in (("plain", plain), ("exact", exact))}  # fmt: skip
 
 
-def decoding(loaders, size: int) -> float:
+def decoding(loaders: small_model.Loaders, size: int) -> float:
     """Seconds of decoding one picture, of two at once."""
     latents = torch.randn(2, 4, size // 8, size // 8)
     host.decode(loaders[1], latents[:1], (size, size))
@@ -262,7 +266,7 @@ def choices(options) -> str:
         query, key = (torch.randn(1, tokens, width).to(device, dtype) for _ in range(2))
         value = torch.randn(9, tokens, width).to(device, dtype)
         jobs = {"row by row": partial(row_by_row, query, key, value, 8)}
-        jobs |= {power: partial(shared_attention, query, key, value, 8, max_scores=2**power) for power in BLOCKS}
+        jobs |= {f"2^{power}": partial(shared_attention, query, key, value, 8, max_scores=2**power) for power in BLOCKS}
         works = compare(jobs, options.rounds)
         lines += [f"| {tokens} | {width} | " + " | ".join(f"{1e3 * work.median:.0f}" for work in works.values()) + " |"]
     return "\n".join(lines)
@@ -300,11 +304,8 @@ def announcements(job) -> list[tuple[float, float]]:
         if "decoding" in self.clock.planned:
             seen.append((self.last - self.begin, self.clock.left()))
 
-    host.Progress.step = recording
-    try:
+    with mock.patch.object(host.Progress, "step", recording):
         job()
-    finally:
-        host.Progress.step = step
     return seen
 
 

@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from host_server import HostServer
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
-VIEW = {"width": 1360, "height": 900}
+VIEW: ViewportSize = {"width": 1360, "height": 900}
 SETTINGS = {
     "Comfy.TutorialCompleted": True,  # else the template browser opens by itself
     "Comfy.Workflow.ShowMissingModelsWarning": False,

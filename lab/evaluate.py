@@ -153,8 +153,8 @@ def table(rows: list[dict], options) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     groups = itertools.groupby(sorted(rows, key=lambda row: key(row)[1:]), key=lambda row: key(row)[1:])
-    for (preset, segments, strength, timestep, normalize), group in groups:
-        group, shown = list(group), "normalized" if normalize else "as they are"
+    for (preset, segments, strength, timestep, normalize), same in groups:
+        group, shown = list(same), "normalized" if normalize else "as they are"
         t_m = timestep or "own"
         for metric, name in METRICS.items():
             ours = np.array([row["emerdiff"][metric] for row in group])
@@ -197,7 +197,8 @@ def pictures(pipeline: Pipeline, true: Scene, seed: int, options) -> list[np.nda
     maps = pipeline.maps(trajectory, low_res, options.preset[0], options.strength[0], options.timestep[0])
     labels = pipeline.labels(maps, options.normalize[0])
     size = true.labels.shape
-    coarse = bilinear_labels(low_res.masks[0], low_res.masks.shape[-2:])
+    rows, columns = low_res.masks.shape[-2:]
+    coarse = bilinear_labels(low_res.masks[0], (rows, columns))
     coarse = coarse.repeat(size[0] // len(coarse), 0).repeat(size[1] // coarse.shape[1], 1)
     image = torch.from_numpy(true.image)[None]
     shown = [true.labels.astype(np.int16), coarse, bilinear_labels(low_res.masks[0], size), labels]

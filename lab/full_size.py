@@ -43,7 +43,7 @@ AUTOENCODER = {
 }
 
 
-def load(dtype: torch.dtype):
+def load(dtype: torch.dtype) -> tuple[comfy.model_patcher.ModelPatcher, comfy.sd.VAE, list]:
     """(MODEL, VAE, CONDITIONING) through the host's own classes: 0.86 G and 0.08 G parameters."""
     config = comfy.supported_models.SD15({**UNET, "dtype": dtype})
     config.set_inference_dtype(dtype, None)

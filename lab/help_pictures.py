@@ -74,7 +74,7 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
             Panel("soft_mask", grey(soft[0])),
         ],
         "MergeSegments": [numbered, Panel("merged to 6", drawn(overlay(image, merged)))],
-        "BoundingBoxes": [Panel("mask", grey(mask[0])), Panel("its box", boxed(image, [box_around(mask[0])]))],
+        "BoundingBoxes": [Panel("mask", grey(mask[0])), Panel("its box", boxed(image, regions(mask[0])[:1]))],
         "ToSEGS": [numbered, Panel("bbox and crop_region", boxed(image, regions(mask[0])))],
     }  # fmt: skip
 
@@ -85,6 +85,7 @@ def answers(maps: torch.Tensor, masks: torch.Tensor, chosen: int) -> list[Panel]
 
 def regions(mask: torch.Tensor) -> list[tuple[int, int, int, int]]:
     box = box_around(mask)
+    assert box is not None  # the mask is of a segment that covers something
     return [box, crop_region(box, 3.0, mask.shape[1], mask.shape[0])]
 
 

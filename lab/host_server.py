@@ -72,11 +72,11 @@ class HostServer:
         self.base = Path(tempfile.mkdtemp(prefix="emerdiff-host-"))
         self.log = self.base / "server.log"
         self.address = f"127.0.0.1:{_free_port()}"
-        self._process = None
+        self._process: subprocess.Popen | None = None
         try:
             self._make_folders()
-            self._start()
-            self._wait_until_it_answers()
+            self._process = self._start()
+            self._wait_until_it_answers(self._process)
         except BaseException:
             self.stop()
             raise
@@ -94,19 +94,25 @@ class HostServer:
         if example.exists():
             shutil.copy(example, self.base / "input")
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen:
         address, port = self.address.split(":")
         where = ["--listen", address, "--port", port, "--base-directory", self.base]
         quiet = ["--database-url", "sqlite:///:memory:", "--disable-auto-launch", "--disable-api-nodes"]
         command = [str(word) for word in (self.python, "main.py", *where, *quiet, *self.flags)]
         with self.log.open("wb") as log:
-            output = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
-            self._process = subprocess.Popen(command, cwd=self.host, start_new_session=True, **output)
+            return subprocess.Popen(
+                command,
+                cwd=self.host,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
-    def _wait_until_it_answers(self) -> None:
+    def _wait_until_it_answers(self, process: subprocess.Popen) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
+            if process.poll() is not None:
                 raise ServerError(f"ComfyUI stopped while starting. The end of its log:\n{self.log_tail()}")
             with contextlib.suppress(OSError):
                 self.get("/system_stats")

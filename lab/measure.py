@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from statistics import median, quantiles
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 MATRIX = 2048
 QUICK_MATRIX = 256  # emulated bf16 is a hundred times slower; this is still over in a moment
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Measured(NamedTuple):
@@ -35,7 +36,7 @@ class Measured(NamedTuple):
         return first, third
 
 
-def compare(jobs: dict[str, Callable[[], object]], rounds: int) -> dict[str, Measured]:
+def compare(jobs: Mapping[Name, Callable[[], object]], rounds: int) -> dict[Name, Measured]:
     """Every job once to warm up and to count, then all of them in turn, `rounds` times; with none, that once counts."""
     seconds, counts = {}, {}
     for name, job in jobs.items():

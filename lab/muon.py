@@ -14,7 +14,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]  # PyTorch's own take a closure too
         for group in self.param_groups:
             for parameter in group["params"]:
                 state = self.state[parameter]

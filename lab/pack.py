@@ -34,6 +34,7 @@ def load_pack():
     spec = importlib.util.spec_from_file_location(
         "emerdiff", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
     )
+    assert spec is not None and spec.loader is not None  # a file of Python has both
     sys.modules["emerdiff"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["emerdiff"])
     return sys.modules["emerdiff"]

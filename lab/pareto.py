@@ -35,7 +35,7 @@ from emerdiff.emerdiff_ops.guided import guided_filter
 from emerdiff.emerdiff_ops.labels import assign
 from emerdiff.emerdiff_ops.modulation import PRESETS, modulated_denoising, modulation_levels, variant_offsets
 from emerdiff.emerdiff_ops.schedule import sample_level, timestep_grid
-from emerdiff.nodes import host
+from emerdiff.nodes import hooks, host
 from emerdiff.nodes.cluster import cluster_features
 from emerdiff.nodes.extract import extract_features
 from emerdiff.nodes.modulate import noise_levels
@@ -133,14 +133,14 @@ def evaluate_missing(log: Path, seeds: range, settings: list[Setting]) -> None:
                 print(f"scene {seed}  {time.monotonic() - begin:.1f} s", flush=True)
 
 
-def evaluate_scene(loaders, seed: int, settings: list[Setting]) -> list[dict]:
+def evaluate_scene(loaders: small_model.Loaders, seed: int, settings: list[Setting]) -> list[dict]:
     """Gains over the baseline on one scene: a row for every setting, readout and evenness."""
     true = scene(seed)
     image = torch.from_numpy(true.image)
     features, trajectory = extract_features(*loaders, image[None], seed=seed)
     masks = cluster_features(features, segments=SEGMENTS).masks[0]
     baseline = scores(bilinear_labels(masks, true.labels.shape), true.labels)
-    rows = []
+    rows: list[dict] = []
     for setting in settings:
         for answer in answers(loaders, trajectory, masks, image, setting):
             for evenness in EVENNESS:
@@ -152,7 +152,7 @@ def evaluate_scene(loaders, seed: int, settings: list[Setting]) -> list[dict]:
     return rows
 
 
-def answers(loaders, trajectory, masks, image, setting: Setting) -> Iterator[Answer]:
+def answers(loaders: small_model.Loaders, trajectory, masks, image, setting: Setting) -> Iterator[Answer]:
     """The setting's difference maps, by every way to read its latents."""
     size = trajectory.working_size
     sharing, _, number = setting.sharing.partition(" ")
@@ -178,7 +178,7 @@ def answers(loaders, trajectory, masks, image, setting: Setting) -> Iterator[Ans
         yield Answer(readout, maps, unet_cost(runs * setting.sides, setting) + DECODER * decodings(runs))
 
 
-def latents(loaders, trajectory, offsets, setting: Setting) -> torch.Tensor:
+def latents(loaders: small_model.Loaders, trajectory, offsets, setting: Setting) -> torch.Tensor:
     """The final latents of the unmodulated run and of every variant, [1 + V, c, h', w']."""
     model, _, conditioning = loaders
     layer = host.find_layer(model, "auto", last=True)
@@ -186,7 +186,7 @@ def latents(loaders, trajectory, offsets, setting: Setting) -> torch.Tensor:
 
     def work(x0, predict):
         def denoise(x, sigma, chunk):
-            return predict(x, sigma, host.Modulation(layer, chunk, True))
+            return predict(x, sigma, hooks.Modulation(layer, chunk, True, len(x)))
 
         eps = noise.to(x0).unbind(1)
         if setting.sharing == "levels":
@@ -203,7 +203,7 @@ def one_step_each(denoise, x0, noises, sigmas, offsets) -> torch.Tensor:
     return torch.stack([denoise(x, sigma, offsets) for x, sigma in zip(starts, sigmas)]).mean(0)
 
 
-def readings(loaders, finals, image, size, two_sided: bool):
+def readings(loaders: small_model.Loaders, finals, image, size, two_sided: bool):
     """(name, maps [K, H, W], decodings for K masks) of each way to compare the variants."""
     if two_sided:
         yield "pairs", difference_maps(pictures(loaders, finals[1:], size)), lambda count: 2 * count
@@ -215,7 +215,7 @@ def readings(loaders, finals, image, size, two_sided: bool):
     yield "latents", guided_filter(coarse, image, small_model.PATCH), lambda count: 1
 
 
-def pictures(loaders, finals, size) -> torch.Tensor:
+def pictures(loaders: small_model.Loaders, finals, size) -> torch.Tensor:
     return host.decode(loaders[1], finals, size)
 
 

@@ -2,6 +2,7 @@
 
   demo       start a real ComfyUI, segment pictures with it, leave the results in demo_output/
   test       run the tests on the newest and on the oldest supported ComfyUI
+  checks     style, types, what the registry and its users get, known vulnerabilities
   setup      only fetch and install what the other commands need
   evaluate   measure the masks against scenes whose true regions are known
   benchmark  measure time and memory against the plain procedure
@@ -14,8 +15,9 @@
 Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once; for the tests in a browser also Debian's
 package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or newer and git.
 
-  --host-version X   use ComfyUI X (0.30.0 or 0.16.3); for every command
+  --host-version X   use ComfyUI X (0.30.0, 0.18.2 or 0.16.3); for every command
   --tier NAME        for test: only the tests of that tier (pure, host, server, browser, quality)
+  --hosts all        for test: every tier on the newest ComfyUI, and on all others each that a ComfyUI has a part in
 
 All other arguments are passed on: to pytest by test, else to lab/COMMAND.py (`demo --help` shows its own).
 COMFYUI_PATH=FOLDER uses a ComfyUI you already have, and its Python, instead; nothing is installed into it.
@@ -32,8 +34,9 @@ import argparse
 import os
 import signal
 import subprocess
+from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import environment
 from environment import NEWEST, OLDEST, ROOT, SetupError
@@ -41,6 +44,7 @@ from environment import NEWEST, OLDEST, ROOT, SetupError
 TESTS = ROOT / "tests"
 TIERS = ("pure", "host", "server", "browser", "quality")
 ON_BOTH_HOSTS = ("host", "server")
+ON_EVERY_HOST = ("host", "server", "browser")  # pure has none; quality asks about masks that host finds equal
 PYTEST_NO_TESTS = 5  # an exit code of pytest
 KILLED = 128  # exit codes above it say which signal ended the command
 
@@ -61,6 +65,7 @@ SCRIPTS = {
     "tools": Script(True, {"sklearn": "scikit-learn"}),
     "help_pictures": Script(True, {"sklearn": "scikit-learn"}),
     "text": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
+    "checks": Script(False, {"ruff": "ruff"}),
 }
 TEST_MODULES = {
     "pytest": "pytest",
@@ -92,6 +97,8 @@ def main(arguments: list[str]) -> int:
 def dispatch(command: str, options: argparse.Namespace, rest: list[str]) -> int:
     if options.host_version and environment.own_comfyui():
         raise SetupError("COMFYUI_PATH decides which ComfyUI is used: unset it, or leave out --host-version.")
+    if command == "test" and options.hosts and (options.host_version or environment.own_comfyui()):
+        raise SetupError("--hosts all goes with neither --host-version nor COMFYUI_PATH, which choose one ComfyUI.")
     # A script can show its own help only when what it imports is there; asking for help sets nothing up.
     if wants_help(rest) and (command not in SCRIPTS or not is_set_up(options.host_version)):
         print(__doc__)
@@ -109,6 +116,7 @@ def parse(command: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]
     parser.add_argument("--host-version", metavar="X")
     if command == "test":
         parser.add_argument("--tier", choices=TIERS)
+        parser.add_argument("--hosts", choices=["all"])
     return parser.parse_known_args(rest)
 
 
@@ -192,25 +200,35 @@ def variables(host: Path, imports_comfy: bool = False) -> dict[str, str]:
 
 
 def test(options: argparse.Namespace, rest: list[str]) -> int:
-    """Runs pytest on every ComfyUI of the plan; with several, ends with what each run said at its end."""
-    plan = test_plan(options.tier, options.host_version)
+    """Runs pytest on every ComfyUI of the plan; with several, ends with what failed, then with a line for each."""
+    plan = every_host_plan(options.tier) if options.hosts else test_plan(options.tier, options.host_version)
     if not environment.own_comfyui() and any(in_browser(marker, rest) for _, marker in plan):
         environment.ensure_browser()
     runs = [(marker, *ready(version, TEST_MODULES)) for version, marker in plan]
     if len(runs) == 1:
         marker, python, host = runs[0]
         return wait(start(pytest_command(python, marker, rest), host))
-    codes, endings = [], []
+    codes, failures, last_lines = [], [], []
     for marker, python, host in runs:
-        heading = f"Tests on ComfyUI {environment.host_version(host)}"
-        print(f"\n{heading}", flush=True)
+        name = f"ComfyUI {environment.host_version(host)}"
+        print(f"\nTests on {name}", flush=True)
         code, output = run_and_keep(pytest_command(python, marker, rest), host)
+        *failed, last = ending(output)
         codes.append(code)
-        endings.append(f"{heading}\n{ending(output)}")
+        failures += [f"\nTests on {name}", *failed] if failed else []
+        last_lines.append(f"{name:15} {last}")
         if code > KILLED or "! KeyboardInterrupt !" in output:
             break
-    print("\n" + "\n\n".join(endings), flush=True)
+    print("\n".join([*failures, "", *last_lines]), flush=True)
     return combined(codes)
+
+
+def every_host_plan(tier: str | None) -> list[tuple[str, str | None]]:
+    """The runs to do on all known ComfyUIs, as in `test_plan`."""
+    others = [version for version in environment.SOURCES if version != NEWEST]
+    if tier:
+        return [(version, tier) for version in (NEWEST, *others)]
+    return [(NEWEST, None), *((version, " or ".join(ON_EVERY_HOST)) for version in others)]
 
 
 def test_plan(tier: str | None, version: str | None) -> list[tuple[str, str | None]]:
@@ -229,7 +247,7 @@ def in_browser(marker: str | None, rest: list[str]) -> bool:
     folders = [Path(each.split("::")[0]).resolve() for each in rest]
     named = [each for each in folders if each.is_relative_to(TESTS)]
     chosen = not named or TESTS in named or any(each.is_relative_to(TESTS / "browser") for each in named)
-    return marker in (None, "browser") and chosen
+    return (marker is None or "browser" in marker) and chosen
 
 
 def pytest_command(python: Path, marker: str | None, rest: list[str]) -> list[object]:
@@ -255,16 +273,16 @@ def read(process: subprocess.Popen) -> bytes:
     """The next piece of the output, empty at its end; a Ctrl-C is left for the command to act on."""
     while True:
         try:
-            return process.stdout.read1(4096)
+            return cast(BufferedReader, process.stdout).read1(4096)
         except KeyboardInterrupt:
             continue
 
 
-def ending(output: str) -> str:
+def ending(output: str) -> list[str]:
     """The end of what pytest wrote: its short summary where there is one, else the last line."""
     lines = output.rstrip().splitlines() or ["pytest wrote nothing"]
     headers = [index for index, line in enumerate(lines) if "short test summary info" in line]
-    return "\n".join(lines[headers[-1] :] if headers else lines[-1:])
+    return lines[headers[-1] :] if headers else lines[-1:]
 
 
 def combined(codes: list[int]) -> int:

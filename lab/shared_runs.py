@@ -24,9 +24,9 @@ def grouped(masks: torch.Tensor, apart: int) -> list[list[Part]]:
     parts = [part for number, mask in enumerate(masks.numpy() > 0.5) for part in connected(number, mask)]
     far = [ndimage.distance_transform_cdt(~part.cells, "chessboard") for part in parts]
     close = np.array([[a[b.cells].min() <= apart for b in parts] for a in far]) & ~np.eye(len(parts), dtype=bool)
-    colour = {}
+    colour: dict[int, int] = {}
     while len(colour) < len(parts):
-        taken = {part: {colour[other] for other in np.flatnonzero(close[part]) if other in colour}
+        taken = {part: {colour[other] for other in np.flatnonzero(close[part]).tolist() if other in colour}
                  for part in range(len(parts)) if part not in colour}  # fmt: skip
         part = max(taken, key=lambda each: (len(taken[each]), close[each].sum()))
         colour[part] = next(number for number in range(len(parts)) if number not in taken[part])
@@ -45,10 +45,11 @@ def union(group: list[Part]) -> torch.Tensor:
 
 def owners(group: list[Part], size: tuple[int, int]) -> torch.Tensor:
     """At each of H x W positions the mask whose part is nearest."""
-    numbers = np.full(group[0].cells.shape, -1)
+    rows, columns = group[0].cells.shape
+    numbers = np.full((rows, columns), -1)
     for part in group:
         numbers[part.cells] = part.mask
-    numbers = np.kron(numbers, np.ones([side // cells for side, cells in zip(size, numbers.shape)], int))
+    numbers = np.kron(numbers, np.ones((size[0] // rows, size[1] // columns), np.int64))
     nearest = ndimage.distance_transform_edt(numbers < 0, return_distances=False, return_indices=True)
     return torch.from_numpy(numbers[tuple(nearest)])
 

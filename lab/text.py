@@ -162,7 +162,8 @@ def signs(pipeline, true, segmentation, tasks, layers, seed) -> tuple[torch.Tens
     labels, clip, image = segmentation.labels[0], WordList(), torch.from_numpy(true.image)[None]
     latent, size = host.encode(model, vae, host.check_image(image), 0)
     noise = torch.randn(len(LEVELS), TUNING_DRAWS, *latent.shape[1:], generator=torch.Generator().manual_seed(seed))
-    grids = [host.grid_of(model, layers[0], latent.shape[-2:]), tuple(latent.shape[-2:])]
+    height, width = latent.shape[-2:]
+    grids = [host.grid_of(model, layers[0], (height, width)), (height, width)]
     weights = [text.weights_on(labels, segmentation.count, grid, latent.shape[-2], size, vae) for grid in grids]
     progress = host.Progress({"row": (1 + len(tasks)) * len(LEVELS) * TUNING_DRAWS}, {"row": 1.0})
 

@@ -15,6 +15,7 @@ import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ SMALLEST_OBJECT = 60  # pixels; less is left of an object that others cover
 ENLARGED = 4  # times the working size
 FINER = 2  # times as many segments as elsewhere, for merging
 TARGETS, SIMILARITIES = (14, 10, 7, 5), (0.95, 0.9, 0.85, 0.8)
-Row = dict[str, object]  # "case", then figures
+Row = dict[str, Any]  # "case", then figures
 
 
 def main() -> None:

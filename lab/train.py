@@ -62,7 +62,8 @@ def train(options: argparse.Namespace) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * rate
         batch = sample_batch(images, prompts, options.batch, generator)
-        loss = denoising_loss(net, *(tensor.to(options.device) for tensor in batch), options.lean, generator)
+        x0, tokens = (tensor.to(options.device) for tensor in batch)
+        loss = denoising_loss(net, x0, tokens, options.lean, generator)
         net.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -85,7 +86,8 @@ def make_optimizers(net, options) -> list[torch.optim.Optimizer]:
     k-means.
     """
     inner = ("input_blocks.", "middle_block.", "output_blocks.")
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in net.named_parameters():
         is_inner = name.startswith(tuple("unet." + part for part in inner)) and "input_blocks.0." not in name
         is_inner = is_inner and ".attn" not in name
@@ -116,7 +118,7 @@ def initialise(unet) -> None:
     for module in unet.modules():
         for kind in (torch.nn.Linear, torch.nn.Conv2d, torch.nn.GroupNorm, torch.nn.LayerNorm):
             if isinstance(module, kind):
-                kind.reset_parameters(module)
+                kind.reset_parameters(module)  # type: ignore[arg-type]  # which of the kinds, mypy has lost
     for name, parameter in unet.named_parameters():
         if name.startswith("out.2.") or ".out_layers.3." in name or ".proj_out." in name:
             torch.nn.init.zeros_(parameter)

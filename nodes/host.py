@@ -153,7 +153,8 @@ def check_conditioning(model, conditioning) -> None:
                 f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes {context_width(model)}: "
                 "encode the prompt with the CLIP of the same checkpoint"
             )
-        if model.get_model_object("adm_channels") in SDXL_VECTORS and "pooled_output" not in extras:
+        pooled = "pooled_output" in extras or "unclip_conditioning" in extras
+        if not pooled and model.get_model_object("adm_channels") in SDXL_VECTORS:
             raise ValueError(
                 "this conditioning has no pooled text, which SDXL needs: connect CLIPTextEncode with an empty prompt"
             )
@@ -354,7 +355,7 @@ def encode(model, vae, image: Tensor, resolution: int) -> tuple[Tensor, tuple[in
 
 def check_vae(model, vae) -> None:
     """A ValueError naming the fix where there is no VAE, or one that makes other latents than this model takes."""
-    if vae is None:
+    if vae is None or vae.first_stage_model is None:
         raise ValueError("the checkpoint has no VAE: load the one that belongs to the model with Load VAE")
     latent = model.get_model_object("latent_format")
     has = vae.latent_channels, pixels_per_cell(vae)

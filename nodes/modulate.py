@@ -58,6 +58,7 @@ def maps_as_they_come(
     `node` is the id of the node that shows the progress.
     """
     host.check_unet(model)
+    host.check_vae(model, vae)
     preset = PRESETS[preset]
     layer = host.find_layer(model, modulation_layer, last=True)
     check_trajectory(model, trajectory, low_res_masks)

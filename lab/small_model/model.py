@@ -48,6 +48,8 @@ UNET_CONFIG = {
     "legacy": False,
 }
 
+Loaders = tuple[comfy.model_patcher.ModelPatcher, comfy.sd.VAE, list]  # MODEL, VAE, CONDITIONING
+
 
 def make_unet(dtype: torch.dtype = torch.float32) -> UNetModel:
     """The host's own UNet in the small model's shape, weights not set."""
@@ -65,7 +67,7 @@ class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.
 
 
 class SmallModel(comfy.supported_models_base.BASE):
-    unet_extra_config = {}
+    unet_extra_config: dict[str, object] = {}
     latent_format = UnshuffledPixels
 
     def inpaint_model(self):
@@ -113,7 +115,7 @@ class WordList:
         return load_conditioning([VOCABULARY[token] for token, *_ in tokens["words"][0] if token])
 
 
-def load(dtype: torch.dtype = torch.float32):
+def load(dtype: torch.dtype = torch.float32) -> Loaders:
     """(MODEL, VAE, CONDITIONING), the latter of the empty prompt."""
     return load_model(dtype), load_vae(), load_conditioning([])
 

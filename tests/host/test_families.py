@@ -1,0 +1,192 @@
+"""Every family of UNets that ComfyUI loads from a checkpoint: its layers, and the whole way from picture to masks."""
+
+import gc
+from typing import NamedTuple
+
+import checkpoints
+import comfy.model_management
+import comfyui_version
+import pytest
+import torch
+from comparing import error, plain
+
+from environment import NEWEST
+
+pytestmark = pytest.mark.host
+
+V_PREDICTION = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"  # told by its spread
+SIZE = slice(64), slice(96)  # of a picture; the coarsest grid has 2 x 3 cells
+SHORT_SDXL = {  # what makes the host recognise SDXL, with fewer transformers after it
+    **checkpoints.SDXL,
+    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 1, 1, 1],
+    "transformer_depth_middle": -1,
+}
+
+
+class Family(NamedTuple):
+    layout: dict
+    kind: str  # the host's class for it
+    prediction: str  # the host's name for what the UNet predicts
+    resolution: int
+    features: str  # the layer that "auto" reads
+    modulation: str  # the layer that "auto" pushes
+    tensors: dict = {}  # what else the checkpoint has
+    text: dict = {}  # what the conditioning has besides the text
+
+
+def spread(width: int) -> dict:
+    return {V_PREDICTION: torch.tensor([0.2, -0.2]).repeat(width // 2)}
+
+
+def mark(**tensors) -> dict:
+    return {name.replace("__", "."): torch.tensor(value) for name, value in tensors.items()}
+
+
+POOLED = {"pooled_output": torch.linspace(-1, 1, 1280)[None]}
+SIZES = {"width": 1024, "height": 768, "crop_w": 0, "crop_h": 0, "target_width": 1024, "target_height": 768}
+SD1 = Family(checkpoints.SD1, "BaseModel", "EPS", 512, "output 3.0", "output 5.0")
+SD2 = SD1._replace(layout=checkpoints.SD2)
+SDXL = Family(checkpoints.SDXL, "SDXL", "EPS", 1024, "output 0.0", "output 2.9", text=POOLED)
+SHORT = SDXL._replace(layout=SHORT_SDXL, modulation="output 2.0")
+FAMILIES = {
+    "SD1.x": SD1,
+    "SD1.5 inpainting": SD1._replace(layout={**SD1.layout, "in_channels": 9}),
+    "SD1.5 instruct-pix2pix": SD1._replace(layout={**SD1.layout, "in_channels": 8}, kind="SD15_instructpix2pix"),
+    "SD2.x, 512": SD2,
+    "SD2.x v-prediction, 768": SD2._replace(prediction="V_PREDICTION", resolution=768, tensors=spread(320)),
+    "SD2.x inpainting": SD2._replace(layout={**SD2.layout, "in_channels": 9}),
+    "SD2.1 unCLIP": SD2._replace(
+        layout={**SD2.layout, "adm_in_channels": 2048, "num_classes": "sequential"},
+        kind="SD21UNCLIP",
+        prediction="V_PREDICTION",
+        resolution=768,
+        tensors=spread(320),
+    ),
+    "SDXL": SDXL,
+    "SDXL with sizes": SHORT._replace(text={**POOLED, **SIZES}),
+    "SDXL inpainting": SHORT._replace(layout={**SHORT_SDXL, "in_channels": 9}),
+    "SDXL instruct-pix2pix": SHORT._replace(layout={**SHORT_SDXL, "in_channels": 8}, kind="SDXL_instructpix2pix"),
+    "SDXL v-prediction, zero terminal SNR": SHORT._replace(
+        prediction="V_PREDICTION", tensors=mark(v_pred=1.0, ztsnr=1.0)
+    ),
+    "CosXL": SHORT._replace(
+        prediction="V_PREDICTION_EDM", tensors=mark(edm_vpred__sigma_max=120.0, edm_vpred__sigma_min=0.002)
+    ),
+    "Playground 2.5": SHORT._replace(prediction="EDM", tensors=mark(edm_mean=[0.0] * 4, edm_std=[1.0] * 4)),
+    "SDXL refiner": SDXL._replace(
+        layout=checkpoints.REFINER, kind="SDXLRefiner", features="output 3.0", modulation="output 5.3"
+    ),
+    "SSD-1B": SDXL._replace(layout=checkpoints.SSD_1B),
+    "Segmind Vega": SDXL._replace(layout=checkpoints.VEGA, modulation="output 2.1"),
+    "KOALA 700M": SDXL._replace(layout=checkpoints.KOALA_700M, modulation="output 1.4"),
+    "KOALA 1B": SDXL._replace(layout=checkpoints.KOALA_1B, modulation="output 1.5"),
+}
+
+
+# On hosts other than the newest, to save time: one of each UNet's form and of each kind of noise levels.
+ELSEWHERE = {
+    "SD1.x",
+    "SD1.5 inpainting",
+    "SD2.1 unCLIP",
+    "SDXL",
+    "CosXL",
+    "Playground 2.5",
+    "SDXL refiner",
+    "KOALA 700M",
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def loaded(request):
+    """(Family, MODEL, VAE), gone from memory afterwards."""
+    if comfyui_version.__version__ != NEWEST and request.param not in ELSEWHERE:
+        pytest.skip("run on the newest host")
+    family = FAMILIES[request.param]
+    yield family, *checkpoints.load(family.layout, family.tensors)
+    comfy.model_management.unload_all_models()
+    gc.collect()
+
+
+def text(width: int, /, **entries) -> list:
+    return [[torch.randn(1, 77, width, generator=torch.Generator().manual_seed(5)), entries]]
+
+
+def test_family(loaded, photo):
+    """Recognised by the host, its layers found, its masks whole, and lifted as by the plain procedure."""
+    from emerdiff.nodes import host
+
+    family, model, vae = loaded
+    assert (type(model.model).__name__, model.model.model_type.name) == (family.kind, family.prediction)
+    assert host.own_resolution(model, vae) == family.resolution
+    layers = [str(host.find_layer(model, "auto", last)) for last in (False, True)]
+    assert layers == [family.features, family.modulation]
+    check_pipeline(model, vae, text(family.layout["context_dim"], **family.text), photo)
+
+
+def test_inpainting_with_a_masked_picture_in_the_conditioning(photo):
+    """As InpaintModelConditioning makes it: the host puts mask and masked latent beside every row's own."""
+    model, vae = checkpoints.load({**checkpoints.SD1_UNET, "in_channels": 9})
+    latent, mask = vae.encode(photo[:, *SIZE]), torch.zeros(1, 1, 64, 96)
+    mask[..., 32:, 32:] = 1
+    check_pipeline(model, vae, text(768, concat_latent_image=latent, concat_mask=mask), photo)
+
+
+@pytest.mark.parametrize(
+    "sampling, zsnr", [("v_prediction", True), ("eps", True), ("lcm", False), ("x0", False)], ids=str
+)
+def test_sampling_set_by_a_node(sd1, photo, sampling, zsnr):
+    """ModelSamplingDiscrete, as zero terminal SNR, LCM and Turbo models are used with."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+
+    model, vae, conditioning = sd1
+    (patched,) = ModelSamplingDiscrete().patch(model, sampling, zsnr)
+    check_pipeline(patched, vae, conditioning, photo)
+
+
+def test_levels_of_equal_noise_are_taken_once(sd1, photo):
+    """LCM knows 50 noise levels: of a trajectory's 100 steps the last two are one, and no noise leads between them."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import extract_features
+    from emerdiff.nodes.modulate import modulate_attention
+
+    model, vae, conditioning = sd1
+    (patched,) = ModelSamplingDiscrete().patch(model, "lcm", False)
+    features, trajectory = extract_features(patched, vae, conditioning, photo[:, *SIZE], steps=100)
+    masks = cluster_features(features, segments=2)
+    maps = modulate_attention(patched, vae, conditioning, trajectory, masks, modulation_timestep=21).difference
+    assert torch.isfinite(maps).all(), "no step between them may divide by nothing"
+    assert maps.max() > 1e-3
+
+
+def test_loaded_by_the_checkpoint_node(sd1_checkpoint, photo, monkeypatch):
+    import folder_paths
+
+    import nodes
+
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", ([sd1_checkpoint.parent], {".safetensors"}))
+    model, _, vae = nodes.CheckpointLoaderSimple().load_checkpoint(sd1_checkpoint.name)
+    check_pipeline(model, vae, text(768), photo)
+
+
+def check_pipeline(model, vae, conditioning, photo, segments=2):
+    """Two levels of the paper's preset: masks that cover the picture, and maps equal to the plain reference's."""
+    from emerdiff.emerdiff_ops.labels import labels_to_masks
+    from emerdiff.nodes.assemble import assemble_masks
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import extract_features
+    from emerdiff.nodes.modulate import modulate_attention
+
+    photo = photo[:, *SIZE]
+    features, trajectory = extract_features(model, vae, conditioning, photo, seed=7)
+    low_res = cluster_features(features, segments=segments)
+    ours = modulate_attention(model, vae, conditioning, trajectory, low_res, modulation_timestep=21)
+    masks = labels_to_masks(assemble_masks(ours).labels, segments)
+    assert masks.shape == (segments, *photo.shape[1:3]) and masks.dtype == torch.float32
+    assert torch.equal(masks.sum(0), torch.ones(photo.shape[1:3]))
+    reference = plain((model, vae, conditioning), trajectory, low_res.masks[0])
+    largest = error(ours.difference[0], reference)
+    agreement = (ours.difference[0].argmax(0) == reference.argmax(0)).float().mean().item()
+    print(f"largest error {largest:.1e} of {reference.max():.2g}, labels agree on {agreement:.3%}")
+    assert largest < 1e-3
+    assert agreement >= 0.999

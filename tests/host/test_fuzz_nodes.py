@@ -1,0 +1,170 @@
+"""Every number that a node's schema allows: masks of the right size and values, or a refusal in a sentence.
+
+Nodes, inputs and ranges are read from the schemas, so that a new one is tried too.
+"""
+
+import asyncio
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from fuzz import refused
+
+pytestmark = pytest.mark.host
+
+CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
+SIZES = [(1, 64, 64), (1, 65, 79), (2, 64, 72)]  # pictures, height, width
+TEXTS = {
+    "selection": ["", "0", "0-1", "1; 0", "9", "x"],
+    "text": ["star", "star, disc", ""],
+    "filename_prefix": ["value", "a/b"],
+    "feature_layer": ["auto", "middle 0", "output 3.0", "output 99", "\u0663", "x" * 80],
+    "modulation_layer": ["auto", "input 3", "OUTPUT  4", "", "output -1"],
+    "positive_points": ["", '[{"x": 3, "y": 63.9}]', '[{"x": 1e9, "y": NaN}]'],
+    "negative_points": ["", '[{"x": 0, "y": 0}]', "["],
+}
+EXAMPLES = {"EmerDiffSelectByText": 3, "EmerDiffLiftMask": 6, "EmerDiffModulateAttention": 6}  # of the slow nodes
+
+
+def nodes():
+    from emerdiff.nodes import EmerDiffExtension
+
+    return {node.define_schema().node_id: node for node in asyncio.run(EmerDiffExtension().get_node_list())}
+
+
+NODES = nodes()
+
+
+@pytest.fixture(scope="module")
+def wires(small):
+    """By size: everything a link can carry, of one picture or batch."""
+    from emerdiff.nodes.assemble import assemble_masks
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.extract import extract_features
+    from emerdiff.nodes.modulate import modulate_attention
+
+    from small_model.model import WordList
+
+    model, vae, conditioning = small
+
+    def of(pictures, height, width):
+        image = torch.rand(pictures, height, width, 3, generator=torch.Generator().manual_seed(height))
+        features, trajectory = extract_features(model, vae, conditioning, image, steps=50)
+        masks = cluster_features(features, 3)
+        maps = modulate_attention(model, vae, conditioning, trajectory, masks, "fast")
+        segmentation = assemble_masks(maps)
+        return {
+            "MODEL": model, "VAE": vae, "CONDITIONING": conditioning, "CLIP": WordList(), "IMAGE": image,
+            "MASK": (image[..., 0] > 0.6).float(), "EMERDIFF_FEATURES": features, "EMERDIFF_TRAJECTORY": trajectory,
+            "EMERDIFF_LOW_RES_MASKS": masks, "EMERDIFF_DIFFERENCE_MAPS": maps, "EMERDIFF_SEGMENTATION": segmentation,
+        }  # fmt: skip
+
+    with torch.inference_mode():
+        return {size: of(*size) for size in SIZES}
+
+
+def value_of(draw, declared, wires):
+    """A value that the host would let through to this input."""
+    kind, name = declared.get_io_type(), declared.id
+    if kind == "INT":
+        ends = [declared.min, declared.max, declared.default]
+        return draw(st.sampled_from(ends) | st.integers(declared.min, declared.max))
+    if kind == "FLOAT":
+        ends = [declared.min, declared.max, declared.default, declared.min + 1e-9]
+        return draw(st.sampled_from(ends) | st.floats(declared.min, declared.max, allow_subnormal=False))
+    if kind == "BOOLEAN":
+        return draw(st.booleans())
+    if kind == "COMBO":
+        options = declared.options
+        return draw(st.sampled_from([each for each in options if name != "preset" or each in CHEAP]))
+    if kind == "STRING":
+        return draw(st.sampled_from(TEXTS[name]))
+    return wires[draw(st.sampled_from([each for each in kind.split(",") if each in wires]))]
+
+
+def values_of(draw, node, wires):
+    """Values of every required input, and of some optional ones."""
+    declared = [each for each in node.define_schema().inputs if {*each.get_io_type().split(",")} & {*wires, *WIDGETS}]
+    chosen = [each for each in declared if not each.optional or draw(st.booleans())]
+    return {each.id: value_of(draw, each, wires) for each in chosen}
+
+
+WIDGETS = ("INT", "FLOAT", "BOOLEAN", "COMBO", "STRING")
+
+
+def check_output(kind, value, size):
+    if kind == "MASK" and torch.is_tensor(value):
+        assert value.ndim == 3 and len(value) >= 1 and tuple(value.shape[1:]) == size[1:]
+        assert value.dtype == torch.float32 and value.amin() >= 0 and value.amax() <= 1  # false for NaN
+    if kind == "IMAGE" and torch.is_tensor(value):
+        assert value.ndim == 4 and tuple(value.shape[1:3]) == size[1:] and value.shape[-1] == 3
+        assert value.amin() >= -1e-6 and value.amax() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("name", [name for name in NODES if name != "EmerDiffLoad"])  # see test_fuzz_files.py
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_any_numbers_within_the_declared_ranges(name, size, wires, folders):
+    node, done = NODES[name], []
+
+    @given(st.data())
+    @settings(
+        max_examples=EXAMPLES.get(name, 15),
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    )
+    def check(data):
+        output = refused(lambda: node.execute(**values_of(data.draw, node, wires[size])))
+        if output is None or output.expand is not None:
+            return
+        done.append(output)
+        for declared, value in zip(node.define_schema().outputs, output.result, strict=True):
+            check_output(declared.io_type, value, size)
+
+    check()
+    assert done or name == "EmerDiffSegmentImage", "every value was refused"
+
+
+def test_every_kind_of_input_is_drawn(wires):
+    kinds = {each.get_io_type() for node in NODES.values() for each in node.define_schema().inputs}
+    known = {*WIDGETS, *wires[SIZES[0]]}
+    assert all({*kind.split(",")} & known for kind in kinds - {"BOUNDING_BOX,BBOX"})
+
+
+@pytest.mark.parametrize("segments", [1, 64])
+def test_one_segment_and_as_many_as_the_grid_has_cells(small, wires, segments):
+    from emerdiff.nodes.assemble import EmerDiffAssembleMasks
+    from emerdiff.nodes.cluster import EmerDiffClusterFeatures
+    from emerdiff.nodes.modulate import EmerDiffModulateAttention
+
+    some = wires[1, 64, 64]
+    masks = EmerDiffClusterFeatures.execute(some["EMERDIFF_FEATURES"], segments, 0).result[0]
+    maps = EmerDiffModulateAttention.execute(*small, some["EMERDIFF_TRAJECTORY"], masks, "fast").result[0]
+    output = EmerDiffAssembleMasks.execute(maps).result[0]
+    check_output("MASK", output, (1, 64, 64))
+    assert len(output) == segments and torch.equal(output.sum(0), torch.ones(64, 64))
+
+
+@pytest.mark.parametrize("strength", [0.01, 1000.0])
+@pytest.mark.parametrize("preset", ["paper", "thorough"])
+def test_the_ends_of_strength_under_the_other_presets(small, wires, strength, preset):
+    from emerdiff.nodes.lift import EmerDiffLiftMask
+
+    some = wires[1, 64, 64]
+    for output in EmerDiffLiftMask.execute(*small, some["IMAGE"], some["MASK"], preset, 0, 1.0, strength).result:
+        check_output("MASK", output, (1, 64, 64))
+
+
+@pytest.mark.parametrize("shape", [(0, 64, 64), (1, 0, 64), (0, 0, 0)], ids=str)
+def test_masks_without_rows_or_pixels_are_refused(small, wires, shape):
+    some = wires[1, 64, 64]
+    with pytest.raises(ValueError, match="no rows or no pixels"):
+        NODES["EmerDiffBoundingBoxes"].execute(torch.zeros(shape))
+    with pytest.raises(ValueError, match="no rows or no pixels"):
+        NODES["EmerDiffLiftMask"].execute(*small, some["IMAGE"], torch.zeros(shape), "fast", 0)
+
+
+def test_boxes_of_no_pictures_are_refused():
+    with pytest.raises(ValueError, match="do not belong to 0 pictures"):
+        NODES["EmerDiffBoundingBoxes"].execute(torch.ones(1, 8, 8), image=torch.zeros(0, 8, 8, 3))

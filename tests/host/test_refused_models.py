@@ -1,0 +1,166 @@
+"""Models, VAEs and conditionings that EmerDiff cannot work with: each refused with a sentence that names the fix."""
+
+import checkpoints
+import comfy.ldm.audio.embedders
+import comfy.model_patcher
+import comfy.sd
+import comfy.supported_models as supported
+import pytest
+import torch
+from comfy.taesd.taesd import TAESD
+
+pytestmark = pytest.mark.host
+
+TRANSFORMER = {
+    "in_channels": 16,
+    "out_channels": 16,
+    "vec_in_dim": 64,
+    "context_in_dim": 64,
+    "hidden_size": 64,
+    "mlp_ratio": 4.0,
+    "num_heads": 1,
+    "depth": 1,
+    "depth_single_blocks": 1,
+    "axes_dim": [16, 24, 24],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
+    "guidance_embed": True,
+}
+HUNYUAN = {**TRANSFORMER, "patch_size": [1, 2, 2], "byt5": False, "meanflow": False, "meanflow_sum": False,
+           "use_cond_type_embedding": False, "vision_in_dim": None}  # fmt: skip
+SD3 = {"in_channels": 16, "depth": 2, "input_size": None, "num_patches": 16, "pos_embed_max_size": 4,
+       "adm_in_channels": 64, "pos_embed_scaling_factor": None}  # fmt: skip
+AUDIO = ("seconds_start", "seconds_total")
+VIDEO_UNET = {
+    **checkpoints.SD2,
+    "in_channels": 8,
+    "adm_in_channels": 768,
+    "num_classes": "sequential",
+    "extra_ff_mix_layer": True,
+    "use_spatial_context": True,
+    "merge_strategy": "learned_with_images",
+    "merge_factor": 0.0,
+    "video_kernel_size": [3, 1, 1],
+    "use_temporal_resblock": True,
+    "use_temporal_attention": True,
+}
+WITHOUT_TEXT = {"transformer_depth": [0] * 8, "transformer_depth_output": [0] * 12, "transformer_depth_middle": -1}
+# Every one is the host's own class, a few layers deep, its weights never made.
+OTHER_NETWORKS = {
+    "Flux": (supported.Flux, {**TRANSFORMER, "txt_ids_dims": []}),
+    "SD3": (supported.SD3, SD3),
+    "PixArt": (supported.PixArtAlpha, {"depth": 1}),
+    "Hunyuan video": (supported.HunyuanVideo, HUNYUAN),
+    "Wan video": (supported.WAN21_T2V, {"dim": 128, "ffn_dim": 64, "num_heads": 2, "num_layers": 1}),
+    "Stable Cascade": (supported.Stable_Cascade_C, {"stable_cascade_stage": "c", "blocks": [[1, 1], [1, 1]]}),
+    "Stable Audio": (supported.StableAudio, {"depth": 1}),
+    "Hunyuan DiT": (supported.HunyuanDiT, {"depth": 2}),
+    "Lumina": (supported.Lumina2, {"dim": 96, "n_layers": 1, "n_refiner_layers": 1, "n_heads": 1,
+                                   "axes_dims": [32, 32, 32], "cap_feat_dim": 64}),
+    "Qwen image": (supported.QwenImage, {"num_layers": 1}),
+    "UNet without text": (supported.SD15, {**checkpoints.SD1, **WITHOUT_TEXT}),
+    "Stable Video Diffusion": (supported.SVD_img2vid, VIDEO_UNET),
+    "Zero123": (supported.Stable_Zero123, {**checkpoints.SD1, "in_channels": 8}),
+    "x4 upscaler": (supported.SD_X4Upscaler, {**checkpoints.SD2, "model_channels": 256, "in_channels": 7}),
+}  # fmt: skip
+
+
+def weightless(kind, settings: dict):
+    """MODEL of the host's class on the meta device."""
+    config = kind(settings)
+    config.set_inference_dtype(torch.float32, None)
+    state = {"cc_projection.weight": torch.zeros(768, 772), "cc_projection.bias": torch.zeros(768)}
+    for name in AUDIO if kind is supported.StableAudio else ():
+        numbers = comfy.ldm.audio.embedders.NumberConditioner(768, min_val=0, max_val=512).state_dict()
+        state |= {f"conditioner.conditioners.{name}.{key}": value for key, value in numbers.items()}
+    cpu = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(config.get_model(state, "", device=torch.device("meta")), cpu, cpu)
+
+
+def extract(model, vae, conditioning, photo):
+    from emerdiff.nodes.extract import extract_features
+
+    return extract_features(model, vae, conditioning, photo)
+
+
+@pytest.mark.parametrize("name", OTHER_NETWORKS)
+def test_other_networks_are_refused(sd1, photo, name):
+    with pytest.raises(ValueError, match=r"needs a UNet with cross-attention \(SD1.x.*Load a Stable Diffusion check"):
+        extract(weightless(*OTHER_NETWORKS[name]), *sd1[1:], photo)
+
+
+def test_a_one_step_image_model_is_refused(sd1, photo):
+    """Lotus: a UNet with cross-attention, but what goes in is the picture itself, without noise."""
+    settings = {**checkpoints.SD2, "adm_in_channels": 4, "num_classes": "sequential"}
+    with pytest.raises(ValueError, match="a model that removes noise.*Load an ordinary Stable Diffusion checkpoint"):
+        extract(weightless(supported.LotusD, settings), *sd1[1:], photo)
+
+
+def test_a_missing_model_is_refused(sd1, photo):
+    with pytest.raises(ValueError, match="[Ll]oad a Stable Diffusion checkpoint"):
+        extract(None, *sd1[1:], photo)
+
+
+# What makes the host's VAE class take a file for this kind of autoencoder; the other weights stay as they are drawn.
+OTHER_VAES = {
+    "Flux, SD3": lambda: TAESD(latent_channels=16).state_dict(),
+    "Stable Cascade, stage A": lambda: {"vquantizer.codebook.weight": torch.zeros(8192, 4)},
+    "Stable Cascade, stage C": lambda: {"backbone.1.0.block.0.1.num_batches_tracked": torch.zeros(1)},
+    "video": lambda: {
+        "decoder.middle.0.residual.0.gamma": torch.zeros(32, 1, 1, 1),
+        "decoder.head.0.gamma": torch.zeros(8, 1, 1, 1),
+        "encoder.conv1.weight": torch.zeros(8, 3, 3, 3, 3),
+        "decoder.head.2.weight": torch.zeros(3, 8, 3, 3, 3),
+    },
+    "x4 upscaler": lambda: {"decoder.conv_in.weight": torch.zeros(512, 4, 3, 3)},
+    "pixels": lambda: {"pixel_space_vae": torch.tensor(1.0)},
+}
+
+
+@pytest.mark.parametrize("name", OTHER_VAES)
+def test_other_vaes_are_refused(sd1, photo, name):
+    model, _, conditioning = sd1
+    with pytest.raises(ValueError, match="connect MODEL and VAE of the same checkpoint"):
+        extract(model, comfy.sd.VAE(sd=OTHER_VAES[name]()), conditioning, photo)
+
+
+def test_no_vae_is_refused(sd1, photo):
+    model, _, conditioning = sd1
+    with pytest.raises(ValueError, match="load the one that belongs to the model with Load VAE"):
+        extract(model, None, conditioning, photo)
+
+
+def test_the_empty_vae_of_a_checkpoint_without_one_is_refused(sd1, photo):
+    """In the host's own words: it gives an object that raises when it is used."""
+    from emerdiff.nodes.cluster import cluster_features
+    from emerdiff.nodes.modulate import modulate_attention
+
+    model, vae, conditioning = sd1
+    empty = comfy.sd.VAE(sd={})
+    with pytest.raises((ValueError, RuntimeError), match="VAE"):
+        extract(model, empty, conditioning, photo)
+    features, trajectory = extract(model, vae, conditioning, photo)
+    with pytest.raises((ValueError, RuntimeError), match="VAE"):
+        modulate_attention(model, empty, conditioning, trajectory, cluster_features(features, segments=2))
+
+
+@pytest.mark.parametrize("width", [1024, 2048], ids=["SD2's", "SDXL's"])
+def test_text_of_another_family_is_refused(sd1, photo, width):
+    model, vae, _ = sd1
+    text = [[torch.zeros(1, 77, width), {"pooled_output": torch.zeros(1, 1280)}]]
+    with pytest.raises(ValueError, match=f"{width} numbers wide.*CLIP of the same checkpoint"):
+        extract(model, vae, text, photo)
+
+
+def test_sdxl_without_pooled_text_is_refused(photo):
+    model, vae = checkpoints.load({**checkpoints.VEGA})
+    with pytest.raises(ValueError, match="pooled.*CLIPTextEncode"):
+        extract(model, vae, [[torch.zeros(1, 77, 2048), {}]], photo)
+
+
+def test_no_conditioning_is_refused(sd1, photo):
+    model, vae, _ = sd1
+    for nothing in ([], None):
+        with pytest.raises(ValueError, match="connect CLIPTextEncode"):
+            extract(model, vae, nothing, photo)

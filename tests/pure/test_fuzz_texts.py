@@ -1,0 +1,155 @@
+"""Texts that people and other nodes write: whatever they hold is read as it should be, or refused in a sentence.
+
+The readers and what is required of them are those of lab/fuzz.py, which searches longer.
+"""
+
+import json
+import os
+import time
+
+import pytest
+from emerdiff.emerdiff_ops import files
+from emerdiff.emerdiff_ops.boxes import parse_boxes
+from emerdiff.emerdiff_ops.labels import parse_points, parse_selection, split_fingerprint
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fuzz import TARGETS, Finding, refused
+
+pytestmark = pytest.mark.pure
+
+HUGE = "9" * 5000  # more digits than Python turns into a number
+DIGITS = "0123456789\u0663\u096b\uff17\u00b2"  # digits to str.isdigit or to int, not all of them to both
+ODD_NUMBERS = st.sampled_from([0, -1, 1e308, -1e999, float("nan"), 10**18, True, None, "3", "\u0663", [], {}, 63.99])
+SELECTIONS = st.text(f"{DIGITS}-,; @ax.\t\n") | st.lists(
+    st.sampled_from(["3", "1-4", "5-1", " ", ";", "@0a1b2c3d", HUGE])
+)
+NESTED = st.recursive(
+    ODD_NUMBERS | st.integers() | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["x", "y", "width", "height", "label"]), inner)
+    ),
+)
+DEEP = [
+    opening * depth + closing * depth for opening, closing in ("[]", ('{"x":', "}")) for depth in (400, 900, 20_000)
+]
+JSONS = st.text() | NESTED.map(json.dumps) | st.sampled_from([*DEEP, f"[{HUGE}]", f'[{{"x": {HUGE}, "y": 1}}]'])
+NAMES = st.text() | st.lists(
+    st.sampled_from(
+        [
+            "..",
+            ".",
+            "/",
+            "\\",
+            "//",
+            "C:",
+            "CON",
+            "nul.txt",
+            "com\u00b9",
+            "a",
+            "a.",
+            "b ",
+            "\0",
+            "\n",
+            "\udc80",
+            "x" * 300,
+        ]
+    )
+).map("".join)
+
+
+def read(target, text):
+    TARGETS[target]("".join(text).encode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize(
+    ("target", "texts"),
+    [("selection", SELECTIONS), ("points", JSONS), ("boxes", JSONS), ("phrases", st.text()), ("name", NAMES)],
+)
+def test_any_text_is_read_or_refused_in_a_sentence(target, texts):
+    @given(texts)
+    @settings(max_examples=150)
+    def check(text):
+        read(target, text)
+
+    check()
+
+
+def test_a_crash_a_sentence_of_pythons_and_a_wrong_value_are_all_found():
+    for broken in (lambda: int("x"), lambda: json.loads("["), lambda: "\ud800".encode(), lambda: float("1 2")):
+        with pytest.raises((Finding, ValueError)) as error:
+            refused(broken)
+        assert error.type is Finding
+    with pytest.raises(RecursionError):
+        refused(json.loads, "[" * 100_000)
+
+
+@pytest.mark.parametrize("text", DEEP, ids=len)
+def test_lists_within_lists_are_refused(text):
+    for parse in (parse_boxes, parse_points):
+        with pytest.raises(ValueError) as error:
+            parse(text, 8, 8)
+        assert len(str(error.value)) < 300
+
+
+def test_lists_within_lists_are_refused_when_another_node_gives_them():
+    boxes = []
+    for _ in range(5000):
+        boxes = [boxes]
+    for value in (boxes, [{"x": boxes, "y": 0, "width": 1, "height": 1}]):
+        with pytest.raises(ValueError, match="without end"):
+            parse_boxes(value, 8, 8)
+
+
+@pytest.mark.parametrize("text", ["\u0663", "1-\uff17", HUGE, f"0-{HUGE}", "\u00b2"])
+def test_only_plain_digits_of_sensible_length_are_numbers(text):
+    with pytest.raises(ValueError, match="selects no segments: use numbers and ranges within 0-5"):
+        parse_selection(text, 6)
+
+
+@pytest.mark.parametrize("text", [" " * 200_000, "@" + " " * 200_000 + "x", "1" + "\t@" * 100_000, "1," * 100_000])
+def test_a_long_text_is_read_in_no_time(text):
+    begin = time.perf_counter()
+    numbers, _ = split_fingerprint(text)
+    refused(parse_selection, numbers, 6)
+    assert time.perf_counter() - begin < 2
+
+
+# -- names of files
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "//host/share/x", "\\\\host\\share\\x", "/\\host\\x", "\\\\?\\C:\\x", "C:\\x", "c:x", "C:/x",
+        "CON", "nul", "aux.txt", "sub/COM1.safetensors", "lpt9 .x", "com\u00b9", "CONIN$", "PRN/x",
+        "a\0b", "a\nb", "a\x7fb", "a\ud800b", "a:b/c:d", "a?", "a*", "a|b", "<a>", 'a"b',
+        "x.", "x ", "sub. /x", "sub /x", "x" * 256, "\u00e9" * 128, "sub/" * 300 + "x",
+    ],
+    ids=lambda name: ascii(name)[1:30],
+)  # fmt: skip
+def test_names_that_some_system_cannot_have_are_refused_before_anything_looks(name, monkeypatch):
+    asked = []
+    with monkeypatch.context() as patched, pytest.raises(ValueError) as error:
+        for function in ("stat", "lstat", "readlink"):
+            patched.setattr(os, function, lambda *_, **__: asked.append(name))
+        files.check_name(name)
+    sentence = str(error.value)
+    assert "no file name on every system" in sentence or "on another computer or drive" in sentence
+    assert sentence.isprintable() and len(sentence) < 400 and not asked
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "emerdiff/value_00001_.safetensors", "console.x", "com10", "comet/nullify", ".hidden", "../x", "./x", "/a/b"]
+    + ["a b-c_d (1)", "\u00e9t\u00e9/\u6f22\u5b57", "x" * 255, "a.b.c", "\u00e9" * 127],
+    ids=lambda name: ascii(name)[1:30],
+)
+def test_names_that_every_system_can_have_are_taken(name):
+    files.check_name(name)
+
+
+@given(st.text())
+@example("\u0130")
+def test_a_name_is_refused_in_a_sentence_or_can_be_asked_for(name):
+    read("name", name.encode("utf-8", "surrogateescape").decode("latin1"))

@@ -1,0 +1,44 @@
+"""What the check of the registry's archive says of archives that are not as they should be."""
+
+import pytest
+
+from checks import ROOT_FILES, archive_faults, tracked_files
+
+pytestmark = pytest.mark.pure
+
+PACKED = {"nodes/__init__.py", "nodes/web/docs/A.md", "emerdiff_ops/a.py", "workflows/a.json", "workflows/a.jpg"}
+GOOD = ROOT_FILES | PACKED
+TRACKED = GOOD | {"tests/test_a.py", "lab/run.py", "docs/a.md", ".ci/run", ".comfyignore"}
+
+
+def test_a_good_archive_has_no_faults():
+    assert archive_faults(GOOD, TRACKED) == []
+
+
+@pytest.mark.parametrize("name", sorted((TRACKED - GOOD) | {"node.zip", "demo_output/a.png"}))
+def test_what_is_not_for_users_is_named(name):
+    assert archive_faults(GOOD | {name}, TRACKED) == [f"not for users: {name}"]
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_what_is_missing_is_named(name):
+    assert archive_faults(GOOD - {name}, TRACKED) == [f"missing: {name}"]
+
+
+@pytest.mark.parametrize("name", sorted(ROOT_FILES))
+def test_a_root_file_is_missed_even_if_the_repository_lacks_it(name):
+    assert archive_faults(GOOD - {name}, TRACKED - {name}) == [f"missing: {name}"]
+
+
+def test_weights_do_not_belong_even_beside_the_nodes():
+    name = "nodes/small.safetensors"
+    assert archive_faults(GOOD | {name}, TRACKED | {name}) == [f"weights: {name}"]
+
+
+def test_a_template_needs_its_thumbnail_even_if_the_repository_lacks_it():
+    name = "workflows/a.jpg"
+    assert archive_faults(GOOD - {name}, TRACKED - {name}) == [f"missing: {name}"]
+
+
+def test_the_repositorys_files_are_seen():
+    assert {"nodes/host.py", "lab/run.py", "workflows/EmerDiff segment image.jpg"} <= set(tracked_files())

@@ -1,0 +1,98 @@
+"""A server that is killed while it saves leaves no half file under a name, and the next one saves as ever."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from emerdiff.emerdiff_ops import files
+
+from host_server import HostServer, default_host
+from workflow import add
+
+SIZE = (1, 512, 512, 192)  # 201 MB, so that the writing takes long enough to be met
+PREFIX = "killed/value"
+
+
+def saving():
+    """A prompt that reads a large value and saves it."""
+    prompt = {}
+    load = add(prompt, "EmerDiffLoad", file_name="large.safetensors")
+    add(prompt, "EmerDiffSave", value=[load, 0], filename_prefix=PREFIX)
+    return prompt
+
+
+def appeared(folder, deadline=60):
+    """Waits until anything is in the folder that was not there; its name."""
+    before = set(os.listdir(folder))
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        for name in set(os.listdir(folder)) - before:
+            return name
+    raise TimeoutError(f"nothing came into {folder}")
+
+
+def whole_and_left(folder):
+    """Names of the files that can be read in full, and of the hidden folders; there is nothing else."""
+    names = set(os.listdir(folder))
+    hidden = {name for name in names if name.startswith(files.UNFINISHED)}
+    for name in names - hidden:
+        assert files.load(folder / name)[1]["features"].shape == SIZE
+    return names - hidden, hidden
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A large value, as a file."""
+    path = tmp_path_factory.mktemp("large") / "large.safetensors"
+    files.save(path, "features", {"features": torch.zeros(SIZE).fill_(0.5)}, {"latent_size": "[1024, 1024]"})
+    return path
+
+
+def test_a_killed_server_leaves_no_half_file_and_the_next_saves_beside_what_it_left(client, large):
+    with HostServer(default_host()) as server:
+        os.link(large, server.base / "input" / "large.safetensors")
+        folder = server.base / "output" / "killed"
+        folder.mkdir()
+        server.queue(saving())
+        print("killed at the first of", appeared(folder))
+        os.killpg(server._process.pid, signal.SIGKILL)
+        server._process.wait()
+        whole, left = whole_and_left(folder)
+        assert (whole, len(left)) == (set(), 1)
+        shutil.copytree(folder, client.path("killed"))
+    os.link(large, client.server.base / "input" / "large.safetensors")
+    client.run(saving())
+    assert whole_and_left(client.path("killed")) == ({"value_00001_.safetensors"}, left)
+
+
+SAVE = """
+import sys
+from pathlib import Path
+sys.path.append(sys.argv[1])
+from pack import load_pack
+load_pack()
+from emerdiff.emerdiff_ops import files
+kind, tensors, metadata = files.load(sys.argv[2])
+print("ready", flush=True)
+while True:
+    files.save(Path(sys.argv[3]), kind, tensors, metadata)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.3])
+def test_a_process_killed_at_any_moment_of_the_saving_leaves_no_half_file(large, tmp_path, delay):
+    """Killed some time after a first save began, mostly while a later one replaces its file."""
+    lab = os.path.join(os.path.dirname(__file__), "..", "..", "lab")
+    command = [sys.executable, "-c", SAVE, lab, str(large), str(tmp_path / "value.safetensors")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        appeared(tmp_path)
+        time.sleep(delay)
+        process.kill()
+    whole, left = whole_and_left(tmp_path)
+    assert whole <= {"value.safetensors"} and len(left) <= 1 and whole | left
