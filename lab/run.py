@@ -239,7 +239,7 @@ def test_plan(tier: str | None, version: str | None) -> list[tuple[str, str | No
         return [(NEWEST, tier), (OLDEST, tier)]
     if tier:
         return [(NEWEST, tier)]
-    return [(NEWEST, None), (OLDEST, " or ".join(ON_BOTH_HOSTS))]
+    return [(NEWEST, None), (OLDEST, "host")]
 
 
 def in_browser(marker: str | None, rest: list[str]) -> bool:

@@ -164,3 +164,12 @@ def test_no_conditioning_is_refused(sd1, photo):
     for nothing in ([], None):
         with pytest.raises(ValueError, match="connect CLIPTextEncode"):
             extract(model, vae, nothing, photo)
+
+
+def test_flow_matching_on_a_unet_is_refused(sd1, photo):
+    """By a ModelSampling node: what it mixes noise in by is not what the method's steps assume."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+
+    (patched,) = ModelSamplingSD3().patch(sd1[0], shift=3.0)
+    with pytest.raises(ValueError, match="samples by .*CONST.* connect the model from before a ModelSampling node"):
+        extract(patched, *sd1[1:], photo)

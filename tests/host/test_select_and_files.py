@@ -204,7 +204,7 @@ def test_a_file_without_its_sizes_is_refused(folders):
         run(EmerDiffLoad, file_name="bare.safetensors")
 
 
-def test_segment_image_expands_into_the_four_steps():
+def test_segment_image_expands_into_the_steps():
     from emerdiff.nodes.segment import EmerDiffSegmentImage
 
     inputs = dict.fromkeys(("model", "vae", "conditioning", "image"), ["1", 0])
@@ -213,7 +213,6 @@ def test_segment_image_expands_into_the_four_steps():
     assert list(steps) == [
         "EmerDiffExtractFeatures",
         "EmerDiffClusterFeatures",
-        "EmerDiffModulateAttention",
-        "EmerDiffAssembleMasks",
+        "EmerDiffModulateAndAssemble",
     ]
     assert steps["EmerDiffClusterFeatures"]["segments"] == 9 and steps["EmerDiffExtractFeatures"]["seed"] == 3

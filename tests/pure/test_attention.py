@@ -54,3 +54,16 @@ def test_offset_reaches_every_channel_of_its_row_and_cell_alone():
     assert torch.allclose(changed[[1, 3], 2], torch.full((2, 8), 5.0), atol=1e-5)
     changed[[1, 3], 2] = 0
     assert changed.abs().max() == 0
+
+
+def test_scores_in_a_wider_precision_do_not_overflow():
+    """Scores beyond 65504, as SD2.x has them, are infinite in float16, and their softmax NaN."""
+    query, key, value = (torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(n)) for n in range(3))
+    query, key, value = (200 * query).half(), (200 * key).half(), value.half().repeat(3, 1, 1)
+    scores = (query.double() @ key.double().mT) * 8**-0.5
+    expected = scores.softmax(-1) @ value[0].double()
+    assert scores.abs().max() > 65504
+    found = shared_attention(query, key, value, 1, precision=torch.float32)
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(found.double(), expected.expand(3, -1, -1), rtol=2e-3, atol=2e-3)
+    assert not torch.isfinite(shared_attention(query, key, value, 1)).all()
