@@ -1,7 +1,7 @@
 """The one command of this project: python3 lab/run.py COMMAND [ARGUMENTS]
 
   demo       start a real ComfyUI, segment pictures with it, leave the results in demo_output/
-  test       run the tests on the newest and on the oldest supported ComfyUI
+  test       run the tests on the newest ComfyUI, and the host tier on the oldest supported one
   checks     style, types, what the registry and its users get, known vulnerabilities
   setup      only fetch and install what the other commands need
   evaluate   measure the masks against scenes whose true regions are known
@@ -9,6 +9,7 @@
   pareto     measure ways to lift, quality against cost: how the presets were found
   tools      measure lifting of rough masks, merging of segments, refining of large pictures
   text       measure how well words find the segments of known objects
+  fuzz       throw mutated files and texts at everything that reads them (Linux)
   help_pictures  draw the pictures of the nodes' help pages
   train      train the small model that the demo and the tests use
 
@@ -63,6 +64,7 @@ SCRIPTS = {
     "benchmark": Script(True, {"matplotlib": "matplotlib"}),
     "pareto": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "tools": Script(True, {"sklearn": "scikit-learn"}),
+    "fuzz": Script(True, {"atheris": "atheris"}),
     "help_pictures": Script(True, {"sklearn": "scikit-learn"}),
     "text": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "checks": Script(False, {"ruff": "ruff"}),

@@ -350,3 +350,10 @@ def test_words_are_read_beside_a_replaced_attention(sd1, prepared):
     found = host.run_session(model, sd1[2], prepared[1].latent, work)
     assert set(reading.maps) == set(layers) and len(calls) == len(layers)
     assert torch.isfinite(found).all()
+
+
+def test_a_picture_that_shrinks_inside_the_unet_is_refused(sd1, prepared):
+    """Kohya's deep shrink, where it reaches down to the noise levels that are pushed."""
+    shrink = core("nodes_model_downscale", "PatchModelAddDownscale", 3, 2.0, 0.0, 1.0, True, "bicubic", "bicubic")
+    with pytest.raises(ValueError, match="changes the size of the picture inside the UNet at output 3.0"):
+        ours((shrink(sd1[0]), *sd1[1:]), prepared)
