@@ -5,13 +5,13 @@ import comfy.hooks
 import comfy.model_management
 import comfy.ops
 import comfy.samplers
+import comparing
 import pytest
 import torch
 from comfy.cldm.cldm import ControlNet
 from comfy.ldm.modules.attention import optimized_attention
 from comfy_extras.nodes_freelunch import Fourier_filter
 
-from plain_reference import difference_maps
 from random_weights import random_state
 
 pytestmark = pytest.mark.host
@@ -42,17 +42,8 @@ def ours(loaders, prepared, **options):
 
 
 def plain(loaders, prepared):
-    from emerdiff.nodes import host
-
-    model, vae, conditioning = loaders
     _, trajectory, low_res = prepared
-    generator = torch.Generator("cpu").manual_seed(trajectory.seed)
-    noise = {t: torch.randn(trajectory.latent.shape, generator=generator) for t in range(981, 0, -20)}
-    levels = [t for t in noise if t <= START]
-    sigmas, noises = [host.sigma_of(model, t) for t in levels], [noise[t] for t in levels]
-    layer = host.find_layer(model, "auto", last=True)
-    masks = low_res.masks[0]
-    return difference_maps(model, vae, conditioning, trajectory.latent, noises, sigmas, masks, STRENGTH, layer)
+    return comparing.plain(loaders, trajectory, low_res.masks[0], START, STRENGTH)
 
 
 def sample(loaders):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -26,14 +27,16 @@ def saving():
     return prompt
 
 
-def appeared(folder, deadline=60):
-    """Waits until anything is in the folder that was not there; its name."""
-    before = set(os.listdir(folder))
+def begun(folder, deadline=60):
+    """Waits until a file, under whatever name, begins to be written in the folder or below it; its path there."""
     end = time.monotonic() + deadline
     while time.monotonic() < end:
-        for name in set(os.listdir(folder)) - before:
-            return name
-    raise TimeoutError(f"nothing came into {folder}")
+        for parent, _, names in os.walk(folder):
+            for path in (os.path.join(parent, name) for name in names):
+                with suppress(FileNotFoundError):  # it has got another name meanwhile
+                    if os.path.getsize(path):
+                        return os.path.relpath(path, folder)
+    raise TimeoutError(f"nothing was written in {folder}")
 
 
 def whole_and_left(folder):
@@ -59,7 +62,7 @@ def test_a_killed_server_leaves_no_half_file_and_the_next_saves_beside_what_it_l
         folder = server.base / "output" / "killed"
         folder.mkdir()
         server.queue(saving())
-        print("killed at the first of", appeared(folder))
+        print("killed while writing", begun(folder))
         os.killpg(server._process.pid, signal.SIGKILL)
         server._process.wait()
         whole, left = whole_and_left(folder)
@@ -91,7 +94,7 @@ def test_a_process_killed_at_any_moment_of_the_saving_leaves_no_half_file(large,
     command = [sys.executable, "-c", SAVE, lab, str(large), str(tmp_path / "value.safetensors")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"ready\n"
-        appeared(tmp_path)
+        begun(tmp_path)
         time.sleep(delay)
         process.kill()
     whole, left = whole_and_left(tmp_path)
