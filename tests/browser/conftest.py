@@ -19,12 +19,13 @@ from host_server import HostServer, default_host, interrupt_on_termination
 EXTENSION = "/extensions/ComfyUI-EmerDiff/"
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     """These tests come last: until the session ends Playwright keeps an event loop, in which no other can be run."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+    yield  # pytest drops what the markers do not ask for
     items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 
 
