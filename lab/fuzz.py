@@ -107,7 +107,7 @@ SEEDS = {
     "points": ['[{"x": 1, "y": 2.5}]', '""', '[{"x": 64, "y": 48}, {"x": NaN, "y": -1e999}]'],
     "boxes": ['{"x": 1, "y": 2, "width": 3, "height": 4}', "[[0, 0, 8, 8]]", "[[], [[1, 2, 3.5, 4]]]", "[{}]"],
     "phrases": ["dog", "dog, sky", "(red dog, brown:1.2), sky"],
-    "name": ["emerdiff/value_00001_.safetensors", "../x", "C:\\x", "//host/x", "aux.txt", "a. /b", "/tmp/x"],
+    "name": ["emerdiff/value_00001_.safetensors", "../x", "C:\\x", "//host/x", "aux.txt", "a. /b", "/x"],
 }
 
 

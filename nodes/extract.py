@@ -14,7 +14,6 @@ def extract_features(
     model, vae, conditioning, image, seed=0, resolution=0, steps=50, feature_timestep=1, feature_layer="auto"
 ) -> tuple[Features, Trajectory]:
     """Queries of one cross-attention layer at timestep t_f (paper, sec. 3), and the inverted trajectory."""
-    host.check_unet(model)
     layer = host.find_layer(model, feature_layer, last=False)
     trajectory = invert(model, vae, image, seed, resolution, steps)
     timestep = nearest_timestep(feature_timestep, trajectory.timesteps)

@@ -178,7 +178,7 @@ def _replacements(transformer_options, attention: str) -> dict:
 
 def _replacement_at(replacements, layer: Layer) -> Callable | None:
     """As the host looks it up: by the layer, else by its block."""
-    return replacements.get(tuple(layer)) or replacements.get((layer.block, layer.number))
+    return replacements.get(layer) or replacements.get((layer.block, layer.number))
 
 
 def wrap_unet(transformer_options, wrapper: Callable) -> None:

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..emerdiff_ops.modulation import PRESETS
+from .types import LowResMasksType, TrajectoryType
 
 PAPER_STRENGTH = 10.0
 
@@ -25,6 +26,14 @@ def image(**options):
     return io.Image.Input(
         "image", tooltip="The picture or batch of pictures to segment, of any size from 64 pixels up.", **options
     )
+
+
+def trajectory():
+    return TrajectoryType.Input("trajectory", tooltip="From the same EmerDiff Extract Features as the masks.")
+
+
+def low_res_masks():
+    return LowResMasksType.Input("low_res_masks", tooltip="From EmerDiff Cluster Features.")
 
 
 def segments():

@@ -27,11 +27,12 @@ def lift_mask(
     node=None,
 ) -> torch.Tensor:
     """How far every pixel sides with each mask, 0..1: [B * N, H, W] for N masks a picture, at the pictures' size."""
+    layer = host.find_layer(model, "auto", last=True)
     masks = masks_per_picture(host.check_mask(mask), len(image))  # [B, N, any, any]
     trajectory = invert(model, vae, image, seed, resolution)
     height, width = trajectory.latent.shape[-2:]
     latent_size, cell = (height, width), host.pixels_per_cell(vae)
-    grid = host.grid_of(model, host.find_layer(model, "auto", last=True), latent_size)
+    grid = host.grid_of(model, layer, latent_size)
     padded = cell * height, cell * width
     weights = [coarse_weights(each, trajectory.working_size, padded, grid) for each in masks]
     pairs = LowResMasks(torch.stack([against_complement(each) for each in weights]), latent_size)

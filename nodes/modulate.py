@@ -21,7 +21,7 @@ from ..emerdiff_ops.modulation import (
 )
 from ..emerdiff_ops.schedule import TRAINING_STEPS, nearest_timestep, noise_for
 from . import hooks, host, inputs
-from .types import DifferenceMaps, DifferenceMapsType, LowResMasksType, TrajectoryType
+from .types import DifferenceMaps, DifferenceMapsType
 
 VARIANTS_DECODED_AT_ONCE = 8  # an even number, so that pairs stay together
 FIRST_LEVEL = 0.5  # of a later level's cost, as the first runs half the UNet on one row alone
@@ -57,10 +57,9 @@ def maps_as_they_come(
     `rows` bounds the batch of one UNet evaluation, the unmodulated run counted in; None: what fits in memory.
     `node` is the id of the node that shows the progress.
     """
-    host.check_unet(model)
-    host.check_vae(model, vae)
     preset = PRESETS[preset]
     layer = host.find_layer(model, modulation_layer, last=True)
+    host.check_vae(model, vae)
     check_trajectory(model, trajectory, low_res_masks)
     noise, sigmas = noise_levels(model, trajectory, modulation_timestep, preset)
     masks = masks_on_grid(low_res_masks.masks, host.grid_of(model, layer, trajectory.latent.shape[-2:]))
@@ -218,8 +217,8 @@ class EmerDiffModulateAttention(io.ComfyNode):
                 inputs.model(),
                 inputs.vae(),
                 inputs.conditioning(),
-                TrajectoryType.Input("trajectory", tooltip="From the same EmerDiff Extract Features as the masks."),
-                LowResMasksType.Input("low_res_masks", tooltip="From EmerDiff Cluster Features."),
+                inputs.trajectory(),
+                inputs.low_res_masks(),
                 inputs.preset(),
                 inputs.strength(),
                 io.Int.Input(

@@ -12,7 +12,7 @@ from . import host, inputs
 from .assemble import enlargers, finished, label_picture, outputs
 from .host import GraphBuilder
 from .modulate import maps_as_they_come
-from .types import LowResMasksType, Segmentation, TrajectoryType
+from .types import Segmentation
 
 
 class EmerDiffSegmentImage(io.ComfyNode):
@@ -81,8 +81,8 @@ class EmerDiffModulateAndAssemble(io.ComfyNode):
                 inputs.vae(),
                 inputs.conditioning(),
                 inputs.image(),
-                TrajectoryType.Input("trajectory", tooltip="From the same EmerDiff Extract Features as the masks."),
-                LowResMasksType.Input("low_res_masks", tooltip="From EmerDiff Cluster Features."),
+                inputs.trajectory(),
+                inputs.low_res_masks(),
                 inputs.preset(),
             ],
             outputs=outputs(),

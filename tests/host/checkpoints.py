@@ -13,6 +13,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.taesd.taesd import TAESD
 from safetensors.torch import save_file
 
+import full_size
 from random_weights import random_state
 
 COMMON = {"image_size": 32, "in_channels": 4, "out_channels": 4, "use_spatial_transformer": True, "legacy": False}
@@ -29,12 +30,7 @@ SD1_UNET = {
 }
 
 # The transformers of the output blocks are listed from the last block to the first, as the host takes them.
-SD1 = {
-    **SD1_UNET,
-    "num_res_blocks": [2, 2, 2, 2],
-    "transformer_depth": [1] * 6 + [0, 0],
-    "transformer_depth_output": [1] * 9 + [0] * 3,
-}
+SD1 = {**full_size.UNET, "channel_mult": (1, 1, 1, 1)}
 SD2 = {**SD1, "context_dim": 1024, "num_heads": -1, "num_head_channels": 64, "use_linear_in_transformer": True}
 SDXL = {
     **COMMON,

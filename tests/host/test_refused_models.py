@@ -90,6 +90,15 @@ def test_other_networks_are_refused(sd1, photo, name):
         extract(weightless(*OTHER_NETWORKS[name]), *sd1[1:], photo)
 
 
+@pytest.mark.parametrize("model", [None, "Flux"])
+def test_lifting_refuses_other_networks_in_the_same_words(sd1, photo, model):
+    from emerdiff.nodes.lift import lift_mask
+
+    model = model and weightless(*OTHER_NETWORKS[model])
+    with pytest.raises(ValueError, match="[Ll]oad a Stable Diffusion checkpoint"):
+        lift_mask(model, *sd1[1:], photo, (photo[..., 0] > 0.5).float())
+
+
 def test_a_one_step_image_model_is_refused(sd1, photo):
     """Lotus: a UNet with cross-attention, but what goes in is the picture itself, without noise."""
     settings = {**checkpoints.SD2, "adm_in_channels": 4, "num_classes": "sequential"}

@@ -8,7 +8,7 @@ from PIL import Image
 
 from host_server import HostServer
 from scenes import HELD_OUT, scene
-from workflow import STEPS, find, find_after, load_prompt, replace_loaders, with_inputs, with_text
+from workflow import STEPS, add, find, find_after, load_prompt, replace_loaders, with_inputs, with_text
 
 SEGMENTS = 6  # few, because the tests that use it do not ask how good the masks are
 SCENE = scene(HELD_OUT)
@@ -51,3 +51,13 @@ class Client:
 
     def path(self, file_name: str) -> Path:
         return self.server.base / "output" / file_name
+
+
+def paint(prompt: dict, model: str, image: str, **settings) -> str:
+    """Have the MODEL paint over an image with the host's own sampler; the node that shows the picture."""
+    usual = {"seed": 1, "steps": 3, "cfg": 1.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 0.5}
+    prompts = {"positive": [model, 1], "negative": [model, 1]}
+    latent = add(prompt, "VAEEncode", pixels=[image, 0], vae=[model, 2])
+    sample = add(prompt, "KSampler", model=[model, 0], latent_image=[latent, 0], **prompts, **{**usual, **settings})
+    decoded = add(prompt, "VAEDecode", samples=[sample, 0], vae=[model, 2])
+    return add(prompt, "PreviewImage", images=[decoded, 0])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
-from server_client import PIXELS
+from server_client import PIXELS, paint
 
 from host_server import Interrupted
-from workflow import SEGMENT, add, find
+from workflow import SEGMENT, find
 
 
 def copy_of_the_picture(client, name: str) -> str:
@@ -18,13 +18,7 @@ def masks_and_sample(client, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Masks of the bundled workflow, and a picture that the same MODEL paints over it with the host's sampler."""
     prompt = client.workflow(SEGMENT, copy_of_the_picture(client, name))
     model, image = find(prompt, "EmerDiffLabSmallModel"), find(prompt, "LoadImage")
-    latent = add(prompt, "VAEEncode", pixels=[image, 0], vae=[model, 2])
-    sample = add(
-        prompt, "KSampler", model=[model, 0], positive=[model, 1], negative=[model, 1], latent_image=[latent, 0],
-        seed=1, steps=3, cfg=1.0, sampler_name="euler", scheduler="normal", denoise=0.5,
-    )  # fmt: skip
-    decoded = add(prompt, "VAEDecode", samples=[sample, 0], vae=[model, 2])
-    shown = add(prompt, "PreviewImage", images=[decoded, 0])
+    shown = paint(prompt, model, image)
     outputs = client.run(prompt)
     return client.masks(prompt, outputs), client.pixels(outputs[shown])
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from emerdiff.emerdiff_ops import files
 from PIL import Image
-from server_client import PIXELS
+from server_client import PIXELS, paint
 
 from host_server import Interrupted
 from workflow import add
@@ -101,13 +101,7 @@ class Prompts:
     def sample(self):
         """A picture that the same MODEL paints over this one, with the host's sampler."""
         prompt, model, image = self.start()
-        latent = add(prompt, "VAEEncode", pixels=image, vae=[model, 2])
-        sample = add(
-            prompt, "KSampler", model=[model, 0], positive=[model, 1], negative=[model, 1], latent_image=[latent, 0],
-            seed=1, steps=3, cfg=1.0, sampler_name="euler", scheduler="normal", denoise=0.5,
-        )  # fmt: skip
-        decoded = add(prompt, "VAEDecode", samples=[sample, 0], vae=[model, 2])
-        add(prompt, "PreviewImage", images=[decoded, 0])
+        paint(prompt, model, image[0])
         return prompt
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from server_client import PIXELS, Client
+from server_client import PIXELS, Client, paint
 
 from host_server import PACKS, HostServer, Interrupted, WorkflowError, default_host
 from workflow import SEGMENT, add
@@ -13,13 +13,7 @@ def painted(client, name: str) -> np.ndarray:
     """A picture that the model paints over the scene; `name` is new, so that the server's cache does not know it."""
     prompt = {}
     model, image = add(prompt, "EmerDiffLabSmallModel"), add(prompt, "LoadImage", image=client.put_image(name, SCENE))
-    latent = add(prompt, "VAEEncode", pixels=[image, 0], vae=[model, 2])
-    sample = add(
-        prompt, "KSampler", model=[model, 0], positive=[model, 1], negative=[model, 1], latent_image=[latent, 0],
-        seed=1, steps=3, cfg=2.0, sampler_name="dpmpp_2m", scheduler="normal", denoise=0.7,
-    )  # fmt: skip
-    decoded = add(prompt, "VAEDecode", samples=[sample, 0], vae=[model, 2])
-    shown = add(prompt, "PreviewImage", images=[decoded, 0])
+    shown = paint(prompt, model, image, cfg=2.0, sampler_name="dpmpp_2m", denoise=0.7)
     return client.pixels(client.run(prompt)[shown])
 
 
