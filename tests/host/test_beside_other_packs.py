@@ -74,6 +74,7 @@ def decoupled(q, k, v, options):
 
 def sharpened(q, k, v, options):
     """As PLADIS and SAG: takes the batch apart by conditionings, and needs one of the same size everywhere."""
+    assert len(q) == len(k) == len(v)
     parts = len(options["cond_or_uncond"])
     each = zip(q.chunk(parts), k.chunk(parts), v.chunk(parts), strict=True)
     return torch.cat([0.7 * attend(*part, options) for part in each])
@@ -122,9 +123,9 @@ def halved_again(n, options):
 
 
 def beside_a_box(x, options):
-    """As GLIGEN: holds something for every row of the batch that the sampler sees."""
-    rows = torch.linspace(-0.1, 0.1, x.shape[-1]).expand(options["sigmas"].shape[0], 1, -1)
-    return x + rows
+    """As GLIGEN: holds a token for every row of the batch that the sampler sees, and puts it beside the picture's."""
+    tokens = torch.linspace(-9, 9, x.shape[-1]).expand(options["sigmas"].shape[0], 1, -1)
+    return x + torch.cat([x, tokens], 1).mean(1, keepdim=True)
 
 
 def strengthened(h, skip, options):

@@ -207,3 +207,16 @@ def test_attention_can_be_left_free(sd1, prepared):
     held, free = (modulate(sd1, trajectory, low_res, inject_attention=inject) for inject in (True, False))
     assert free.shape == held.shape and torch.isfinite(free).all()
     assert (free - held).abs().max() > 1e-3 * held.max(), "injection must make a difference"
+
+
+def test_the_precision_that_a_model_asks_for_reaches_the_shared_scores():
+    """SD2.x asks for fp32: its scores are infinite in fp16."""
+    from emerdiff.nodes.hooks import Layer, Modulation
+
+    hook = Modulation(Layer("output", 3, 0), None, inject=True, rows=2)
+    options = {"block": ("output", 3), "cond_or_uncond": [0]}
+    n = (200 * torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0))).half()
+    inputs = hook.self_attention_inputs(n, n, n / 200, options | {"block_index": 0})
+    assert not torch.isfinite(hook.attention(None, *inputs, 1)).all()
+    inputs = hook.self_attention_inputs(n, n, n / 200, options | {"block_index": 0})
+    assert torch.isfinite(hook.attention(None, *inputs, 1, attn_precision=torch.float32)).all()
