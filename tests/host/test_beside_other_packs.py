@@ -124,7 +124,8 @@ def halved_again(n, options):
 
 def beside_a_box(x, options):
     """As GLIGEN: holds a token for every row of the batch that the sampler sees, and puts it beside the picture's."""
-    tokens = torch.linspace(-9, 9, x.shape[-1]).expand(options["sigmas"].shape[0], 1, -1)
+    rows = len(options["cond_or_uncond"]) * len(options["sigmas"])
+    tokens = torch.linspace(-9, 9, x.shape[-1]).expand(rows, 1, -1)
     return x + torch.cat([x, tokens], 1).mean(1, keepdim=True)
 
 

@@ -214,6 +214,7 @@ def test_the_precision_that_a_model_asks_for_reaches_the_shared_scores():
     from emerdiff.nodes.hooks import Layer, Modulation
 
     hook = Modulation(Layer("output", 3, 0), None, inject=True, rows=2)
+    hook.install({})
     options = {"block": ("output", 3), "cond_or_uncond": [0]}
     n = (200 * torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0))).half()
     inputs = hook.self_attention_inputs(n, n, n / 200, options | {"block_index": 0})
