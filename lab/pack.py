@@ -27,12 +27,12 @@ def host_path() -> Path:
     return max((REPOSITORY / ".host").glob("ComfyUI-*"), key=lambda path: [int(n) for n in path.name[8:].split(".")])
 
 
-def load_pack():
+def load_pack(folder: Path = REPOSITORY):
     """Import the pack under the alias `emerdiff`, its root never on sys.path (it would hide ComfyUI's `nodes`)."""
     if "emerdiff" in sys.modules:
         return sys.modules["emerdiff"]
     spec = importlib.util.spec_from_file_location(
-        "emerdiff", REPOSITORY / "__init__.py", submodule_search_locations=[str(REPOSITORY)]
+        "emerdiff", folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
     assert spec is not None and spec.loader is not None  # a file of Python has both
     sys.modules["emerdiff"] = importlib.util.module_from_spec(spec)

@@ -9,6 +9,7 @@
   pareto     measure ways to lift, quality against cost: how the presets were found
   tools      measure lifting of rough masks, merging of segments, refining of large pictures
   text       measure how well words find the segments of known objects
+  compare    whether every node still gives what it gave at another commit
   fuzz       throw mutated files and texts at everything that reads them (Linux)
   help_pictures  draw the pictures of the nodes' help pages
   train      train the small model that the demo and the tests use
@@ -64,6 +65,7 @@ SCRIPTS = {
     "benchmark": Script(True, {"matplotlib": "matplotlib"}),
     "pareto": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "tools": Script(True, {"sklearn": "scikit-learn"}),
+    "compare": Script(True, {}),
     "fuzz": Script(True, {"atheris": "atheris"}),
     "help_pictures": Script(True, {"sklearn": "scikit-learn"}),
     "text": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
