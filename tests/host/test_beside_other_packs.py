@@ -8,9 +8,15 @@ import comfy.samplers
 import comparing
 import pytest
 import torch
+from checkpoints import SD1
 from comfy.cldm.cldm import ControlNet
+from comfy.context_windows import ContextFuseMethods, IndexListContextHandler, get_matching_context_schedule
 from comfy.ldm.modules.attention import optimized_attention
 from comfy_extras.nodes_freelunch import Fourier_filter
+from emerdiff.nodes import hooks, host
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.modulate import modulate_attention
 
 from random_weights import random_state
 
@@ -23,9 +29,6 @@ STRENGTH = 5.0
 @pytest.fixture(scope="module")
 def prepared(sd1):
     """Trajectory and masks of a picture, from the unpatched model."""
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-
     noise = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
     image = torch.nn.functional.interpolate(noise, (128, 96), mode="bicubic").clamp(0, 1).movedim(1, -1)
     with torch.inference_mode():
@@ -34,8 +37,6 @@ def prepared(sd1):
 
 
 def ours(loaders, prepared, **options):
-    from emerdiff.nodes.modulate import modulate_attention
-
     _, trajectory, low_res = prepared
     options = {"strength": STRENGTH, "modulation_timestep": START, **options}
     return modulate_attention(*loaders, trajectory, low_res, **options).difference[0]
@@ -154,8 +155,6 @@ HONOURED = {
 
 @pytest.mark.parametrize("name", HONOURED)
 def test_honoured_as_the_plain_procedure_honours_it(sd1, prepared, name):
-    from emerdiff.nodes.extract import extract_features
-
     patched = (HONOURED[name](sd1[0]), *sd1[1:])
     before, options = sample(patched), repr(patched[0].model_options)
     found, reference = ours(patched, prepared), plain(patched, prepared)
@@ -178,7 +177,6 @@ def test_token_merging_goes_by_the_unmodulated_row(sd1, prepared, monkeypatch):
 
 def frames_of_a_video(model):
     model = model.clone()
-    from comfy.context_windows import ContextFuseMethods, IndexListContextHandler, get_matching_context_schedule
 
     schedule = get_matching_context_schedule("standard_static")
     fuse = [each for name, each in vars(ContextFuseMethods).items() if name == "FLAT"][0]
@@ -214,8 +212,6 @@ BYPASSED = {
 @pytest.mark.parametrize("name", BYPASSED)
 def test_bypassed_on_purpose(sd1, prepared, name):
     """The result is that of the model without it; the user's own sampling still has it."""
-    from emerdiff.nodes.extract import extract_features
-
     compilations.clear()
     patched = (BYPASSED[name](sd1[0]), *sd1[1:])
     options = repr(patched[0].model_options)
@@ -287,8 +283,6 @@ def with_weight_hook(model, conditioning):
 
 @pytest.mark.parametrize("kind", ["masks", "combined", "control", "weight hook"])
 def test_conditionings_are_honoured(sd1, prepared, kind):
-    from checkpoints import SD1
-
     model, vae, conditioning = sd1
     other = {
         "masks": lambda: several(conditioning),
@@ -313,8 +307,6 @@ def test_conditionings_are_honoured(sd1, prepared, kind):
     ],
 )
 def test_conditionings_that_leave_the_picture_unread_are_refused(sd1, prepared, extras, message):
-    from emerdiff.nodes.extract import extract_features
-
     model, vae, conditioning = sd1
     loaders = (model, vae, [[conditioning[0][0], extras]])
     with pytest.raises(ValueError, match=message):
@@ -325,8 +317,6 @@ def test_conditionings_that_leave_the_picture_unread_are_refused(sd1, prepared, 
 
 def test_words_are_read_beside_a_replaced_attention(sd1, prepared):
     """Features and words are read at layers where another pack's attention runs, and that one runs too."""
-    from emerdiff.nodes import hooks, host
-
     calls = []
 
     def counted(q, k, v, options):

@@ -2,25 +2,25 @@
 
 import pytest
 import torch
+from emerdiff.nodes import host
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.modulate import masks_on_grid, modulate_attention
 
 from plain_reference import difference_maps
+from scenes import HELD_OUT, scene
 
 pytestmark = pytest.mark.host
 
 
 def prepared(sd1, photo, segments=4):
     """Trajectory and masks of a picture, and what the plain reference needs of them."""
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-
     model, vae, conditioning = sd1
     features, trajectory = extract_features(model, vae, conditioning, photo, seed=7)
     return trajectory, cluster_features(features, segments=segments)
 
 
 def plain(sd1, trajectory, masks, strength, start=281, layer=None):
-    from emerdiff.nodes import host
-
     model, vae, conditioning = sd1
     generator = torch.Generator("cpu").manual_seed(trajectory.seed)
     noise = {t: torch.randn(trajectory.latent.shape, generator=generator) for t in range(981, 0, -20)}
@@ -33,8 +33,6 @@ def plain(sd1, trajectory, masks, strength, start=281, layer=None):
 
 @pytest.mark.parametrize("strength", [1.0, 10.0])
 def test_difference_maps_equal_the_plain_reference(sd1, photo, strength):
-    from emerdiff.nodes.modulate import modulate_attention
-
     trajectory, low_res = prepared(sd1, photo)
     ours = modulate_attention(*sd1, trajectory, low_res, strength=strength).difference[0]
     reference = plain(sd1, trajectory, low_res.masks[0], strength)
@@ -48,9 +46,6 @@ def test_difference_maps_equal_the_plain_reference(sd1, photo, strength):
 
 def test_every_layer_choice_equals_the_plain_reference(sd1, photo):
     """The shared prefix ends wherever the chosen layer is: input, middle and output blocks."""
-    from emerdiff.nodes import host
-    from emerdiff.nodes.modulate import masks_on_grid, modulate_attention
-
     trajectory, low_res = prepared(sd1, photo, segments=2)
     for name in ("input 3", "middle 0", "output 3", "output 7"):
         options = {"strength": 5.0, "modulation_timestep": 41, "modulation_layer": name}
@@ -64,10 +59,6 @@ def test_every_layer_choice_equals_the_plain_reference(sd1, photo):
 
 def test_small_trained_model_equals_the_plain_reference(small):
     """On weights that mean something, in float32."""
-    from emerdiff.nodes.modulate import modulate_attention
-
-    from scenes import HELD_OUT, scene
-
     image = torch.from_numpy(scene(HELD_OUT).image)[None]
     trajectory, low_res = prepared(small, image, segments=6)
     ours = modulate_attention(*small, trajectory, low_res, strength=30.0).difference[0]

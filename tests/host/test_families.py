@@ -6,10 +6,19 @@ from typing import NamedTuple
 import checkpoints
 import comfy.model_management
 import comfyui_version
+import folder_paths
 import pytest
 import torch
+from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from comparing import error, plain
+from emerdiff.emerdiff_ops.labels import labels_to_masks
+from emerdiff.nodes import host
+from emerdiff.nodes.assemble import assemble_masks
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.modulate import modulate_attention
 
+import nodes
 from environment import NEWEST
 
 pytestmark = pytest.mark.host
@@ -113,8 +122,6 @@ def text(width: int, /, **entries) -> list:
 
 def test_family(loaded, photo):
     """Recognised by the host, its layers found, its masks whole, and lifted as by the plain procedure."""
-    from emerdiff.nodes import host
-
     family, model, vae = loaded
     assert (type(model.model).__name__, model.model.model_type.name) == (family.kind, family.prediction)
     assert host.own_resolution(model, vae) == family.resolution
@@ -136,8 +143,6 @@ def test_inpainting_with_a_masked_picture_in_the_conditioning(photo):
 )
 def test_sampling_set_by_a_node(sd1, photo, sampling, zsnr):
     """ModelSamplingDiscrete, as zero terminal SNR, LCM and Turbo models are used with."""
-    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
-
     model, vae, conditioning = sd1
     (patched,) = ModelSamplingDiscrete().patch(model, sampling, zsnr)
     check_pipeline(patched, vae, conditioning, photo)
@@ -145,11 +150,6 @@ def test_sampling_set_by_a_node(sd1, photo, sampling, zsnr):
 
 def test_levels_of_equal_noise_are_taken_once(sd1, photo):
     """LCM knows 50 noise levels: of a trajectory's 100 steps the last two are one, and no noise leads between them."""
-    from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.modulate import modulate_attention
-
     model, vae, conditioning = sd1
     (patched,) = ModelSamplingDiscrete().patch(model, "lcm", False)
     features, trajectory = extract_features(patched, vae, conditioning, photo[:, *SIZE], steps=100)
@@ -160,10 +160,6 @@ def test_levels_of_equal_noise_are_taken_once(sd1, photo):
 
 
 def test_loaded_by_the_checkpoint_node(sd1_checkpoint, photo, monkeypatch):
-    import folder_paths
-
-    import nodes
-
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", ([sd1_checkpoint.parent], {".safetensors"}))
     model, _, vae = nodes.CheckpointLoaderSimple().load_checkpoint(sd1_checkpoint.name)
     check_pipeline(model, vae, text(768), photo)
@@ -171,12 +167,6 @@ def test_loaded_by_the_checkpoint_node(sd1_checkpoint, photo, monkeypatch):
 
 def check_pipeline(model, vae, conditioning, photo, segments=2):
     """Two levels of the paper's preset: masks that cover the picture, and maps equal to the plain reference's."""
-    from emerdiff.emerdiff_ops.labels import labels_to_masks
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.modulate import modulate_attention
-
     photo = photo[:, *SIZE]
     features, trajectory = extract_features(model, vae, conditioning, photo, seed=7)
     low_res = cluster_features(features, segments=segments)

@@ -2,12 +2,22 @@
 
 import json
 import os
+import time
 
 import pytest
 import torch
+from emerdiff.emerdiff_ops import files
+from emerdiff.nodes.assemble import EmerDiffAssembleMasks
+from emerdiff.nodes.cluster import EmerDiffClusterFeatures
+from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave, from_file
+from emerdiff.nodes.merge import EmerDiffMergeSegments
+from emerdiff.nodes.modulate import EmerDiffModulateAttention
+from emerdiff.nodes.segs import EmerDiffToSEGS
+from emerdiff.nodes.select import EmerDiffSelectSegments
+from emerdiff.nodes.types import LowResMasks, Segmentation, Trajectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save
+from safetensors.torch import load, save
 
 from fuzz import refused, valid_files
 
@@ -78,8 +88,6 @@ def wholes():
 
 
 def test_a_damaged_file_is_a_value_or_refused_in_a_sentence(wholes, folders):
-    from emerdiff.nodes.files import EmerDiffLoad
-
     @given(damaged_files(wholes))
     @settings(same_folder, max_examples=400)
     def check(data):
@@ -92,8 +100,6 @@ def test_a_damaged_file_is_a_value_or_refused_in_a_sentence(wholes, folders):
 @pytest.mark.parametrize("kind", range(6), ids=KINDS)
 def test_metadata_of_every_kind_are_read_strictly(wholes, folders, kind):
     """Every odd text in every field of this kind's metadata; what is accepted has the types of the wire."""
-    from emerdiff.nodes.files import from_file
-
     header, body = parts(wholes[kind])
     path = folders / "odd.safetensors"
     for name in set(header["__metadata__"]) - {"emerdiff", "version"}:
@@ -113,8 +119,6 @@ def test_metadata_of_every_kind_are_read_strictly(wholes, folders, kind):
 
 
 def test_metadata_never_stand_in_for_tensors(wholes, folders):
-    from emerdiff.nodes.files import from_file
-
     path = folders / "odd.safetensors"
     for whole in wholes:
         header, body = parts(whole)
@@ -137,9 +141,6 @@ def test_metadata_never_stand_in_for_tensors(wholes, folders):
     ],
 )
 def test_what_would_take_endless_time_or_memory_is_refused(wholes, folders, kind, name, tensor, message):
-    from emerdiff.nodes.files import from_file
-    from safetensors.torch import load
-
     tensors = load(wholes[kind]) | {name: tensor}
     path = folders / "odd.safetensors"
     path.write_bytes(save(tensors, parts(wholes[kind])[0]["__metadata__"]))
@@ -188,10 +189,6 @@ def check_masks(masks, size):
 
 
 def use_features(value, small):
-    from emerdiff.nodes.cluster import EmerDiffClusterFeatures
-    from emerdiff.nodes.merge import EmerDiffMergeSegments
-    from emerdiff.nodes.types import Segmentation
-
     refused(EmerDiffClusterFeatures.execute, value, 2, 0)
     labels = torch.arange(12, dtype=torch.int16).reshape(1, 3, 4).remainder(3).repeat(len(value.features), 1, 1)
     merged = refused(EmerDiffMergeSegments.execute, Segmentation(labels, 3), value, 1, 0.0)
@@ -199,9 +196,6 @@ def use_features(value, small):
 
 
 def use_trajectory(value, small):
-    from emerdiff.nodes.modulate import EmerDiffModulateAttention
-    from emerdiff.nodes.types import LowResMasks
-
     masks = LowResMasks(torch.ones(len(value.latent), 1, 2, 2), tuple(value.latent.shape[-2:]))
     maps = refused(EmerDiffModulateAttention.execute, *small, value, masks, "balanced")
     if maps is not None:
@@ -209,9 +203,6 @@ def use_trajectory(value, small):
 
 
 def use_low_res_masks(value, small):
-    from emerdiff.nodes.modulate import EmerDiffModulateAttention
-    from emerdiff.nodes.types import Trajectory
-
     size = tuple(4 * side for side in value.latent_size)
     latent = torch.ones(len(value.masks), 48, *value.latent_size)
     trajectory = Trajectory(latent, 0, (381, 1), size, size, "UnshuffledPixels")
@@ -221,8 +212,6 @@ def use_low_res_masks(value, small):
 
 
 def use_difference_maps(value, small):
-    from emerdiff.nodes.assemble import EmerDiffAssembleMasks
-
     for normalize in (False, True):
         output = refused(EmerDiffAssembleMasks.execute, value, 1.0, 0.01, normalize)
         if output is not None:
@@ -230,9 +219,6 @@ def use_difference_maps(value, small):
 
 
 def use_segmentation(value, small):
-    from emerdiff.nodes.segs import EmerDiffToSEGS
-    from emerdiff.nodes.select import EmerDiffSelectSegments
-
     check_masks(
         EmerDiffSelectSegments.execute(value, selection=f"0-{value.count - 1}").result[0], value.labels.shape[1:]
     )
@@ -241,9 +227,6 @@ def use_segmentation(value, small):
 
 @pytest.mark.parametrize("kind", KINDS[:5])
 def test_what_is_read_can_be_used_or_is_refused_in_a_sentence(kind, small, folders):
-    from emerdiff.emerdiff_ops import files
-    from emerdiff.nodes.files import from_file
-
     path, used = folders / "odd.safetensors", []
 
     @given(odd_values(kind))
@@ -285,8 +268,6 @@ ESCAPES = ["../outside/x", "link/x", "link/new/x", "a/../../outside/x", "{base}/
                                     "/", "x" * 240, "x" * 5000, "sub./x", "sub /x", "a:b", "\ud800"],
                          ids=lambda name: ascii(name)[1:30])  # fmt: skip
 def test_nothing_is_written_outside_or_under_a_name_that_some_system_cannot_have(folders, outside, prefix):
-    from emerdiff.nodes.files import EmerDiffSave, from_file
-
     value, before = from_file(outside / "x.safetensors"), everything(folders)
     with pytest.raises(ValueError) as error:
         EmerDiffSave.execute(value, prefix.format(base=folders))
@@ -294,10 +275,6 @@ def test_nothing_is_written_outside_or_under_a_name_that_some_system_cannot_have
 
 
 def test_a_date_does_not_lead_outside(folders, outside):
-    import time
-
-    from emerdiff.nodes.files import EmerDiffSave, from_file
-
     (folders / "output" / str(time.localtime().tm_year)).symlink_to(outside)
     before = everything(folders)
     with pytest.raises(Exception, match="outside the output folder"):  # newer hosts see it first
@@ -306,8 +283,6 @@ def test_a_date_does_not_lead_outside(folders, outside):
 
 
 def test_a_file_where_a_folder_should_be_is_said(folders, outside):
-    from emerdiff.nodes.files import EmerDiffSave, from_file
-
     (folders / "output" / "taken").touch()
     with pytest.raises(ValueError, match="use another name"):
         EmerDiffSave.execute(from_file(outside / "x.safetensors"), "taken/x")
@@ -316,8 +291,6 @@ def test_a_file_where_a_folder_should_be_is_said(folders, outside):
 @pytest.mark.parametrize("prefix", ["value", "a/b/c", "./a//b", "a/../b", "a/", "{base}/output/x", "%year%", ".hidden",
                                     "caf\u00e9 (1)", "x" * 230])  # fmt: skip
 def test_other_prefixes_are_written_and_read_back(folders, outside, prefix):
-    from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave, from_file
-
     value, before = from_file(outside / "x.safetensors"), set(everything(folders))
     EmerDiffSave.execute(value, prefix.format(base=folders))
     (path,) = [path for path in set(everything(folders)) - before if path.is_file()]
@@ -330,8 +303,6 @@ def test_other_prefixes_are_written_and_read_back(folders, outside, prefix):
                                   "//host/share/x", "\\\\host\\x", "C:x", "NUL", "", ".", "x" * 5000, "y" * 256,
                                   "\ud800", "sub/" * 2000], ids=lambda name: ascii(name)[1:30])  # fmt: skip
 def test_nothing_outside_is_read_nor_asked_for_its_age(folders, outside, name):
-    from emerdiff.nodes.files import EmerDiffLoad
-
     for function in (EmerDiffLoad.execute, EmerDiffLoad.fingerprint_inputs):
         with pytest.raises(ValueError) as error:
             function(name.format(base=folders))
@@ -339,8 +310,6 @@ def test_nothing_outside_is_read_nor_asked_for_its_age(folders, outside, name):
 
 
 def test_a_loop_of_links_is_no_file(folders):
-    from emerdiff.nodes.files import EmerDiffLoad
-
     os.symlink("loop", folders / "output" / "loop")
     with pytest.raises(ValueError, match="no file|is not inside"):
         EmerDiffLoad.execute("loop")
@@ -350,8 +319,6 @@ def test_a_loop_of_links_is_no_file(folders):
 
 
 def test_what_killed_saves_left_goes_after_a_day_and_nothing_else(folders, outside):
-    from emerdiff.nodes.files import EmerDiffSave, from_file
-
     value, output = from_file(outside / "x.safetensors"), folders / "output"
     names = [f".emerdiff-unfinished-{age}" for age in ("old", "young")] + ["emerdiff-unfinished-old", ".emerdiff-old"]
     for name in names:
@@ -370,9 +337,6 @@ def test_what_killed_saves_left_goes_after_a_day_and_nothing_else(folders, outsi
 
 
 def test_a_saved_file_is_on_the_disk_before_it_has_its_name_and_others_may_read_it(folders, monkeypatch):
-    from emerdiff.emerdiff_ops import files
-    from emerdiff.nodes.files import EmerDiffSave
-
     done = []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda number: (done.append(os.fstat(number).st_size), fsync(number)))
@@ -385,7 +349,5 @@ def test_a_saved_file_is_on_the_disk_before_it_has_its_name_and_others_may_read_
 
 
 def values_of_whole(whole, folder):
-    from emerdiff.nodes.files import from_file
-
     (folder / "whole").write_bytes(whole)
     return from_file(folder / "whole")

@@ -7,10 +7,17 @@ import asyncio
 
 import pytest
 import torch
+from emerdiff.nodes import EmerDiffExtension
+from emerdiff.nodes.assemble import EmerDiffAssembleMasks, assemble_masks
+from emerdiff.nodes.cluster import EmerDiffClusterFeatures, cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.lift import EmerDiffLiftMask
+from emerdiff.nodes.modulate import EmerDiffModulateAttention, modulate_attention
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fuzz import refused
+from small_model.model import WordList
 
 pytestmark = pytest.mark.host
 
@@ -29,8 +36,6 @@ EXAMPLES = {"EmerDiffSelectByText": 3, "EmerDiffLiftMask": 6, "EmerDiffModulateA
 
 
 def nodes():
-    from emerdiff.nodes import EmerDiffExtension
-
     return {node.define_schema().node_id: node for node in asyncio.run(EmerDiffExtension().get_node_list())}
 
 
@@ -40,13 +45,6 @@ NODES = nodes()
 @pytest.fixture(scope="module")
 def wires(small):
     """By size: everything a link can carry, of one picture or batch."""
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.modulate import modulate_attention
-
-    from small_model.model import WordList
-
     model, vae, conditioning = small
 
     def of(pictures, height, width):
@@ -134,10 +132,6 @@ def test_every_kind_of_input_is_drawn(wires):
 
 @pytest.mark.parametrize("segments", [1, 64])
 def test_one_segment_and_as_many_as_the_grid_has_cells(small, wires, segments):
-    from emerdiff.nodes.assemble import EmerDiffAssembleMasks
-    from emerdiff.nodes.cluster import EmerDiffClusterFeatures
-    from emerdiff.nodes.modulate import EmerDiffModulateAttention
-
     some = wires[1, 64, 64]
     masks = EmerDiffClusterFeatures.execute(some["EMERDIFF_FEATURES"], segments, 0).result[0]
     maps = EmerDiffModulateAttention.execute(*small, some["EMERDIFF_TRAJECTORY"], masks, "fast").result[0]
@@ -149,8 +143,6 @@ def test_one_segment_and_as_many_as_the_grid_has_cells(small, wires, segments):
 @pytest.mark.parametrize("strength", [0.01, 1000.0])
 @pytest.mark.parametrize("preset", ["paper", "thorough"])
 def test_the_ends_of_strength_under_the_other_presets(small, wires, strength, preset):
-    from emerdiff.nodes.lift import EmerDiffLiftMask
-
     some = wires[1, 64, 64]
     for output in EmerDiffLiftMask.execute(*small, some["IMAGE"], some["MASK"], preset, 0, 1.0, strength).result:
         check_output("MASK", output, (1, 64, 64))

@@ -4,6 +4,13 @@ import comfy.model_management
 import comfy.samplers
 import pytest
 import torch
+from emerdiff.emerdiff_ops.schedule import noise_for
+from emerdiff.nodes import host
+from emerdiff.nodes.assemble import assemble_masks
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import capture_queries, extract_features
+from emerdiff.nodes.hooks import Layer, Modulation
+from emerdiff.nodes.modulate import modulate_attention
 
 from plain_reference import Replay, session
 
@@ -12,16 +19,11 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture
 def prepared(sd1, photo):
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-
     features, trajectory = extract_features(*sd1, photo, seed=7)
     return features, trajectory, cluster_features(features, segments=5)
 
 
 def modulate(sd1, trajectory, low_res, **options):
-    from emerdiff.nodes.modulate import modulate_attention
-
     return modulate_attention(*sd1, trajectory, low_res, modulation_timestep=61, **options).difference
 
 
@@ -46,11 +48,6 @@ def test_order_and_number_of_masks_change_nothing(sd1, prepared):
 
 def test_images_of_a_batch_do_not_see_each_other(sd1, photo):
     """Each image's maps are those of modulating it with its own latent, noise and masks alone."""
-    from emerdiff.emerdiff_ops.schedule import noise_for
-    from emerdiff.nodes import host
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import capture_queries, extract_features
-
     batch = torch.cat([photo, photo.flip(1)])
     features, trajectory = extract_features(*sd1, batch)
     low_res = cluster_features(features, segments=3)
@@ -67,8 +64,6 @@ def test_images_of_a_batch_do_not_see_each_other(sd1, photo):
 
 def test_features_equal_a_direct_capture(sd1, prepared):
     """The query of the layer, read by hand from the third-party side: to_q(norm2(x)) as attention receives it."""
-    from emerdiff.nodes import host
-
     features, trajectory, _ = prepared
     model, _, conditioning = sd1
     layer = host.find_layer(model, "auto", last=False)
@@ -89,8 +84,6 @@ def test_features_equal_a_direct_capture(sd1, prepared):
 
 def test_the_feature_pass_stops_after_its_layer(sd1, photo):
     """And leaves the model as it was, though it left the sampler by an exception."""
-    from emerdiff.nodes.extract import extract_features
-
     before, ran = host_output(sd1), []
     handle = sd1[0].model.diffusion_model.out.register_forward_hook(lambda *_: ran.append(True))
     try:
@@ -102,8 +95,6 @@ def test_the_feature_pass_stops_after_its_layer(sd1, photo):
 
 
 def test_progress_counts_every_row_and_shows_the_label_map_as_it_forms(sd1, prepared, monkeypatch):
-    from emerdiff.nodes import host
-
     _, trajectory, low_res = prepared
     seen = []
     monkeypatch.setattr(host, "SECONDS_BETWEEN_PREVIEWS", -1.0)
@@ -129,8 +120,6 @@ def host_output(sd1):
 
 
 def test_model_is_untouched_after_a_run_a_failure_and_a_cancel(sd1, prepared, monkeypatch):
-    from emerdiff.nodes import host
-
     _, trajectory, low_res = prepared
     model, before = sd1[0], host_output(sd1)
     options, patches = repr(model.model_options), dict(model.patches)
@@ -158,9 +147,6 @@ def test_model_is_untouched_after_a_run_a_failure_and_a_cancel(sd1, prepared, mo
 
 
 def test_wire_values_are_not_written_to(sd1, prepared):
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.modulate import modulate_attention
-
     _, trajectory, low_res = prepared
     copies = trajectory.latent.clone(), low_res.masks.clone()
     maps = modulate_attention(*sd1, trajectory, low_res, modulation_timestep=21)
@@ -211,8 +197,6 @@ def test_attention_can_be_left_free(sd1, prepared):
 
 def test_the_precision_that_a_model_asks_for_reaches_the_shared_scores():
     """SD2.x asks for fp32: its scores are infinite in fp16."""
-    from emerdiff.nodes.hooks import Layer, Modulation
-
     hook = Modulation(Layer("output", 3, 0), None, inject=True, rows=2)
     hook.install({})
     options = {"block": ("output", 3), "cond_or_uncond": [0]}

@@ -4,17 +4,19 @@ import logging
 
 import pytest
 import torch
+from emerdiff.emerdiff_ops.schedule import timestep_grid
+from emerdiff.nodes.assemble import assemble_masks
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.host import find_layer, grid_of, own_resolution
+from emerdiff.nodes.modulate import modulate_attention, start_timestep
+from emerdiff.nodes.types import Features
 
 pytestmark = pytest.mark.host
 
 
 def segment(loaders, image, segments=3, **options):
     """The four steps at one UNet evaluation per variant; the segmentation."""
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.modulate import modulate_attention
-
     features, trajectory = extract_features(*loaders, image, **options)
     low_res = cluster_features(features, segments=segments, restarts=2)
     return assemble_masks(modulate_attention(*loaders, trajectory, low_res, modulation_timestep=1))
@@ -35,8 +37,6 @@ def test_masks_have_exactly_the_images_size(request, model, size):
 
 
 def test_large_image_is_worked_on_small_and_given_back_large(small):
-    from emerdiff.nodes.extract import extract_features
-
     image = picture(300, 450)
     _, trajectory = extract_features(*small, image, resolution=96)
     assert trajectory.working_size == (96, 144) and trajectory.image_size == (300, 450)
@@ -45,15 +45,11 @@ def test_large_image_is_worked_on_small_and_given_back_large(small):
 
 
 def test_resolution_never_enlarges(small):
-    from emerdiff.nodes.extract import extract_features
-
     _, trajectory = extract_features(*small, picture(80, 90), resolution=512)
     assert trajectory.working_size == (80, 90)
 
 
 def test_model_knows_its_own_resolution(sd1, small):
-    from emerdiff.nodes.host import own_resolution
-
     assert own_resolution(*sd1[:2]) == 512
 
 
@@ -72,9 +68,6 @@ def test_batch_gives_every_image_its_own_labels(small):
 
 
 def test_shared_clusters_mean_the_same_everywhere(small):
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import Features, extract_features
-
     features, _ = extract_features(*small, picture(64, 64))
     double = Features(features.features.repeat(2, 1, 1, 1), features.latent_size)
     masks = cluster_features(double, segments=4, shared_clusters=True).masks
@@ -115,10 +108,6 @@ def test_a_vae_of_another_model_is_refused(sd1, small, photo):
 
 
 def test_a_trajectory_of_another_model_or_image_is_refused(sd1, small, photo):
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.modulate import modulate_attention
-
     features, trajectory = extract_features(*small, photo)
     low_res = cluster_features(features, segments=2)
     with pytest.raises(ValueError, match="the trajectory's latents"):
@@ -139,9 +128,6 @@ def test_too_many_segments_are_refused(small):
 
 
 def test_fewer_distinct_features_than_segments_are_refused(small):
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.types import Features
-
     with pytest.raises(ValueError, match="distinct"):
         cluster_features(Features(torch.ones(1, 8, 8, 4), (16, 16)), segments=3)
 
@@ -153,8 +139,6 @@ def test_a_layer_that_does_not_exist_is_refused_with_those_that_do(sd1, photo, n
 
 
 def test_layers_have_the_names_of_the_design(sd1):
-    from emerdiff.nodes.host import find_layer, grid_of
-
     model = sd1[0]
     assert str(find_layer(model, "auto", last=False)) == "output 2.0"
     assert str(find_layer(model, "auto", last=True)) == "output 3.0"
@@ -164,9 +148,6 @@ def test_layers_have_the_names_of_the_design(sd1):
 
 
 def test_a_timestep_off_the_grid_is_snapped_and_said(caplog):
-    from emerdiff.emerdiff_ops.schedule import timestep_grid
-    from emerdiff.nodes.modulate import start_timestep
-
     grid = timestep_grid(50)
     with caplog.at_level(logging.WARNING, "EmerDiff"):
         assert start_timestep(grid, 0, 281) == 281 and start_timestep(grid, 281, 481) == 281
@@ -177,7 +158,5 @@ def test_a_timestep_off_the_grid_is_snapped_and_said(caplog):
 
 @pytest.mark.parametrize("timestep", [-1, 1000])
 def test_a_timestep_out_of_range_is_refused(timestep):
-    from emerdiff.nodes.modulate import start_timestep
-
     with pytest.raises(ValueError, match="between 0 and 999"):
         start_timestep((981, 1), timestep, 281)

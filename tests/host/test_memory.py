@@ -7,6 +7,16 @@ from pathlib import Path
 import comfy.model_management
 import pytest
 import torch
+from emerdiff.emerdiff_ops.labels import labels_to_masks
+from emerdiff.nodes import host, segment
+from emerdiff.nodes.assemble import assemble_masks
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.hooks import Modulation, QueryCapture
+from emerdiff.nodes.host import rows_that_fit
+from emerdiff.nodes.modulate import modulate_attention
+from emerdiff.nodes.segment import segment_picture
+from emerdiff.nodes.text import respond
 
 pytestmark = pytest.mark.host
 
@@ -19,9 +29,6 @@ def prepared(small, photo):
 
 
 def prepare(loaders, image, segments=6, resolution=0):
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-
     features, trajectory = extract_features(*loaders, image, resolution=resolution)
     return trajectory, cluster_features(features, segments=segments)
 
@@ -43,8 +50,6 @@ def with_limit(model, limit, evaluations):
 
 def test_out_of_memory_halves_the_batch_and_goes_on(small, prepared):
     """Nothing that was computed is computed again: every level is run once, whenever memory runs out."""
-    from emerdiff.nodes.modulate import modulate_attention
-
     expected, evaluations = modulate_attention(*small, *prepared, "balanced", rows=13), []
     model = with_limit(small[0], lambda: 13 if len(evaluations) < 2 else 6, evaluations)
     found = modulate_attention(model, *small[1:], *prepared, "balanced", rows=13)
@@ -54,8 +59,6 @@ def test_out_of_memory_halves_the_batch_and_goes_on(small, prepared):
 
 
 def test_the_smaller_batch_is_kept_for_what_follows(small, prepared):
-    from emerdiff.nodes.modulate import modulate_attention
-
     failures, evaluations = [], []
 
     def limit():
@@ -67,16 +70,12 @@ def test_the_smaller_batch_is_kept_for_what_follows(small, prepared):
 
 
 def test_a_single_mask_that_does_not_fit_is_said(small, prepared):
-    from emerdiff.nodes.modulate import modulate_attention
-
     model = with_limit(small[0], lambda: 1, [])
     with pytest.raises(comfy.model_management.OOM_EXCEPTION, match="lower resolution"):
         modulate_attention(model, *small[1:], *prepared, "fast")
 
 
 def test_other_failures_are_not_taken_for_a_lack_of_memory(small, prepared):
-    from emerdiff.nodes.modulate import modulate_attention
-
     model, calls = small[0].clone(), []
 
     def broken(apply, arguments):
@@ -90,9 +89,6 @@ def test_other_failures_are_not_taken_for_a_lack_of_memory(small, prepared):
 
 
 def test_words_go_on_with_fewer_rows_too(small):
-    from emerdiff.nodes import host
-    from emerdiff.nodes.text import respond
-
     layers, latent = host.coarsest_output_layers(small[0]), torch.randn(1, 48, 16, 16)
     noise = torch.randn(2, 4, 48, 16, 16, generator=torch.Generator().manual_seed(0))
     groups = torch.ones(1, small[2][0][0].shape[1])
@@ -114,8 +110,6 @@ def test_words_go_on_with_fewer_rows_too(small):
 
 
 def test_the_host_keeps_memory_free_for_the_whole_batch(sd1, photo, monkeypatch):
-    from emerdiff.nodes.modulate import modulate_attention
-
     trajectory, low_res = prepare(sd1, photo, segments=4)
     asked, load = [], comfy.model_management.load_models_gpu
 
@@ -129,8 +123,6 @@ def test_the_host_keeps_memory_free_for_the_whole_batch(sd1, photo, monkeypatch)
 
 
 def test_weights_still_to_be_loaded_are_left_room(sd1):
-    from emerdiff.nodes.host import rows_that_fit
-
     class Model:
         """A card with 8 GB free, a model of 5."""
 
@@ -162,10 +154,6 @@ def living(kind) -> list:
 
 
 def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkeypatch):
-    from emerdiff.nodes import host
-    from emerdiff.nodes.hooks import Modulation, QueryCapture
-    from emerdiff.nodes.modulate import modulate_attention
-
     held = []
 
     def run():
@@ -195,10 +183,6 @@ def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkey
 @pytest.mark.parametrize("preset", ["paper", "balanced", "fast"])
 def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     """Segment Image never holds all the maps, and gives what the two steps give that do."""
-    from emerdiff.nodes import segment
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.modulate import modulate_attention
-
     image = torch.nn.functional.interpolate(photo.movedim(-1, 1), (150, 140), mode="bilinear").movedim(1, -1)
     trajectory, low_res = prepare(small, image, segments=10, resolution=64)
     steps = assemble_masks(modulate_attention(*small, trajectory, low_res, preset), image=image)
@@ -225,9 +209,6 @@ def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
 @pytest.mark.skipif(not PEAK.exists(), reason="needs Linux to read the peak of memory")
 def test_a_large_picture_with_sixty_segments_stays_within_its_bound(small):
     """2048 x 2048, K = 60: the masks themselves are 1.0 GB; everything else together stays below that."""
-    from emerdiff.emerdiff_ops.labels import labels_to_masks
-    from emerdiff.nodes.segment import segment_picture
-
     noise = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     image = torch.nn.functional.interpolate(noise, (2048, 2048), mode="bicubic").clamp(0, 1).movedim(1, -1)
     trajectory, low_res = prepare(small, image, segments=60, resolution=128)

@@ -7,6 +7,10 @@ import comfy.sd
 import pytest
 import torch
 from comparing import error, plain
+from emerdiff.nodes.assemble import assemble_masks
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.modulate import modulate_attention
 
 from scenes import HELD_OUT, scene
 from small_model.model import UNET_CONFIG, Sampling, SmallModel, load_model
@@ -40,9 +44,6 @@ def stored(dtype: torch.dtype, cast: torch.dtype | None):
 @pytest.fixture(scope="module")
 def pictures(small):
     """(features, trajectory, masks, labels) of some scenes in fp32."""
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-
     prepared = []
     with torch.inference_mode():
         for seed in range(HELD_OUT, HELD_OUT + SCENES):
@@ -54,17 +55,12 @@ def pictures(small):
 
 
 def labels(loaded, trajectory, masks) -> torch.Tensor:
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.modulate import modulate_attention
-
     return assemble_masks(modulate_attention(*loaded, trajectory, masks, preset="fast", strength=30.0)).labels[0]
 
 
 @pytest.mark.parametrize("name", STORED)
 def test_labels_agree_with_fp32(small, pictures, name):
     """The same masks are lifted to the same pixels, nearly; and the features are nearly the same."""
-    from emerdiff.nodes.extract import extract_features
-
     loaded = (stored(*STORED[name]), *small[1:])
     agreements, likeness = [], []
     for seed, (image, features, trajectory, masks, expected) in enumerate(pictures, HELD_OUT):
@@ -78,16 +74,11 @@ def test_labels_agree_with_fp32(small, pictures, name):
 
 
 def prepared(loaded, photo, segments=2):
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-
     features, trajectory = extract_features(*loaded, photo, seed=7)
     return trajectory, cluster_features(features, segments=segments)
 
 
 def modulated(loaded, trajectory, masks) -> torch.Tensor:
-    from emerdiff.nodes.modulate import modulate_attention
-
     return modulate_attention(*loaded, trajectory, masks, modulation_timestep=21).difference[0]
 
 

@@ -3,6 +3,13 @@
 import pytest
 import torch
 from emerdiff.emerdiff_ops.modulation import PRESETS
+from emerdiff.nodes import host
+from emerdiff.nodes.assemble import assemble_masks
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.modulate import modulate_attention, read_out
+
+from scenes import HELD_OUT, scene
 
 pytestmark = pytest.mark.host
 
@@ -28,8 +35,6 @@ def finals():
 
 def test_one_decoding_a_mask_shows_half_of_what_two_show(small, finals):
     """Exactly so for a decoder that is linear, as the small model's is."""
-    from emerdiff.nodes.modulate import read_out
-
     pairs, halfway = (
         torch.stack([*read_out(small[1], finals, finals[:1], (128, 128), readout, Counted())])
         for readout in ("pairs", "halfway")
@@ -40,8 +45,6 @@ def test_one_decoding_a_mask_shows_half_of_what_two_show(small, finals):
 
 def test_differences_of_latents_follow_the_borders_of_the_picture(small):
     """A change of whole cells, under a picture whose border is elsewhere: the map ends where the picture does."""
-    from emerdiff.nodes.modulate import read_out
-
     picture = torch.zeros(1, 128, 128, 3)
     picture[:, 82:95, 18:37] = torch.tensor([0.8, 0.3, 0.1])
     latent, variants, progress = small[1].encode(picture), torch.zeros(2, 48, 32, 32), Counted()
@@ -55,11 +58,6 @@ def test_differences_of_latents_follow_the_borders_of_the_picture(small):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_preset_evaluates_and_decodes_no_more_than_it_says(small, photo, name, monkeypatch):
-    from emerdiff.nodes import host
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.modulate import modulate_attention
-
     image = photo[:, :121, :110]
     features, trajectory = extract_features(*small, image)
     low_res = cluster_features(features, segments=3)
@@ -83,13 +81,6 @@ def test_each_preset_evaluates_and_decodes_no_more_than_it_says(small, photo, na
 
 def test_few_deterministic_steps_agree_with_the_papers_many(small):
     """The same segments in the main: on a held-out scene four of five pixels keep their label."""
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.modulate import modulate_attention
-
-    from scenes import HELD_OUT, scene
-
     features, trajectory = extract_features(*small, torch.from_numpy(scene(HELD_OUT).image)[None])
     low_res = cluster_features(features, segments=6)
     paper, balanced, fast = (

@@ -6,6 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from emerdiff.nodes.assemble import assemble_masks
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.lift import lift_mask
+from emerdiff.nodes.modulate import modulate_attention
+
+from small_model.model import load
 
 pytestmark = pytest.mark.host
 
@@ -15,8 +22,6 @@ SEEDS = (3, 4)
 @pytest.fixture(scope="module")
 def models():
     """Two small models of their own, the second's weights changed, so that each gives other masks."""
-    from small_model.model import load
-
     pair = [load(), load()]
     for weight in pair[1][0].model.diffusion_model.parameters():
         weight.requires_grad_(False).mul_(0.9)
@@ -29,12 +34,6 @@ def picture(seed):
 
 def segment(model, vae, conditioning, seed, start=None):
     """Every value of the four steps, and a lifted mask."""
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.lift import lift_mask
-    from emerdiff.nodes.modulate import modulate_attention
-
     if start is not None:
         start.wait()
     with torch.inference_mode():

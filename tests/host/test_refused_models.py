@@ -8,6 +8,11 @@ import comfy.supported_models as supported
 import pytest
 import torch
 from comfy.taesd.taesd import TAESD
+from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.lift import lift_mask
+from emerdiff.nodes.modulate import modulate_attention
 
 pytestmark = pytest.mark.host
 
@@ -79,8 +84,6 @@ def weightless(kind, settings: dict):
 
 
 def extract(model, vae, conditioning, photo):
-    from emerdiff.nodes.extract import extract_features
-
     return extract_features(model, vae, conditioning, photo)
 
 
@@ -92,8 +95,6 @@ def test_other_networks_are_refused(sd1, photo, name):
 
 @pytest.mark.parametrize("model", [None, "Flux"])
 def test_lifting_refuses_other_networks_in_the_same_words(sd1, photo, model):
-    from emerdiff.nodes.lift import lift_mask
-
     model = model and weightless(*OTHER_NETWORKS[model])
     with pytest.raises(ValueError, match="[Ll]oad a Stable Diffusion checkpoint"):
         lift_mask(model, *sd1[1:], photo, (photo[..., 0] > 0.5).float())
@@ -142,9 +143,6 @@ def test_no_vae_is_refused(sd1, photo):
 
 def test_the_empty_vae_of_a_checkpoint_without_one_is_refused(sd1, photo):
     """In the host's own words: it gives an object that raises when it is used."""
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.modulate import modulate_attention
-
     model, vae, conditioning = sd1
     empty = comfy.sd.VAE(sd={})
     with pytest.raises((ValueError, RuntimeError), match="VAE"):
@@ -177,8 +175,6 @@ def test_no_conditioning_is_refused(sd1, photo):
 
 def test_flow_matching_on_a_unet_is_refused(sd1, photo):
     """By a ModelSampling node: what it mixes noise in by is not what the method's steps assume."""
-    from comfy_extras.nodes_model_advanced import ModelSamplingSD3
-
     (patched,) = ModelSamplingSD3().patch(sd1[0], shift=3.0)
     with pytest.raises(ValueError, match="samples by .*CONST.* connect the model from before a ModelSampling node"):
         extract(patched, *sd1[1:], photo)

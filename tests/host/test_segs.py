@@ -3,6 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from emerdiff.emerdiff_ops.boxes import parse_boxes, select_in_boxes
+from emerdiff.emerdiff_ops.labels import labels_to_masks
+from emerdiff.nodes.boxes import EmerDiffBoundingBoxes
+from emerdiff.nodes.host import to_output
+from emerdiff.nodes.segs import EmerDiffToSEGS
+from emerdiff.nodes.types import Segmentation
+
+import nodes
 
 pytestmark = pytest.mark.host
 
@@ -27,9 +35,6 @@ def image():
 
 def to_segs(labels, **inputs):
     """The SEGS of each picture."""
-    from emerdiff.nodes.segs import EmerDiffToSEGS
-    from emerdiff.nodes.types import Segmentation
-
     return EmerDiffToSEGS.execute(segmentation=Segmentation(labels, 5), **inputs).result[0]
 
 
@@ -122,8 +127,6 @@ def test_another_image_or_selection_is_refused(labels, image):
 
 
 def boxes(**inputs):
-    from emerdiff.nodes.boxes import EmerDiffBoundingBoxes
-
     return EmerDiffBoundingBoxes.execute(**inputs).result
 
 
@@ -138,8 +141,6 @@ def test_boxes_are_sorted_by_picture_and_labelled_by_row(labels, image):
 
 
 def test_our_boxes_are_read_back(labels):
-    from emerdiff.emerdiff_ops.boxes import parse_boxes, select_in_boxes
-
     found, (box,) = boxes(masks=(labels == 2).half())  # without a batch dimension, as some packs have it
     for value in (found, box):
         assert select_in_boxes(labels, parse_boxes(value, WIDTH, HEIGHT)[0]) == [2]
@@ -156,11 +157,6 @@ def test_boxes_that_cannot_be_made_say_why(labels, image):
 @pytest.mark.parametrize("models", ["sd1", "small"])
 def test_inpaint_model_conditioning_holds_the_mask_and_the_grey_picture(request, photo, models):
     """An inpainting model reads these; others read the latent and its noise mask alone."""
-    from emerdiff.emerdiff_ops.labels import labels_to_masks
-    from emerdiff.nodes.host import to_output
-
-    import nodes
-
     _, vae, conditioning = request.getfixturevalue(models)
     halves = torch.zeros(1, 128, 128, dtype=torch.int16)
     halves[:, 32:96, 40:] = 1

@@ -1,18 +1,28 @@
 """Selecting segments, and values that go to a file and back."""
 
+import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
+from emerdiff.emerdiff_ops import files
+from emerdiff.emerdiff_ops.labels import fingerprint
+from emerdiff.nodes import select, types
+from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave
+from emerdiff.nodes.segment import EmerDiffSegmentImage
+from emerdiff.nodes.select import EmerDiffSelectSegments
+from emerdiff.nodes.types import Segmentation
+from PIL import Image
+from safetensors.torch import save_file
 
 pytestmark = pytest.mark.host
 
 
 @pytest.fixture
 def segmentation():
-    from emerdiff.nodes.types import Segmentation
-
     labels = torch.zeros(2, 6, 8, dtype=torch.int16)
     labels[:, :3, 4:], labels[:, 3:, :4] = 1, 2
     return Segmentation(labels, 4)
@@ -23,8 +33,6 @@ def run(node, **inputs):
 
 
 def test_selection_by_number_and_point(segmentation):
-    from emerdiff.nodes.select import EmerDiffSelectSegments
-
     mask, overlay = run(
         EmerDiffSelectSegments, segmentation=segmentation, selection="1", positive_points='[{"x": 0, "y": 5}]'
     )
@@ -43,8 +51,6 @@ def test_selection_by_number_and_point(segmentation):
     ids=["ComfyUI's", "KJNodes'", "a list for each picture"],
 )
 def test_segments_that_lie_mostly_in_a_box_are_added(segmentation, boxes):
-    from emerdiff.nodes.select import EmerDiffSelectSegments
-
     mask, _ = run(EmerDiffSelectSegments, segmentation=segmentation, selection="2", boxes=boxes)
     assert torch.equal(mask, (segmentation.labels > 0).float())
 
@@ -61,15 +67,11 @@ def test_segments_that_lie_mostly_in_a_box_are_added(segmentation, boxes):
     ],
 )
 def test_bad_selections_say_what_is_possible(segmentation, inputs, message):
-    from emerdiff.nodes.select import EmerDiffSelectSegments
-
     with pytest.raises(ValueError, match=message):
         run(EmerDiffSelectSegments, segmentation=segmentation, **inputs)
 
 
 def test_a_batch_takes_one_list_a_picture(segmentation):
-    from emerdiff.nodes.select import EmerDiffSelectSegments
-
     mask, _ = run(EmerDiffSelectSegments, segmentation=segmentation, selection="1; 0, 2")
     assert torch.equal(mask[0], (segmentation.labels[0] == 1).float())
     assert torch.equal(mask[1], (segmentation.labels[1] != 1).float())
@@ -77,9 +79,6 @@ def test_a_batch_takes_one_list_a_picture(segmentation):
 
 @pytest.mark.parametrize("selection", ["", " ; ", "9 @00000000"])
 def test_with_nothing_selected_nothing_downstream_runs_and_the_node_says_why(segmentation, selection, caplog):
-    from comfy_execution.graph_utils import ExecutionBlocker
-    from emerdiff.nodes.select import EmerDiffSelectSegments
-
     output = EmerDiffSelectSegments.execute(segmentation=segmentation, selection=selection)
     assert [type(each) for each in output.result] == [ExecutionBlocker] * 2
     assert all(each.message is None for each in output.result)  # a message would open a dialog
@@ -88,9 +87,6 @@ def test_with_nothing_selected_nothing_downstream_runs_and_the_node_says_why(seg
 
 
 def test_picks_of_another_segmentation_are_used_and_said(segmentation, caplog):
-    from emerdiff.emerdiff_ops.labels import fingerprint
-    from emerdiff.nodes.select import EmerDiffSelectSegments
-
     def masks_and_texts(selection):
         output = EmerDiffSelectSegments.execute(segmentation=segmentation, selection=selection)
         return output.result[0], output.ui["text"]
@@ -102,12 +98,6 @@ def test_picks_of_another_segmentation_are_used_and_said(segmentation, caplog):
 
 
 def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentation, folders, monkeypatch):
-    import json
-
-    import numpy as np
-    from emerdiff.nodes import select
-    from PIL import Image
-
     monkeypatch.setattr(select, "LARGEST_SIDE", 4)
     image = torch.rand(2, 6, 8, 4).half()  # RGBA, in half precision
     output = select.EmerDiffSelectSegments.execute(segmentation=segmentation, selection="1", image=image)
@@ -124,15 +114,11 @@ def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentat
 
 
 def test_inverting_nothing_selects_everything(segmentation):
-    from emerdiff.nodes.select import EmerDiffSelectSegments
-
     mask, _ = run(EmerDiffSelectSegments, segmentation=segmentation, invert=True)
     assert mask.min() == 1
 
 
 def values():
-    from emerdiff.nodes import types
-
     return [
         types.Features(torch.randn(1, 4, 4, 8), (8, 8)),
         types.Trajectory(torch.randn(1, 4, 8, 8), 2**64 - 1, (981, 21, 1), (60, 64), (120, 128), "SD15"),
@@ -145,8 +131,6 @@ def values():
 
 @pytest.mark.parametrize("index", range(6))
 def test_every_value_comes_back_from_its_file(index, folders):
-    from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave
-
     value = values()[index]
     assert run(EmerDiffSave, value=value, filename_prefix="sub/value")[0] is value
     (path,) = (folders / "output").rglob("*.safetensors")
@@ -157,15 +141,11 @@ def test_every_value_comes_back_from_its_file(index, folders):
 
 
 def test_saving_anything_else_is_refused():
-    from emerdiff.nodes.files import EmerDiffSave
-
     with pytest.raises(ValueError, match="not Tensor"):
         run(EmerDiffSave, value=torch.zeros(1), filename_prefix="x")
 
 
 def test_files_outside_the_hosts_folders_are_refused(folders):
-    from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave
-
     run(EmerDiffSave, value=values()[0], filename_prefix="value")
     (path,) = (folders / "output").glob("*.safetensors")
     outside = path.rename(folders / "outside.safetensors")
@@ -180,9 +160,6 @@ def test_files_outside_the_hosts_folders_are_refused(folders):
 
 
 def test_damaged_and_foreign_files_are_refused(folders):
-    from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave
-    from safetensors.torch import save_file
-
     run(EmerDiffSave, value=values()[0], filename_prefix="value")
     (path,) = (folders / "output").glob("*.safetensors")
     whole = path.read_bytes()
@@ -196,17 +173,12 @@ def test_damaged_and_foreign_files_are_refused(folders):
 
 
 def test_a_file_without_its_sizes_is_refused(folders):
-    from emerdiff.emerdiff_ops import files
-    from emerdiff.nodes.files import EmerDiffLoad
-
     files.save(folders / "output" / "bare.safetensors", "features", {"features": torch.zeros(1, 2, 2, 3)}, {})
     with pytest.raises(ValueError, match="lacks latent_size"):
         run(EmerDiffLoad, file_name="bare.safetensors")
 
 
 def test_segment_image_expands_into_the_steps():
-    from emerdiff.nodes.segment import EmerDiffSegmentImage
-
     inputs = dict.fromkeys(("model", "vae", "conditioning", "image"), ["1", 0])
     output = EmerDiffSegmentImage.execute(**inputs, segments=9, preset="paper", seed=3)
     steps = {node["class_type"]: node["inputs"] for node in output.expand.values()}

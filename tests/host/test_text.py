@@ -8,9 +8,14 @@ import pytest
 import torch
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer
 from comfy.supported_models_base import ClipTarget
+from emerdiff.nodes import host
+from emerdiff.nodes.hooks import WordAttention
+from emerdiff.nodes.text import EmerDiffSelectByText, encode, segment_signs, select_by_text, words_of
+from emerdiff.nodes.types import Segmentation
 from safetensors.torch import save_file
 
 from scenes import HELD_OUT, scene
+from small_model.model import WordList
 
 pytestmark = pytest.mark.host
 
@@ -38,8 +43,6 @@ class TokensOnly:
 @pytest.fixture
 def quarters():
     """Two pictures in four quarters each: segments 0, 1, 2 and 4 of five."""
-    from emerdiff.nodes.types import Segmentation
-
     labels = torch.zeros(2, 96, 77, dtype=torch.int16)
     labels[:, :48, 40:], labels[:, 48:, :40], labels[:, 48:, 40:] = 1, 2, 4
     return Segmentation(labels, 5)
@@ -56,8 +59,6 @@ def pictures():
     [("dog", 1), ("a red dog", 3), ("(dog:1.3)", 1), ("embedding:three dog", 4), ("dog " * 80, 80)],
 )
 def test_the_phrases_own_tokens_are_found(clip, phrase, own):
-    from emerdiff.nodes.text import encode, words_of
-
     words = words_of(clip, phrase)
     assert words.sum() == own and words[0] == 0
     assert torch.equal(words[1 : min(own, 75) + 1], torch.ones(min(own, 75)))
@@ -65,15 +66,11 @@ def test_the_phrases_own_tokens_are_found(clip, phrase, own):
 
 
 def test_both_text_encoders_of_sdxl_agree_on_the_tokens(clip):
-    from emerdiff.nodes.text import words_of
-
     both = TokensOnly(comfy.sdxl_clip.SDXLTokenizer())
     assert torch.equal(words_of(both, "a red dog"), words_of(clip, "a red dog"))
 
 
 def select(loaders, clip, segmentation, image, **options):
-    from emerdiff.nodes.text import EmerDiffSelectByText
-
     model, vae, _ = loaders
     inputs = {"text": "a dog, sky", "count": 2, "threshold": 0.0, "seed": 0} | options
     return EmerDiffSelectByText.execute(segmentation, model, clip, image, vae, **inputs).result
@@ -89,8 +86,6 @@ def test_every_phrase_of_every_picture_gets_a_mask(sd1, clip, quarters, pictures
 
 
 def test_pictures_and_phrases_do_not_see_each_other(sd1, clip, quarters, pictures):
-    from emerdiff.nodes.text import segment_signs
-
     model, vae, _ = sd1
     every = segment_signs(model, clip, vae, quarters, pictures, ["a dog", "sky"])
     second = quarters._replace(labels=quarters.labels[1:])
@@ -103,9 +98,6 @@ def test_pictures_and_phrases_do_not_see_each_other(sd1, clip, quarters, picture
 
 def test_reading_the_attention_changes_nothing(sd1):
     """The prediction with the hook is that without, another node's attention still runs, and every layer is read."""
-    from emerdiff.nodes import host
-    from emerdiff.nodes.hooks import WordAttention
-
     model, _, conditioning = sd1
     layers, calls = host.coarsest_output_layers(model), []
     hook = WordAttention(layers, torch.ones(1, 77), host.attend)
@@ -144,8 +136,6 @@ def test_nothing_above_the_threshold_is_an_empty_mask_and_a_warning(sd1, clip, q
 
 
 def test_what_cannot_work_says_how_to_mend_it(sd1, small, clip, quarters, pictures):
-    from small_model.model import WordList
-
     for loaders, text_encoder, options, message in [
         (sd1, clip, {"text": " , "}, "type what to look for"),
         (sd1, None, {}, "Load CLIP"),
@@ -161,11 +151,6 @@ def test_what_cannot_work_says_how_to_mend_it(sd1, small, clip, quarters, pictur
 
 def test_words_of_objects_find_objects(small):
     """With the true regions as segments: an object, not sky or ground. Which one, the small model hardly tells."""
-    from emerdiff.nodes.text import select_by_text
-    from emerdiff.nodes.types import Segmentation
-
-    from small_model.model import WordList
-
     model, vae, _ = small
     for seed in range(HELD_OUT + 300, HELD_OUT + 303):
         true = scene(seed)

@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 import torch
 from emerdiff.emerdiff_ops.labels import labels_to_masks
+from emerdiff.nodes.assemble import EmerDiffAssembleMasks, assemble_masks
+from emerdiff.nodes.cluster import cluster_features
+from emerdiff.nodes.extract import extract_features
+from emerdiff.nodes.lift import lift_mask
+from emerdiff.nodes.merge import merged
+from emerdiff.nodes.modulate import modulate_attention
+from emerdiff.nodes.types import DifferenceMaps
 
 from scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
@@ -33,8 +40,6 @@ def box_around(region) -> torch.Tensor:
 
 
 def lift(small, image, mask, **options):
-    from emerdiff.nodes.lift import lift_mask
-
     return lift_mask(*small, image, mask, "fast", strength=STRENGTH, **options)
 
 
@@ -79,10 +84,6 @@ def test_masks_that_cannot_be_lifted_are_refused(small, image, mask, message):
 @pytest.fixture(scope="module")
 def segmented(small, image):
     """(features, difference maps) of the scene."""
-    from emerdiff.nodes.cluster import cluster_features
-    from emerdiff.nodes.extract import extract_features
-    from emerdiff.nodes.modulate import modulate_attention
-
     with torch.inference_mode():
         features, trajectory = extract_features(*small, image)
         masks = cluster_features(features, segments=10)
@@ -90,9 +91,6 @@ def segmented(small, image):
 
 
 def test_merging_leaves_the_asked_number_and_only_joins(segmented):
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.merge import merged
-
     features, maps = segmented
     fine = assemble_masks(maps)
     fewer = merged(fine, features, target=4)
@@ -107,8 +105,6 @@ def test_merging_leaves_the_asked_number_and_only_joins(segmented):
 
 
 def test_parts_become_segments_and_still_cover_the_picture(segmented):
-    from emerdiff.nodes.assemble import EmerDiffAssembleMasks, assemble_masks
-
     maps = segmented[1]
     whole, parts = (assemble_masks(maps, min_area=0.002, split_parts=split) for split in (False, True))
     assert parts.count > whole.count
@@ -121,9 +117,6 @@ def test_parts_become_segments_and_still_cover_the_picture(segmented):
 
 
 def test_masks_of_a_large_picture_follow_its_borders(small):
-    from emerdiff.nodes.assemble import assemble_masks
-    from emerdiff.nodes.types import DifferenceMaps
-
     true = scene(HELD_OUT + 2, 512)
     small_labels = scene(HELD_OUT + 2, 128).labels
     maps = torch.nn.functional.one_hot(torch.from_numpy(small_labels).long()).movedim(-1, 0).float()[None]

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.kmeans import cluster_masks, kmeans
+from emerdiff.emerdiff_ops.kmeans import _filled, _nearest, cluster_masks, kmeans
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans as Reference
@@ -99,8 +99,6 @@ def test_no_cluster_is_ever_empty():
 
 
 def test_empty_clusters_take_the_farthest_points():
-    from emerdiff.emerdiff_ops.kmeans import _filled
-
     points = torch.tensor([0.0, 1.0, 5.0, 20.0])[:, None]
     centroids = torch.tensor([0.0, 20.0, 100.0, 200.0])[:, None]
     labels = _filled(points, centroids, torch.tensor([0, 0, 0, 1]))
@@ -108,8 +106,6 @@ def test_empty_clusters_take_the_farthest_points():
 
 
 def test_filling_empty_clusters_empties_no_other():
-    from emerdiff.emerdiff_ops.kmeans import _filled
-
     points = torch.tensor([0.0, 10.0, 100.0, 101.0])[:, None]
     centroids = torch.tensor([5.0, 100.5, 500.0, 600.0])[:, None]
     labels = _filled(points, centroids, torch.tensor([0, 0, 1, 1]))
@@ -117,8 +113,6 @@ def test_filling_empty_clusters_empties_no_other():
 
 
 def test_ties_go_to_the_lower_centroid():
-    from emerdiff.emerdiff_ops.kmeans import _nearest
-
     assert _nearest(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [-1.0], [1.0]])).tolist() == [0, 0]
 
 
