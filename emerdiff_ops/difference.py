@@ -5,10 +5,10 @@ Pictures are [N, H, W, 3] in 0..1, latents [N, C, h, w], maps [..., H, W] float3
 
 from __future__ import annotations
 
-import math
-
 import torch
+from scipy.ndimage import gaussian_filter
 
+TRUNCATE = 4.0  # sigmas; where the Gaussian kernel ends
 SPECKLE = 1.0  # pixels; Gaussian sigma before a map's maximum is read
 
 
@@ -51,11 +51,11 @@ def gaussian_smooth(maps: torch.Tensor, sigma: float) -> torch.Tensor:
     (d c b a | a b c d | d c b a), also where the image is smaller than the kernel. A sigma too small to reach a
     neighbour, such as 0, gives the maps themselves.
     """
-    radius = int(4 * sigma + 0.5)
-    if radius < 1:
+    if int(TRUNCATE * sigma + 0.5) < 1:
         return maps
-    weights = _gaussian_weights(sigma, radius)
-    return _filter_axis(_filter_axis(maps.float(), weights, -1), weights, -2)
+    sigmas = (*[0.0] * (maps.ndim - 2), sigma, sigma)
+    smooth = gaussian_filter(maps.float().cpu().numpy(), sigmas, mode="reflect", truncate=TRUNCATE)
+    return torch.from_numpy(smooth).to(maps.device)
 
 
 def resize_maps(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -66,27 +66,3 @@ def resize_maps(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     shrinks = size[0] < height or size[1] < width
     resized = torch.nn.functional.interpolate(maps[:, None].float(), tuple(size), mode="bilinear", antialias=shrinks)
     return resized[:, 0]  # [K, H, W]
-
-
-def _gaussian_weights(sigma: float, radius: int) -> list[float]:
-    """One half of the kernel: weights[i] belongs to the two pixels at distance i."""
-    half = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
-    total = 2 * sum(half) - half[0]
-    return [weight / total for weight in half]
-
-
-def _filter_axis(maps: torch.Tensor, weights: list[float], axis: int) -> torch.Tensor:
-    # shifted sums instead of a convolution: on GPUs convolutions round to TF32 by default
-    size, radius = maps.shape[axis], len(weights) - 1
-    padded = maps.index_select(axis, _mirrored(size, radius).to(maps.device))
-    result = maps * weights[0]
-    for distance, weight in enumerate(weights[1:], 1):
-        result.add_(padded.narrow(axis, radius - distance, size), alpha=weight)
-        result.add_(padded.narrow(axis, radius + distance, size), alpha=weight)
-    return result
-
-
-def _mirrored(size: int, radius: int) -> torch.Tensor:
-    """Which pixel stands at each position -radius .. size + radius - 1, when the image is mirrored without end."""
-    position = torch.arange(-radius, size + radius) % (2 * size)
-    return torch.minimum(position, 2 * size - 1 - position)

@@ -6,7 +6,7 @@ the fits of all windows it lies in. A coarse map's soft flank so becomes a step 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn.functional import avg_pool2d, interpolate, pad
@@ -18,23 +18,30 @@ EPSILON = 1e-3  # colours in 0..1, squared: contrasts well below 3% are not foll
 
 
 def guided_filter(maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilon: float = EPSILON) -> torch.Tensor:
-    """`maps` [K, H, W] filtered along `picture` [H, W, 3], in windows of 2 * radius + 1 pixels; float32.
+    """`maps` [K, h, w] at the size of `picture` [H, W, 3], following its borders: [K, H, W] float32.
 
-    A larger `epsilon` smooths over more contrast. Borders are repeated outwards.
+    The fits are made at the maps' own size, in windows of 2 * radius + 1 of their pixels. A larger `epsilon` smooths
+    over more contrast. Borders are repeated outwards.
     """
-    return torch.stack(list(guided_upsample(maps, picture, radius, epsilon)))
-
-
-def guided_upsample(
-    maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilon: float = EPSILON
-) -> Iterator[torch.Tensor]:
-    """`maps` [K, h, w] at the size of `picture` [H, W, 3], following its borders: K maps [H, W], one at a time."""
     height, width = maps.shape[-2:]
-    return map(along(picture, (height, width), radius, epsilon), maps)
+    return torch.stack(list(map(guided_upsampler(picture, (height, width), radius, epsilon), maps)))
 
 
-def along(
-    picture: torch.Tensor, size: tuple[int, int], radius: int, epsilon: float = EPSILON
+def guided_upsample(maps: torch.Tensor, picture: torch.Tensor, radius: int = UPSAMPLING_RADIUS) -> torch.Tensor:
+    """`maps` [K, h, w] at the size of `picture` [H, W, 3]: along its borders where that is larger, else resized."""
+    height, width = picture.shape[:2]
+    if not is_larger((height, width), maps.shape[-2:]):
+        return resize_maps(maps, (height, width))
+    return guided_filter(maps, picture, radius)
+
+
+def is_larger(size: Sequence[int], than: Sequence[int]) -> bool:
+    """Whether a picture of this size has borders that maps of the other size do not show: larger both ways."""
+    return all(side > own for side, own in zip(size, than))
+
+
+def guided_upsampler(
+    picture: torch.Tensor, size: tuple[int, int], radius: int = UPSAMPLING_RADIUS, epsilon: float = EPSILON
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """What brings a map [h, w] of this size to the size of `picture` [H, W, 3], following its borders.
 
@@ -49,23 +56,13 @@ def along(
     ridge = epsilon * torch.eye(3, device=guide.device)
     inverse = torch.linalg.inv(spread.permute(2, 3, 0, 1) + ridge)  # [h, w, 3, 3]
 
-    def follow(values: torch.Tensor) -> torch.Tensor:
+    def upsample(values: torch.Tensor) -> torch.Tensor:
         fit = _fit(values.float(), guide, mean_guide, inverse, radius)  # [4, h, w]
         if fit.shape[-2:] != picture.shape[-2:]:
             fit = interpolate(fit[None], picture.shape[-2:], mode="bilinear")[0]
         return (fit[:3] * picture).sum(0) + fit[3]
 
-    return follow
-
-
-def enlarged(maps: torch.Tensor, picture: torch.Tensor, radius: int = UPSAMPLING_RADIUS) -> torch.Tensor:
-    """`maps` [K, h, w] at the size of `picture` [H, W, 3]: along its borders where that is larger."""
-    height, width = picture.shape[:2]
-    if maps.shape[-2:] == (height, width):
-        return maps
-    if maps.shape[-2] >= height or maps.shape[-1] >= width:
-        return resize_maps(maps, (height, width))
-    return torch.stack(list(guided_upsample(maps, picture, radius)))
+    return upsample
 
 
 def _fit(values, guide, mean_guide, inverse, radius: int) -> torch.Tensor:

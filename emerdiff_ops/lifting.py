@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate, pad
 from .difference import evened, resize_maps
 
 
-def masks_per_picture(masks: torch.Tensor, pictures: int) -> torch.Tensor:
+def deal_out(masks: torch.Tensor, pictures: int) -> torch.Tensor:
     """MASK [M, H, W] as [pictures, N, H, W]: M = pictures * N, picture after picture, or one mask for all pictures.
 
     Raises ValueError when the masks cannot be dealt out.

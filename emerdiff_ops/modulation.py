@@ -38,11 +38,6 @@ PRESETS = {
 }
 
 
-def decodings(readout: str, masks: int) -> int:
-    """Pictures that the decoder makes for one image of so many masks."""
-    return {"pairs": 2 * masks, "halfway": masks + 1, "latents": 1}[readout]
-
-
 def modulation_levels(grid: tuple[int, ...], start: int, steps: int | None = None) -> tuple[int, ...]:
     """The timesteps from the modulated one down: 281, 261, ..., 21, 1 (15 of them) in the paper.
 

@@ -12,6 +12,7 @@
   compare    whether every node still gives what it gave at another commit
   fuzz       throw mutated files and texts at everything that reads them (Linux)
   help_pictures  draw the pictures of the nodes' help pages
+  thumbnails  draw the workflows' thumbnails and the README's pictures from what demo, evaluate and test left
   train      train the small model that the demo and the tests use
 
 Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once; for the tests in a browser also Debian's
@@ -21,7 +22,7 @@ package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or new
   --tier NAME        for test: only the tests of that tier (pure, host, server, browser, quality)
   --hosts all        for test: every tier on the newest ComfyUI, and on all others each that a ComfyUI has a part in
 
-All other arguments are passed on: to pytest by test, else to lab/COMMAND.py (`demo --help` shows its own).
+All other arguments are passed on: to pytest by test, else to the command's script (`demo --help` shows its own).
 COMFYUI_PATH=FOLDER uses a ComfyUI you already have, and its Python, instead; nothing is installed into it.
 """
 
@@ -40,10 +41,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple, cast
 
-import environment
-from environment import NEWEST, OLDEST, ROOT, SetupError
+from comfyui import environment, own
+from comfyui.chromium import ensure_browser
+from comfyui.environment import ROOT
+from comfyui.hosts import NEWEST, OLDEST, SOURCES, ensure_host, host_ready, host_version
+from comfyui.own import SetupError, own_comfyui
 
-TESTS = ROOT / "tests"
+LAB, TESTS = ROOT / "lab", ROOT / "tests"
 TIERS = ("pure", "host", "server", "browser", "quality")
 ON_BOTH_HOSTS = ("host", "server")
 ON_EVERY_HOST = ("host", "server", "browser")  # pure has none; quality asks about masks that host finds equal
@@ -52,24 +56,26 @@ KILLED = 128  # exit codes above it say which signal ended the command
 
 
 class Script(NamedTuple):
-    """A lab/NAME.py: whether it imports comfy, and the modules it needs beyond ComfyUI's, with their packages."""
+    """A module of lab/ with a main(): whether it imports comfy, and what it needs beyond ComfyUI's, by package."""
 
+    module: str
     imports_comfy: bool
-    modules: dict[str, str]
+    needs: dict[str, str]
 
 
 SCRIPTS = {
-    "demo": Script(False, {}),
-    "train": Script(True, {}),
-    "evaluate": Script(True, {"matplotlib": "matplotlib"}),
-    "benchmark": Script(True, {"matplotlib": "matplotlib"}),
-    "pareto": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
-    "tools": Script(True, {"sklearn": "scikit-learn"}),
-    "compare": Script(True, {}),
-    "fuzz": Script(True, {"atheris": "atheris"}),
-    "help_pictures": Script(True, {"sklearn": "scikit-learn"}),
-    "text": Script(True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
-    "checks": Script(False, {"ruff": "ruff"}),
+    "demo": Script("show.demo", False, {}),
+    "train": Script("training.train", True, {}),
+    "evaluate": Script("measure.masks", True, {"matplotlib": "matplotlib"}),
+    "benchmark": Script("measure.speed", True, {"matplotlib": "matplotlib"}),
+    "pareto": Script("measure.presets", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
+    "tools": Script("measure.tools", True, {"sklearn": "scikit-learn"}),
+    "text": Script("measure.words", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
+    "compare": Script("checks.compare", True, {}),
+    "fuzz": Script("checks.fuzz", True, {"atheris": "atheris"}),
+    "help_pictures": Script("show.help_pictures", True, {"sklearn": "scikit-learn"}),
+    "thumbnails": Script("show.thumbnails", False, {}),
+    "checks": Script("checks.trade", False, {"ruff": "ruff"}),
 }
 TEST_MODULES = {
     "pytest": "pytest",
@@ -99,9 +105,9 @@ def main(arguments: list[str]) -> int:
 
 
 def dispatch(command: str, options: argparse.Namespace, rest: list[str]) -> int:
-    if options.host_version and environment.own_comfyui():
+    if options.host_version and own_comfyui():
         raise SetupError("COMFYUI_PATH decides which ComfyUI is used: unset it, or leave out --host-version.")
-    if command == "test" and options.hosts and (options.host_version or environment.own_comfyui()):
+    if command == "test" and options.hosts and (options.host_version or own_comfyui()):
         raise SetupError("--hosts all goes with neither --host-version nor COMFYUI_PATH, which choose one ComfyUI.")
     # A script can show its own help only when what it imports is there; asking for help sets nothing up.
     if wants_help(rest) and (command not in SCRIPTS or not is_set_up(options.host_version)):
@@ -129,11 +135,11 @@ def wants_help(rest: list[str]) -> bool:
 
 
 def is_set_up(version: str | None) -> bool:
-    if environment.own_comfyui():
+    if own_comfyui():
         return True
     version = version or NEWEST
-    known = version in environment.SOURCES
-    return known and environment.environment_ready() and environment.host_ready(version)
+    known = version in SOURCES
+    return known and environment.environment_ready() and host_ready(version)
 
 
 # ---- setup, and the scripts beside this file
@@ -144,30 +150,27 @@ def set_up(version: str | None, rest: list[str]) -> int:
         print(f"setup takes no such argument: {' '.join(rest)}", file=sys.stderr)
         return 2
     python = environment.ensure_environment()
-    folders = [environment.ensure_host(each) for each in ([version] if version else [NEWEST, OLDEST])]
+    folders = [ensure_host(each) for each in ([version] if version else [NEWEST, OLDEST])]
     print(f"Python   {python}")
     for folder in dict.fromkeys(folders):  # a ComfyUI of the user's own stands for both
-        print(f"ComfyUI  {environment.host_version(folder)}  {folder}")
-    if environment.own_comfyui():
-        environment.require_modules(python, TEST_MODULES | SCRIPTS["evaluate"].modules)
+        print(f"ComfyUI  {host_version(folder)}  {folder}")
+    if own_comfyui():
+        own.require_modules(python, TEST_MODULES | SCRIPTS["evaluate"].needs)
     return 0
 
 
 def run_script(name: str, version: str | None, rest: list[str]) -> int:
-    path = ROOT / "lab" / f"{name}.py"
-    if not path.is_file():
-        print(f"lab/{name}.py is not in this version of the project, so there is nothing to run yet.", file=sys.stderr)
-        return 2
     script = SCRIPTS[name]
-    python, host = ready(version or NEWEST, script.modules)
-    return wait(start([python, path, *rest], host, script.imports_comfy))
+    python, host = ready(version or NEWEST, script.needs)
+    # -P: this folder's parent must not come onto sys.path, where its `nodes` would hide ComfyUI's.
+    return wait(start([python, "-P", "-m", script.module, *rest], host, script.imports_comfy))
 
 
 def ready(version: str, modules: dict[str, str]) -> tuple[Path, Path]:
     """The Python to go on in and the ComfyUI to use, both set up. A user's own must have the modules already."""
-    python, host = environment.ensure_environment(), environment.ensure_host(version)
-    if environment.own_comfyui():
-        environment.require_modules(python, modules)
+    python, host = environment.ensure_environment(), ensure_host(version)
+    if own_comfyui():
+        own.require_modules(python, modules)
     return python, host
 
 
@@ -193,11 +196,9 @@ def exit_code(status: int) -> int:
 
 
 def variables(host: Path, imports_comfy: bool = False) -> dict[str, str]:
-    """EMERDIFF_HOST tells scripts and tests which ComfyUI to use; PYTHONPATH lets a script import it."""
-    env = dict(os.environ, EMERDIFF_HOST=str(host))
-    if imports_comfy:
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(host), env.get("PYTHONPATH")]))
-    return env
+    """EMERDIFF_HOST tells scripts and tests which ComfyUI to use; PYTHONPATH lets a script import it, and the lab."""
+    paths = [str(LAB), *([str(host)] if imports_comfy else []), os.environ.get("PYTHONPATH")]
+    return dict(os.environ, EMERDIFF_HOST=str(host), PYTHONPATH=os.pathsep.join(filter(None, paths)))
 
 
 # ---- test
@@ -206,15 +207,15 @@ def variables(host: Path, imports_comfy: bool = False) -> dict[str, str]:
 def test(options: argparse.Namespace, rest: list[str]) -> int:
     """Runs pytest on every ComfyUI of the plan; with several, ends with what failed, then with a line for each."""
     plan = every_host_plan(options.tier) if options.hosts else test_plan(options.tier, options.host_version)
-    if not environment.own_comfyui() and any(in_browser(marker, rest) for _, marker in plan):
-        environment.ensure_browser()
+    if not own_comfyui() and any(in_browser(marker, rest) for _, marker in plan):
+        ensure_browser()
     runs = [(marker, *ready(version, TEST_MODULES)) for version, marker in plan]
     if len(runs) == 1:
         marker, python, host = runs[0]
         return wait(start(pytest_command(python, marker, rest), host))
     codes, failures, last_lines = [], [], []
     for marker, python, host in runs:
-        name = f"ComfyUI {environment.host_version(host)}"
+        name = f"ComfyUI {host_version(host)}"
         print(f"\nTests on {name}", flush=True)
         code, output = run_and_keep(pytest_command(python, marker, rest), host)
         *failed, last = ending(output)
@@ -229,7 +230,7 @@ def test(options: argparse.Namespace, rest: list[str]) -> int:
 
 def every_host_plan(tier: str | None) -> list[tuple[str, str | None]]:
     """The runs to do on all known ComfyUIs, as in `test_plan`."""
-    others = [version for version in environment.SOURCES if version != NEWEST]
+    others = [version for version in SOURCES if version != NEWEST]
     if tier:
         return [(version, tier) for version in (NEWEST, *others)]
     return [(NEWEST, None), *((version, " or ".join(ON_EVERY_HOST)) for version in others)]
@@ -237,7 +238,7 @@ def every_host_plan(tier: str | None) -> list[tuple[str, str | None]]:
 
 def test_plan(tier: str | None, version: str | None) -> list[tuple[str, str | None]]:
     """The runs to do: pairs of a ComfyUI version and a marker expression (None: every test)."""
-    if version or environment.own_comfyui():
+    if version or own_comfyui():
         return [(version or NEWEST, tier)]
     if tier in ON_BOTH_HOSTS:
         return [(NEWEST, tier), (OLDEST, tier)]

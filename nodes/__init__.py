@@ -2,18 +2,20 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from .assemble import EmerDiffAssembleMasks
-from .boxes import EmerDiffBoundingBoxes
-from .cluster import EmerDiffClusterFeatures
-from .extract import EmerDiffExtractFeatures
-from .files import EmerDiffLoad, EmerDiffSave
-from .lift import EmerDiffLiftMask
-from .merge import EmerDiffMergeSegments
-from .modulate import EmerDiffModulateAttention
-from .segment import EmerDiffModulateAndAssemble, EmerDiffSegmentImage
-from .segs import EmerDiffToSEGS
-from .select import EmerDiffSelectSegments
-from .text import EmerDiffSelectByText
+from .assemble_masks import EmerDiffAssembleMasks
+from .bounding_boxes import EmerDiffBoundingBoxes
+from .cluster_features import EmerDiffClusterFeatures
+from .extract_features import EmerDiffExtractFeatures
+from .lift_mask import EmerDiffLiftMask
+from .load import EmerDiffLoad
+from .merge_segments import EmerDiffMergeSegments
+from .modulate_and_assemble import EmerDiffModulateAndAssemble
+from .modulate_attention import EmerDiffModulateAttention
+from .save import EmerDiffSave
+from .segment_image import EmerDiffSegmentImage
+from .select_by_text import EmerDiffSelectByText
+from .select_segments import EmerDiffSelectSegments
+from .to_segs import EmerDiffToSEGS
 
 
 class EmerDiffExtension(ComfyExtension):

@@ -3,9 +3,8 @@
 from comfy_api.latest import io
 
 from ..emerdiff_ops.modulation import PRESETS
-from .types import LowResMasksType, TrajectoryType
-
-PAPER_STRENGTH = 10.0
+from .steps.modulate import PAPER
+from .wires import LowResMasksType, TrajectoryType
 
 
 def model(**options):
@@ -78,7 +77,7 @@ def smoothing():
 def strength():
     return io.Float.Input(
         "strength",
-        default=PAPER_STRENGTH,
+        default=PAPER.strength,
         min=0.01,
         max=1000.0,
         step=0.5,
@@ -98,13 +97,3 @@ def resolution():
         tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
         "for SD1.x, 1024 for SDXL), never above the picture's own. Larger finds smaller things.",
     )
-
-
-def check_belongs(image, shape: tuple[int, int, int]) -> None:
-    """ValueError unless an IMAGE is the pictures [B, H, W] of this shape that something was made from."""
-    if tuple(image.shape[:3]) != tuple(shape):
-        count, height, width = shape
-        raise ValueError(
-            f"image is {tuple(image.shape[:3])}, but {count} pictures of {width} x {height} were segmented; "
-            "connect the image that was segmented, or none"
-        )

@@ -7,13 +7,21 @@ import sys
 from pathlib import Path
 
 import hypothesis
+import pytest
 
 # Last, so that nothing of ComfyUI's is hidden.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "lab"))
 
-from pack import load_pack
+from comfyui.in_process import load_pack
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("repeatable")
 
 load_pack()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest drops what the markers do not ask for
+def pytest_collection_modifyitems(items):
+    """A test's tier is the folder it lies in."""
+    for item in items:
+        item.add_marker(item.path.relative_to(Path(__file__).parent).parts[0])

@@ -1,20 +1,16 @@
 """ComfyUI's front end in Chromium, before a real server with the small trained model: one of each for all tests."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-# Last, so that nothing of ComfyUI's or of the other tests is hidden.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "lab"))
 
 pytest.importorskip("playwright", reason="the tests in a browser need the package playwright")
 
 from front_end import SHOTS, FrontEnd, put_scenes
 
-from browser import chromium, open_page, set_up
-from environment import find_browser
-from host_server import HostServer, default_host, interrupt_on_termination
+from comfyui.browser import chromium, open_page, set_up
+from comfyui.chromium import find_browser
+from comfyui.server import HostServer, default_host, interrupt_on_termination
 
 EXTENSION = "/extensions/ComfyUI-EmerDiff/"
 
@@ -22,9 +18,6 @@ EXTENSION = "/extensions/ComfyUI-EmerDiff/"
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     """These tests come last: until the session ends Playwright keeps an event loop, in which no other can be run."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.browser)
     yield  # pytest drops what the markers do not ask for
     items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 

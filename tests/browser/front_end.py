@@ -10,9 +10,9 @@ from playwright.sync_api import Page, Route
 from scipy import ndimage
 
 import browser
-from host_server import HostServer
-from scenes import HELD_OUT, scene
-from workflow import replace_loaders
+from comfyui.server import HostServer
+from comfyui.workflow import replace_loaders
+from small_model.scenes import HELD_OUT, scene
 
 SHOTS = Path(__file__).resolve().parents[2] / "test_output" / "browser"
 SCENES = ("scene.png", "other.png")

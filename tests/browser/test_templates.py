@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from workflow import NOTES, WORKFLOWS
+from comfyui.workflow import NOTES, WORKFLOWS
 
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 

@@ -13,8 +13,8 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.taesd.taesd import TAESD
 from safetensors.torch import save_file
 
-import full_size
-from random_weights import random_state
+from reference import full_size
+from reference.random_weights import random_state
 
 COMMON = {"image_size": 32, "in_channels": 4, "out_channels": 4, "use_spatial_transformer": True, "legacy": False}
 SD1_UNET = {

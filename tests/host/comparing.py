@@ -1,18 +1,37 @@
-"""The plain reference beside the pack's result."""
+"""Values prepared for the step that a test is about, and the plain procedure beside the pack's result."""
+
+from typing import NamedTuple
 
 import torch
-from emerdiff.emerdiff_ops.modulation import PRESETS
-from emerdiff.nodes import host
-from emerdiff.nodes.modulate import noise_levels
+from emerdiff.nodes.host import unet
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.values import Features, LowResMasks, Trajectory
 
-from plain_reference import difference_maps
+from reference.plain_procedure import difference_maps
 
 
-def plain(loaded, trajectory, masks, start=21, strength=10.0) -> torch.Tensor:
-    """Difference maps [K, H, W] of masks [K, h, w] by the plain procedure; `loaded` is (MODEL, VAE, CONDITIONING)."""
-    noise, sigmas = noise_levels(loaded[0], trajectory, start, PRESETS["paper"])
-    layer = host.find_layer(loaded[0], "auto", last=True)
-    return difference_maps(*loaded, trajectory.latent, noise.unbind(1), sigmas, masks, strength, layer)
+class Prepared(NamedTuple):
+    features: Features
+    trajectory: Trajectory
+    low_res: LowResMasks
+
+
+def prepare(source, image, segments, **reading) -> Prepared:
+    """What modulation starts from; `reading` as in extract_features."""
+    features, trajectory = extract_features(source, image, **reading)
+    return Prepared(features, trajectory, cluster_features(features, segments))
+
+
+def plain(source, trajectory, masks, start=21, strength=10.0, layer=None) -> torch.Tensor:
+    """Difference maps [K, H, W] of masks [K, h, w] by the plain procedure: on the paper's schedule, its own noise."""
+    generator = torch.Generator("cpu").manual_seed(trajectory.seed)
+    noise = {t: torch.randn(trajectory.latent.shape, generator=generator) for t in range(981, 0, -20)}
+    levels = [t for t in noise if t <= start]
+    sigmas = [unet.sigma_of(source.model, t) for t in levels]
+    layer = layer or unet.find_layer(source.model, "auto", last=True)
+    noises = [noise[t] for t in levels]
+    return difference_maps(*source, trajectory.latent, noises, sigmas, masks, strength, layer)
 
 
 def error(ours: torch.Tensor, reference: torch.Tensor) -> float:

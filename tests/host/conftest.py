@@ -3,11 +3,16 @@
 import pytest
 import torch
 
-from pack import start_host
+from comfyui.in_process import start_host
 
 start_host()
 
+import comfy.sd
 import folder_paths
+from checkpoints import write_sd1_checkpoint
+from emerdiff.nodes.steps.values import Source
+
+from small_model.model import load
 
 
 @pytest.fixture(autouse=True)
@@ -28,27 +33,21 @@ def folders(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def sd1_checkpoint(tmp_path_factory):
     """A checkpoint of SD1.x's layout with random weights."""
-    from checkpoints import write_sd1_checkpoint
-
     return write_sd1_checkpoint(tmp_path_factory.mktemp("checkpoints") / "sd1.safetensors")
 
 
 @pytest.fixture(scope="session")
 def sd1(sd1_checkpoint):
     """(MODEL, VAE, CONDITIONING) of the random SD1.x checkpoint, loaded by the host's own loader."""
-    import comfy.sd
-
     model, _, vae, *_ = comfy.sd.load_checkpoint_guess_config(str(sd1_checkpoint), output_vae=True, output_clip=False)
     context = torch.randn(1, 77, 768, generator=torch.Generator().manual_seed(5))
-    return model, vae, [[context, {}]]
+    return Source(model, vae, [[context, {}]])
 
 
 @pytest.fixture(scope="session")
 def small():
     """(MODEL, VAE, CONDITIONING) of the small trained model, and its empty prompt."""
-    from small_model.model import load
-
-    return load()
+    return Source(*load())
 
 
 @pytest.fixture

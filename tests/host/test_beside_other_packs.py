@@ -13,14 +13,13 @@ from comfy.cldm.cldm import ControlNet
 from comfy.context_windows import ContextFuseMethods, IndexListContextHandler, get_matching_context_schedule
 from comfy.ldm.modules.attention import optimized_attention
 from comfy_extras.nodes_freelunch import Fourier_filter
-from emerdiff.nodes import hooks, host
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.modulate import modulate_attention
+from comparing import prepare
+from emerdiff.nodes.host import hooks, session, unet
+from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import Source
 
-from random_weights import random_state
-
-pytestmark = pytest.mark.host
+from reference.random_weights import random_state
 
 START = 41  # the timestep that is pushed: three evaluations
 STRENGTH = 5.0
@@ -32,14 +31,13 @@ def prepared(sd1):
     noise = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
     image = torch.nn.functional.interpolate(noise, (128, 96), mode="bicubic").clamp(0, 1).movedim(1, -1)
     with torch.inference_mode():
-        features, trajectory = extract_features(*sd1, image, seed=7)
-        return image, trajectory, cluster_features(features, segments=3)
+        return image, *prepare(sd1, image, 3, seed=7)[1:]
 
 
-def ours(loaders, prepared, **options):
+def ours(source, prepared, inject=True, rows=None):
     _, trajectory, low_res = prepared
-    options = {"strength": STRENGTH, "modulation_timestep": START, **options}
-    return modulate_attention(*loaders, trajectory, low_res, **options).difference[0]
+    push = Push(strength=STRENGTH, timestep=START, inject=inject)
+    return modulate_attention(source, trajectory, low_res, push, rows).difference[0]
 
 
 def plain(loaders, prepared):
@@ -155,21 +153,21 @@ HONOURED = {
 
 @pytest.mark.parametrize("name", HONOURED)
 def test_honoured_as_the_plain_procedure_honours_it(sd1, prepared, name):
-    patched = (HONOURED[name](sd1[0]), *sd1[1:])
+    patched = sd1._replace(model=HONOURED[name](sd1[0]))
     before, options = sample(patched), repr(patched[0].model_options)
     found, reference = ours(patched, prepared), plain(patched, prepared)
     print(f"{name}: largest error {differ(found, reference):.1e} of the maximum")
     assert reference.max() > 1e-3 and differ(found, reference) < 1e-3
     if name != "RescaleCFG":  # guidance, of which there is none
         assert differ(reference, plain(sd1, prepared)) > 1e-2, "the patch must make a difference"
-    assert torch.isfinite(extract_features(*patched, prepared[0])[0].features).all()
+    assert torch.isfinite(extract_features(patched, prepared[0])[0].features).all()
     assert torch.equal(sample(patched), before) and repr(patched[0].model_options) == options
 
 
 def test_token_merging_goes_by_the_unmodulated_row(sd1, prepared, monkeypatch):
     """Row 0's matching of tokens holds for every row, so no other row and no size of batch changes it."""
     monkeypatch.setattr(torch, "randint", lambda high, *, size, device: torch.zeros(size, dtype=torch.int64))
-    merged = (core("nodes_tomesd", "TomePatchModel", 0.4)(sd1[0]), *sd1[1:])
+    merged = sd1._replace(model=core("nodes_tomesd", "TomePatchModel", 0.4)(sd1.model))
     found = ours(merged, prepared)
     assert differ(found, ours(merged, prepared, rows=3)) < 1e-4
     assert differ(found, ours(sd1, prepared)) > 1e-2, "merging must make a difference"
@@ -213,10 +211,10 @@ BYPASSED = {
 def test_bypassed_on_purpose(sd1, prepared, name):
     """The result is that of the model without it; the user's own sampling still has it."""
     compilations.clear()
-    patched = (BYPASSED[name](sd1[0]), *sd1[1:])
+    patched = sd1._replace(model=BYPASSED[name](sd1[0]))
     options = repr(patched[0].model_options)
     assert differ(ours(patched, prepared), ours(sd1, prepared)) < 1e-5
-    features = [extract_features(*loaders, prepared[0])[0].features for loaders in (patched, sd1)]
+    features = [extract_features(loaders, prepared[0])[0].features for loaders in (patched, sd1)]
     assert torch.allclose(*features, atol=1e-5)
     assert repr(patched[0].model_options) == options
     assert not compilations
@@ -230,7 +228,7 @@ def test_a_wrapper_of_the_model_function_is_called(sd1, prepared):
         return apply(arguments["input"], arguments["timestep"], **arguments["c"])
 
     model.set_model_unet_function_wrapper(through)
-    assert differ(ours((model, *sd1[1:]), prepared), ours(sd1, prepared)) < 1e-5
+    assert differ(ours(sd1._replace(model=model), prepared), ours(sd1, prepared)) < 1e-5
     assert calls
 
 
@@ -245,7 +243,7 @@ def test_a_wrapper_that_splits_the_batch_is_refused(sd1, prepared):
 
     model.set_model_unet_function_wrapper(one_by_one)
     with pytest.raises(ValueError, match="splits the UNet's batch.*connect the model from before it"):
-        ours((model, *sd1[1:]), prepared)
+        ours(sd1._replace(model=model), prepared)
 
 
 def half(side: str):
@@ -290,7 +288,7 @@ def test_conditionings_are_honoured(sd1, prepared, kind):
         "control": lambda: with_control(conditioning, SD1),
         "weight hook": lambda: with_weight_hook(model, conditioning),
     }[kind]()
-    loaders = (model, vae, other)
+    loaders = Source(model, vae, other)
     found, reference = ours(loaders, prepared), plain(loaders, prepared)
     print(f"{kind}: largest error {differ(found, reference):.1e} of the maximum")
     assert differ(found, reference) < 1e-3
@@ -308,11 +306,11 @@ def test_conditionings_are_honoured(sd1, prepared, kind):
 )
 def test_conditionings_that_leave_the_picture_unread_are_refused(sd1, prepared, extras, message):
     model, vae, conditioning = sd1
-    loaders = (model, vae, [[conditioning[0][0], extras]])
+    loaders = Source(model, vae, [[conditioning[0][0], extras]])
     with pytest.raises(ValueError, match=message):
         ours(loaders, prepared)
     with pytest.raises(ValueError, match=message):
-        extract_features(*loaders, prepared[0])
+        extract_features(loaders, prepared[0])
 
 
 def test_words_are_read_beside_a_replaced_attention(sd1, prepared):
@@ -323,14 +321,14 @@ def test_words_are_read_beside_a_replaced_attention(sd1, prepared):
         calls.append(options["block"])
         return decoupled(q, k, v, options)
 
-    layers = host.coarsest_output_layers(sd1[0])
+    layers = unet.coarsest_output_layers(sd1[0])
     model = replace("attn2", counted, [each[:2] for each in layers])(sd1[0])
-    reading = hooks.WordAttention(layers, torch.ones(1, 77), host.attend)
+    reading = hooks.WordAttention(layers, torch.ones(1, 77), session.attend)
 
     def work(x0, predict):
         return predict(x0, 1.0, reading)
 
-    found = host.run_session(model, sd1[2], prepared[1].latent, work)
+    found = session.run_session(model, sd1[2], prepared[1].latent, work)
     assert set(reading.maps) == set(layers) and len(calls) == len(layers)
     assert torch.isfinite(found).all()
 
@@ -339,4 +337,4 @@ def test_a_picture_that_shrinks_inside_the_unet_is_refused(sd1, prepared):
     """Kohya's deep shrink, where it reaches down to the noise levels that are pushed."""
     shrink = core("nodes_model_downscale", "PatchModelAddDownscale", 3, 2.0, 0.0, 1.0, True, "bicubic", "bicubic")
     with pytest.raises(ValueError, match="changes the size of the picture inside the UNet at output 3.0"):
-        ours((shrink(sd1[0]), *sd1[1:]), prepared)
+        ours(sd1._replace(model=shrink(sd1[0])), prepared)

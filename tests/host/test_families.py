@@ -10,18 +10,15 @@ import folder_paths
 import pytest
 import torch
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
-from comparing import error, plain
-from emerdiff.emerdiff_ops.labels import labels_to_masks
-from emerdiff.nodes import host
-from emerdiff.nodes.assemble import assemble_masks
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.modulate import modulate_attention
+from comparing import error, plain, prepare
+from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.nodes.host import latents, unet
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import Source
 
 import nodes
-from environment import NEWEST
-
-pytestmark = pytest.mark.host
+from comfyui.hosts import NEWEST
 
 V_PREDICTION = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"  # told by its spread
 SIZE = slice(64), slice(96)  # of a picture; the coarsest grid has 2 x 3 cells
@@ -124,8 +121,8 @@ def test_family(loaded, photo):
     """Recognised by the host, its layers found, its masks whole, and lifted as by the plain procedure."""
     family, model, vae = loaded
     assert (type(model.model).__name__, model.model.model_type.name) == (family.kind, family.prediction)
-    assert host.own_resolution(model, vae) == family.resolution
-    layers = [str(host.find_layer(model, "auto", last)) for last in (False, True)]
+    assert latents.own_resolution(model, vae) == family.resolution
+    layers = [str(unet.find_layer(model, "auto", last)) for last in (False, True)]
     assert layers == [family.features, family.modulation]
     check_pipeline(model, vae, text(family.layout["context_dim"], **family.text), photo)
 
@@ -152,9 +149,9 @@ def test_levels_of_equal_noise_are_taken_once(sd1, photo):
     """LCM knows 50 noise levels: of a trajectory's 100 steps the last two are one, and no noise leads between them."""
     model, vae, conditioning = sd1
     (patched,) = ModelSamplingDiscrete().patch(model, "lcm", False)
-    features, trajectory = extract_features(patched, vae, conditioning, photo[:, *SIZE], steps=100)
-    masks = cluster_features(features, segments=2)
-    maps = modulate_attention(patched, vae, conditioning, trajectory, masks, modulation_timestep=21).difference
+    source = Source(patched, vae, conditioning)
+    _, trajectory, masks = prepare(source, photo[:, *SIZE], 2, steps=100)
+    maps = modulate_attention(source, trajectory, masks, Push(timestep=21)).difference
     assert torch.isfinite(maps).all(), "no step between them may divide by nothing"
     assert maps.max() > 1e-3
 
@@ -168,13 +165,13 @@ def test_loaded_by_the_checkpoint_node(sd1_checkpoint, photo, monkeypatch):
 def check_pipeline(model, vae, conditioning, photo, segments=2):
     """Two levels of the paper's preset: masks that cover the picture, and maps equal to the plain reference's."""
     photo = photo[:, *SIZE]
-    features, trajectory = extract_features(model, vae, conditioning, photo, seed=7)
-    low_res = cluster_features(features, segments=segments)
-    ours = modulate_attention(model, vae, conditioning, trajectory, low_res, modulation_timestep=21)
+    source = Source(model, vae, conditioning)
+    _, trajectory, low_res = prepare(source, photo, segments, seed=7)
+    ours = modulate_attention(source, trajectory, low_res, Push(timestep=21))
     masks = labels_to_masks(assemble_masks(ours).labels, segments)
     assert masks.shape == (segments, *photo.shape[1:3]) and masks.dtype == torch.float32
     assert torch.equal(masks.sum(0), torch.ones(photo.shape[1:3]))
-    reference = plain((model, vae, conditioning), trajectory, low_res.masks[0])
+    reference = plain(source, trajectory, low_res.masks[0])
     largest = error(ours.difference[0], reference)
     agreement = (ours.difference[0].argmax(0) == reference.argmax(0)).float().mean().item()
     print(f"largest error {largest:.1e} of {reference.max():.2g}, labels agree on {agreement:.3%}")

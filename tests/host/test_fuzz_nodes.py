@@ -8,18 +8,20 @@ import asyncio
 import pytest
 import torch
 from emerdiff.nodes import EmerDiffExtension
-from emerdiff.nodes.assemble import EmerDiffAssembleMasks, assemble_masks
-from emerdiff.nodes.cluster import EmerDiffClusterFeatures, cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.lift import EmerDiffLiftMask
-from emerdiff.nodes.modulate import EmerDiffModulateAttention, modulate_attention
+from emerdiff.nodes.assemble_masks import EmerDiffAssembleMasks
+from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
+from emerdiff.nodes.lift_mask import EmerDiffLiftMask
+from emerdiff.nodes.modulate_attention import EmerDiffModulateAttention
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import Source
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from fuzz import refused
+from checks.fuzz import refused
 from small_model.model import WordList
-
-pytestmark = pytest.mark.host
 
 CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
 SIZES = [(1, 64, 64), (1, 65, 79), (2, 64, 72)]  # pictures, height, width
@@ -49,9 +51,9 @@ def wires(small):
 
     def of(pictures, height, width):
         image = torch.rand(pictures, height, width, 3, generator=torch.Generator().manual_seed(height))
-        features, trajectory = extract_features(model, vae, conditioning, image, steps=50)
+        features, trajectory = extract_features(Source(model, vae, conditioning), image, steps=50)
         masks = cluster_features(features, 3)
-        maps = modulate_attention(model, vae, conditioning, trajectory, masks, "fast")
+        maps = modulate_attention(Source(model, vae, conditioning), trajectory, masks, Push("fast"))
         segmentation = assemble_masks(maps)
         return {
             "MODEL": model, "VAE": vae, "CONDITIONING": conditioning, "CLIP": WordList(), "IMAGE": image,

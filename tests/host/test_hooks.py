@@ -2,29 +2,29 @@
 
 import comfy.model_management
 import comfy.samplers
+import comfy.utils
 import pytest
 import torch
+from comparing import prepare
 from emerdiff.emerdiff_ops.schedule import noise_for
-from emerdiff.nodes import host
-from emerdiff.nodes.assemble import assemble_masks
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import capture_queries, extract_features
-from emerdiff.nodes.hooks import Layer, Modulation
-from emerdiff.nodes.modulate import modulate_attention
+from emerdiff.nodes.host import progress, unet
+from emerdiff.nodes.host.hooks import Modulation
+from emerdiff.nodes.host.unet import Layer
+from emerdiff.nodes.steps import read_out
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.extract import capture_queries, extract_features
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
 
-from plain_reference import Replay, session
-
-pytestmark = pytest.mark.host
+from reference.plain_procedure import Replay, session
 
 
 @pytest.fixture
 def prepared(sd1, photo):
-    features, trajectory = extract_features(*sd1, photo, seed=7)
-    return features, trajectory, cluster_features(features, segments=5)
+    return prepare(sd1, photo, 5, seed=7)
 
 
-def modulate(sd1, trajectory, low_res, **options):
-    return modulate_attention(*sd1, trajectory, low_res, modulation_timestep=61, **options).difference
+def modulate(sd1, trajectory, low_res, inject=True, rows=None):
+    return modulate_attention(sd1, trajectory, low_res, Push(timestep=61, inject=inject), rows).difference
 
 
 def assert_close(ours, reference):
@@ -49,16 +49,15 @@ def test_order_and_number_of_masks_change_nothing(sd1, prepared):
 def test_images_of_a_batch_do_not_see_each_other(sd1, photo):
     """Each image's maps are those of modulating it with its own latent, noise and masks alone."""
     batch = torch.cat([photo, photo.flip(1)])
-    features, trajectory = extract_features(*sd1, batch)
-    low_res = cluster_features(features, segments=3)
+    features, trajectory, low_res = prepare(sd1, batch, 3)
     assert modulate(sd1, trajectory, low_res).shape == (2, 3, 128, 128)
-    model, _, conditioning = sd1
+    model = sd1.model
     noise = noise_for(trajectory.latent.shape, 0, trajectory.timesteps)[1]
-    layer = host.find_layer(model, "auto", last=False)
+    layer = unet.find_layer(model, "auto", last=False)
     for index in range(2):
         one = slice(index, index + 1)
-        sigma = host.sigma_of(model, 1)
-        alone = capture_queries(model, conditioning, trajectory.latent[one], noise[one], sigma, layer)
+        sigma = unet.sigma_of(model, 1)
+        alone = capture_queries(sd1, trajectory.latent[one], noise[one], sigma, layer)
         assert torch.equal(features.features[one], alone)
 
 
@@ -66,11 +65,11 @@ def test_features_equal_a_direct_capture(sd1, prepared):
     """The query of the layer, read by hand from the third-party side: to_q(norm2(x)) as attention receives it."""
     features, trajectory, _ = prepared
     model, _, conditioning = sd1
-    layer = host.find_layer(model, "auto", last=False)
+    layer = unet.find_layer(model, "auto", last=False)
     assert str(layer) == "output 2.0", "the first cross-attention of the coarsest level of this checkpoint"
     generator = torch.Generator("cpu").manual_seed(7)
     noise = [torch.randn(trajectory.latent.shape, generator=generator) for _ in range(50)][-1]
-    sigma, captured = host.sigma_of(model, 1), []
+    sigma, captured = unet.sigma_of(model, 1), []
     transformer = model.model.diffusion_model.output_blocks[2][1].transformer_blocks[0]
     handle = transformer.attn2.to_q.register_forward_hook(lambda module, inputs, output: captured.append(output))
     try:
@@ -87,7 +86,7 @@ def test_the_feature_pass_stops_after_its_layer(sd1, photo):
     before, ran = host_output(sd1), []
     handle = sd1[0].model.diffusion_model.out.register_forward_hook(lambda *_: ran.append(True))
     try:
-        extract_features(*sd1, photo)
+        extract_features(sd1, photo)
     finally:
         handle.remove()
     assert not ran
@@ -97,8 +96,8 @@ def test_the_feature_pass_stops_after_its_layer(sd1, photo):
 def test_progress_counts_every_row_and_shows_the_label_map_as_it_forms(sd1, prepared, monkeypatch):
     _, trajectory, low_res = prepared
     seen = []
-    monkeypatch.setattr(host, "SECONDS_BETWEEN_PREVIEWS", -1.0)
-    monkeypatch.setattr(host.comfy.utils, "PROGRESS_BAR_HOOK", lambda *call, **_: seen.append(call))
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_PREVIEWS", -1.0)
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda *call, **_: seen.append(call))
     modulate(sd1, trajectory, low_res, rows=6)
     values, totals, previews = zip(*seen)
     rows = 2 * 5 + 3  # five masks' variants in chunks of four, each with the unmodulated run
@@ -129,7 +128,7 @@ def test_model_is_untouched_after_a_run_a_failure_and_a_cancel(sd1, prepared, mo
     assert torch.equal(host_output(sd1), before)
 
     bad = low_res._replace(masks=low_res.masks * float("nan"))
-    monkeypatch.setattr(host, "decode", lambda *_: (_ for _ in ()).throw(RuntimeError("decoder broke")))
+    monkeypatch.setattr(read_out, "decode", lambda *_: (_ for _ in ()).throw(RuntimeError("decoder broke")))
     with pytest.raises(RuntimeError, match="decoder broke"):
         modulate(sd1, trajectory, bad)
     assert torch.equal(host_output(sd1), before)
@@ -137,7 +136,7 @@ def test_model_is_untouched_after_a_run_a_failure_and_a_cancel(sd1, prepared, mo
     def cancel(self, *_, **__):
         comfy.model_management.interrupt_current_processing(True)
 
-    monkeypatch.setattr(host.comfy.utils.ProgressBar, "update_absolute", cancel)
+    monkeypatch.setattr(comfy.utils.ProgressBar, "update_absolute", cancel)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         modulate(sd1, trajectory, low_res)
     comfy.model_management.interrupt_current_processing(False)
@@ -149,7 +148,7 @@ def test_model_is_untouched_after_a_run_a_failure_and_a_cancel(sd1, prepared, mo
 def test_wire_values_are_not_written_to(sd1, prepared):
     _, trajectory, low_res = prepared
     copies = trajectory.latent.clone(), low_res.masks.clone()
-    maps = modulate_attention(*sd1, trajectory, low_res, modulation_timestep=21)
+    maps = modulate_attention(sd1, trajectory, low_res, Push(timestep=21))
     difference = maps.difference.clone()
     assemble_masks(maps, smoothing=2.0, min_area=0.1, normalize=True)
     assert torch.equal(trajectory.latent, copies[0]) and torch.equal(low_res.masks, copies[1])
@@ -159,7 +158,7 @@ def test_wire_values_are_not_written_to(sd1, prepared):
 def test_hooks_of_others_stay_in_place(sd1, prepared):
     """A patch list and an attention override that were there before are run, and are there afterwards."""
     _, trajectory, low_res = prepared
-    model, vae, conditioning = sd1
+    model = sd1.model
     seen = {"patch": 0, "override": 0}
 
     def patch(n, options):
@@ -173,7 +172,7 @@ def test_hooks_of_others_stay_in_place(sd1, prepared):
     patched = model.clone()
     patched.set_model_attn2_output_patch(patch)
     patched.model_options["transformer_options"]["optimized_attention_override"] = override
-    ours = modulate((patched, vae, conditioning), trajectory, low_res)
+    ours = modulate(sd1._replace(model=patched), trajectory, low_res)
     assert seen["patch"] > 0 and seen["override"] > 0
     assert patched.model_options["transformer_options"]["patches"]["attn2_output_patch"] == [patch]
     assert patched.model_options["transformer_options"]["optimized_attention_override"] is override
@@ -183,14 +182,14 @@ def test_hooks_of_others_stay_in_place(sd1, prepared):
 def test_several_conditionings_at_once(sd1, prepared):
     """Two equal conditionings average to one, though the host stacks them into one batch."""
     _, trajectory, low_res = prepared
-    model, vae, conditioning = sd1
-    twice = modulate((model, vae, conditioning * 2), trajectory, low_res)
+    conditioning = sd1.conditioning
+    twice = modulate(sd1._replace(conditioning=conditioning * 2), trajectory, low_res)
     assert_close(twice, modulate(sd1, trajectory, low_res))
 
 
 def test_attention_can_be_left_free(sd1, prepared):
     _, trajectory, low_res = prepared
-    held, free = (modulate(sd1, trajectory, low_res, inject_attention=inject) for inject in (True, False))
+    held, free = (modulate(sd1, trajectory, low_res, inject=inject) for inject in (True, False))
     assert free.shape == held.shape and torch.isfinite(free).all()
     assert (free - held).abs().max() > 1e-3 * held.max(), "injection must make a difference"
 

@@ -5,21 +5,20 @@ import logging
 import pytest
 import torch
 from emerdiff.emerdiff_ops.schedule import timestep_grid
-from emerdiff.nodes.assemble import assemble_masks
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.host import find_layer, grid_of, own_resolution
-from emerdiff.nodes.modulate import modulate_attention, start_timestep
-from emerdiff.nodes.types import Features
-
-pytestmark = pytest.mark.host
+from emerdiff.nodes.host.latents import own_resolution
+from emerdiff.nodes.host.unet import find_layer, grid_of
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.modulate import Push, modulate_attention, start_timestep
+from emerdiff.nodes.steps.values import Features
 
 
 def segment(loaders, image, segments=3, **options):
     """The four steps at one UNet evaluation per variant; the segmentation."""
-    features, trajectory = extract_features(*loaders, image, **options)
+    features, trajectory = extract_features(loaders, image, **options)
     low_res = cluster_features(features, segments=segments, restarts=2)
-    return assemble_masks(modulate_attention(*loaders, trajectory, low_res, modulation_timestep=1))
+    return assemble_masks(modulate_attention(loaders, trajectory, low_res, Push(timestep=1)))
 
 
 def picture(height, width, channels=3, batch=1):
@@ -38,14 +37,14 @@ def test_masks_have_exactly_the_images_size(request, model, size):
 
 def test_large_image_is_worked_on_small_and_given_back_large(small):
     image = picture(300, 450)
-    _, trajectory = extract_features(*small, image, resolution=96)
+    _, trajectory = extract_features(small, image, resolution=96)
     assert trajectory.working_size == (96, 144) and trajectory.image_size == (300, 450)
     assert trajectory.latent.shape[-2:] == (24, 36)
     assert segment(small, image, resolution=96).labels.shape == (1, 300, 450)
 
 
 def test_resolution_never_enlarges(small):
-    _, trajectory = extract_features(*small, picture(80, 90), resolution=512)
+    _, trajectory = extract_features(small, picture(80, 90), resolution=512)
     assert trajectory.working_size == (80, 90)
 
 
@@ -68,7 +67,7 @@ def test_batch_gives_every_image_its_own_labels(small):
 
 
 def test_shared_clusters_mean_the_same_everywhere(small):
-    features, _ = extract_features(*small, picture(64, 64))
+    features, _ = extract_features(small, picture(64, 64))
     double = Features(features.features.repeat(2, 1, 1, 1), features.latent_size)
     masks = cluster_features(double, segments=4, shared_clusters=True).masks
     assert torch.equal(masks[0], masks[1])
@@ -99,27 +98,27 @@ def test_a_model_without_cross_attention_is_refused(sd1, photo):
             return torch.nn.Linear(1, 1)
 
     with pytest.raises(ValueError, match=r"UNet with cross-attention \(SD1.x, SD2.x, SDXL\); this model is Flux"):
-        segment((Patcher(), *sd1[1:]), photo)
+        segment(sd1._replace(model=Patcher()), photo)
 
 
 def test_a_vae_of_another_model_is_refused(sd1, small, photo):
     with pytest.raises(ValueError, match="MODEL and VAE of the same checkpoint"):
-        segment((sd1[0], small[1], sd1[2]), photo)
+        segment(sd1._replace(vae=small.vae), photo)
 
 
 def test_a_trajectory_of_another_model_or_image_is_refused(sd1, small, photo):
-    features, trajectory = extract_features(*small, photo)
+    features, trajectory = extract_features(small, photo)
     low_res = cluster_features(features, segments=2)
     with pytest.raises(ValueError, match="the trajectory's latents"):
-        modulate_attention(*sd1, trajectory, low_res)
+        modulate_attention(sd1, trajectory, low_res)
     with pytest.raises(ValueError, match="another kind of model"):
-        modulate_attention(*small, trajectory._replace(latent_format="SDXL"), low_res)
-    _, other = extract_features(*small, picture(64, 96))
+        modulate_attention(small, trajectory._replace(latent_format="SDXL"), low_res)
+    _, other = extract_features(small, picture(64, 96))
     with pytest.raises(ValueError, match="take both from one EmerDiff Extract Features"):
-        modulate_attention(*small, other, low_res)
-    _, double = extract_features(*small, torch.cat([photo, photo.flip(2)]))
+        modulate_attention(small, other, low_res)
+    _, double = extract_features(small, torch.cat([photo, photo.flip(2)]))
     with pytest.raises(ValueError, match="masks of 1 images, but a trajectory of 2"):
-        modulate_attention(*small, double, low_res)
+        modulate_attention(small, double, low_res)
 
 
 def test_too_many_segments_are_refused(small):
@@ -135,7 +134,7 @@ def test_fewer_distinct_features_than_segments_are_refused(small):
 @pytest.mark.parametrize("name", ["output 99", "output 0", "nonsense", "output", ""])
 def test_a_layer_that_does_not_exist_is_refused_with_those_that_do(sd1, photo, name):
     with pytest.raises(ValueError, match='no cross-attention layer.*"auto" or one of: input 1, .*output 7'):
-        segment(sd1, photo, feature_layer=name)
+        segment(sd1, photo, layer=name)
 
 
 def test_layers_have_the_names_of_the_design(sd1):

@@ -5,32 +5,25 @@ import weakref
 from pathlib import Path
 
 import comfy.model_management
+import comfy.utils
 import pytest
 import torch
-from emerdiff.emerdiff_ops.labels import labels_to_masks
-from emerdiff.nodes import host, segment
-from emerdiff.nodes.assemble import assemble_masks
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.hooks import Modulation, QueryCapture
-from emerdiff.nodes.host import rows_that_fit
-from emerdiff.nodes.modulate import modulate_attention
-from emerdiff.nodes.segment import segment_picture
-from emerdiff.nodes.text import respond
-
-pytestmark = pytest.mark.host
+from comparing import prepare
+from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.nodes.host import unet
+from emerdiff.nodes.host.hooks import Modulation, QueryCapture
+from emerdiff.nodes.host.memory import rows_that_fit
+from emerdiff.nodes.steps import assemble, read_out
+from emerdiff.nodes.steps.assemble import assemble_masks, segment_pictures
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.score_text import Respondent
 
 PEAK = Path("/proc/self/clear_refs")
 
 
 @pytest.fixture
 def prepared(small, photo):
-    return prepare(small, photo)
-
-
-def prepare(loaders, image, segments=6, resolution=0):
-    features, trajectory = extract_features(*loaders, image, resolution=resolution)
-    return trajectory, cluster_features(features, segments=segments)
+    return prepare(small, photo, 6)[1:]
 
 
 def with_limit(model, limit, evaluations):
@@ -50,9 +43,9 @@ def with_limit(model, limit, evaluations):
 
 def test_out_of_memory_halves_the_batch_and_goes_on(small, prepared):
     """Nothing that was computed is computed again: every level is run once, whenever memory runs out."""
-    expected, evaluations = modulate_attention(*small, *prepared, "balanced", rows=13), []
+    expected, evaluations = modulate_attention(small, *prepared, Push("balanced"), rows=13), []
     model = with_limit(small[0], lambda: 13 if len(evaluations) < 2 else 6, evaluations)
-    found = modulate_attention(model, *small[1:], *prepared, "balanced", rows=13)
+    found = modulate_attention(small._replace(model=model), *prepared, Push("balanced"), rows=13)
     assert (found.difference - expected.difference).abs().max() < 1e-4 * expected.difference.max()
     rows = [[each for sigma, each in evaluations if sigma == level] for level in dict(evaluations)]
     assert rows == [[13], [13], [6, 6, 3], [6, 6, 3]]  # thirteen rows are twelve variants and row 0
@@ -65,14 +58,15 @@ def test_the_smaller_batch_is_kept_for_what_follows(small, prepared):
         failures.append(True)
         return 5
 
-    modulate_attention(with_limit(small[0], limit, evaluations), *small[1:], *prepared, "fast", rows=13)
+    limited = small._replace(model=with_limit(small[0], limit, evaluations))
+    modulate_attention(limited, *prepared, Push("fast"), rows=13)
     assert len(failures) - len(evaluations) == 2  # 13 rows, then 6; never again
 
 
 def test_a_single_mask_that_does_not_fit_is_said(small, prepared):
     model = with_limit(small[0], lambda: 1, [])
     with pytest.raises(comfy.model_management.OOM_EXCEPTION, match="lower resolution"):
-        modulate_attention(model, *small[1:], *prepared, "fast")
+        modulate_attention(small._replace(model=model), *prepared, Push("fast"))
 
 
 def test_other_failures_are_not_taken_for_a_lack_of_memory(small, prepared):
@@ -84,12 +78,12 @@ def test_other_failures_are_not_taken_for_a_lack_of_memory(small, prepared):
 
     model.set_model_unet_function_wrapper(broken)
     with pytest.raises(RuntimeError, match="mat1"):
-        modulate_attention(model, *small[1:], *prepared, "fast")
+        modulate_attention(small._replace(model=model), *prepared, Push("fast"))
     assert len(calls) == 1
 
 
 def test_words_go_on_with_fewer_rows_too(small):
-    layers, latent = host.coarsest_output_layers(small[0]), torch.randn(1, 48, 16, 16)
+    layers, latent = unet.coarsest_output_layers(small[0]), torch.randn(1, 48, 16, 16)
     noise = torch.randn(2, 4, 48, 16, 16, generator=torch.Generator().manual_seed(0))
     groups = torch.ones(1, small[2][0][0].shape[1])
 
@@ -98,7 +92,7 @@ def test_words_go_on_with_fewer_rows_too(small):
             counted.append(amount)
 
     def answers(model):
-        return respond(model, small[2], groups, latent, noise, layers, Progress(), timesteps=(601, 301))
+        return Respondent(model, layers, (601, 301), noise, Progress()).respond(small.conditioning, groups, latent)
 
     counted = []
     expected, evaluations = answers(small[0]), []
@@ -110,7 +104,7 @@ def test_words_go_on_with_fewer_rows_too(small):
 
 
 def test_the_host_keeps_memory_free_for_the_whole_batch(sd1, photo, monkeypatch):
-    trajectory, low_res = prepare(sd1, photo, segments=4)
+    _, trajectory, low_res = prepare(sd1, photo, 4)
     asked, load = [], comfy.model_management.load_models_gpu
 
     def spy(models, memory_required=0, **options):
@@ -118,7 +112,7 @@ def test_the_host_keeps_memory_free_for_the_whole_batch(sd1, photo, monkeypatch)
         return load(models, memory_required=memory_required, **options)
 
     monkeypatch.setattr(comfy.model_management, "load_models_gpu", spy)
-    modulate_attention(*sd1, trajectory, low_res, modulation_timestep=1, rows=9)
+    modulate_attention(sd1, trajectory, low_res, Push(timestep=1), rows=9)
     assert max(asked) >= sd1[0].memory_required([9, *trajectory.latent.shape[1:]])
 
 
@@ -157,9 +151,9 @@ def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkey
     held = []
 
     def run():
-        trajectory, low_res = prepare(small, photo, segments=3)
+        _, trajectory, low_res = prepare(small, photo, 3)
         held.extend(weakref.ref(each) for each in (trajectory.latent, low_res.masks))
-        maps = modulate_attention(*small, trajectory, low_res, "fast")
+        maps = modulate_attention(small, trajectory, low_res, Push("fast"))
         held.append(weakref.ref(maps.difference))
 
     def fail(*_):
@@ -170,10 +164,10 @@ def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkey
 
     run()
     with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(host, "decode", fail)
+        patch.setattr(read_out, "decode", fail)
         run()
     with monkeypatch.context() as patch, pytest.raises(comfy.model_management.InterruptProcessingException):
-        patch.setattr(host.comfy.utils.ProgressBar, "update_absolute", cancel)
+        patch.setattr(comfy.utils.ProgressBar, "update_absolute", cancel)
         run()
     gc.collect()
     assert len(held) >= 5 and not [each() for each in held if each() is not None]
@@ -184,9 +178,9 @@ def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkey
 def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     """Segment Image never holds all the maps, and gives what the two steps give that do."""
     image = torch.nn.functional.interpolate(photo.movedim(-1, 1), (150, 140), mode="bilinear").movedim(1, -1)
-    trajectory, low_res = prepare(small, image, segments=10, resolution=64)
-    steps = assemble_masks(modulate_attention(*small, trajectory, low_res, preset), image=image)
-    most, maps_as_they_come = [], segment.maps_as_they_come
+    _, trajectory, low_res = prepare(small, image, 10, resolution=64)
+    steps = assemble_masks(modulate_attention(small, trajectory, low_res, Push(preset)), image=image)
+    most, maps_as_they_come = [], assemble.maps_as_they_come
 
     def watched(*arguments, **options):
         for maps in maps_as_they_come(*arguments, **options):
@@ -200,8 +194,8 @@ def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
             yield each
             del each
 
-    monkeypatch.setattr(segment, "maps_as_they_come", watched)
-    one = segment.segment_picture(*small, image, trajectory, low_res, preset)
+    monkeypatch.setattr(assemble, "maps_as_they_come", watched)
+    one = segment_pictures(small, image, trajectory, low_res, preset)
     assert torch.equal(one.labels, steps.labels) and one.count == steps.count == 10
     assert len(most) == 10 and max(most) <= 2
 
@@ -211,11 +205,11 @@ def test_a_large_picture_with_sixty_segments_stays_within_its_bound(small):
     """2048 x 2048, K = 60: the masks themselves are 1.0 GB; everything else together stays below that."""
     noise = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(1))
     image = torch.nn.functional.interpolate(noise, (2048, 2048), mode="bicubic").clamp(0, 1).movedim(1, -1)
-    trajectory, low_res = prepare(small, image, segments=60, resolution=128)
+    _, trajectory, low_res = prepare(small, image, 60, resolution=128)
     gc.collect()
     PEAK.write_text("5")  # the peak so far is forgotten
     before = memory("VmRSS")
-    segmentation = segment_picture(*small, image, trajectory, low_res, "fast")
+    segmentation = segment_pictures(small, image, trajectory, low_res, "fast")
     without_masks = memory("VmHWM") - before
     masks = labels_to_masks(segmentation.labels, segmentation.count)
     print(f"peak: {without_masks:.2f} GB, with the masks {memory('VmHWM') - before:.2f} GB")

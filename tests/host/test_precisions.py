@@ -6,16 +6,15 @@ import comfy.model_patcher
 import comfy.sd
 import pytest
 import torch
-from comparing import error, plain
-from emerdiff.nodes.assemble import assemble_masks
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.modulate import modulate_attention
+from comparing import error, plain, prepare
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import Source
 
-from scenes import HELD_OUT, scene
 from small_model.model import UNET_CONFIG, Sampling, SmallModel, load_model
-
-pytestmark = pytest.mark.host
+from small_model.scenes import HELD_OUT, scene
 
 SCENES = 6
 SEGMENTS = 6
@@ -48,24 +47,24 @@ def pictures(small):
     with torch.inference_mode():
         for seed in range(HELD_OUT, HELD_OUT + SCENES):
             image = torch.from_numpy(scene(seed).image)[None]
-            features, trajectory = extract_features(*small, image, seed=seed)
+            features, trajectory = extract_features(small, image, seed=seed)
             masks = cluster_features(features, segments=SEGMENTS)
             prepared.append((image, features, trajectory, masks, labels(small, trajectory, masks)))
     return prepared
 
 
 def labels(loaded, trajectory, masks) -> torch.Tensor:
-    return assemble_masks(modulate_attention(*loaded, trajectory, masks, preset="fast", strength=30.0)).labels[0]
+    return assemble_masks(modulate_attention(loaded, trajectory, masks, Push("fast", 30.0))).labels[0]
 
 
 @pytest.mark.parametrize("name", STORED)
 def test_labels_agree_with_fp32(small, pictures, name):
     """The same masks are lifted to the same pixels, nearly; and the features are nearly the same."""
-    loaded = (stored(*STORED[name]), *small[1:])
+    loaded = small._replace(model=stored(*STORED[name]))
     agreements, likeness = [], []
     for seed, (image, features, trajectory, masks, expected) in enumerate(pictures, HELD_OUT):
         agreements.append((labels(loaded, trajectory, masks) == expected).float().mean())
-        ours, _ = extract_features(*loaded, image, seed=seed)
+        ours, _ = extract_features(loaded, image, seed=seed)
         likeness.append(torch.cosine_similarity(ours.features, features.features, dim=-1).mean())
     median, worst = torch.stack(agreements).median().item(), min(agreements).item()
     print(f"{name}: labels agree on {median:.2%} (worst {worst:.2%}), features to {min(likeness):.5f}")
@@ -73,13 +72,8 @@ def test_labels_agree_with_fp32(small, pictures, name):
     assert min(likeness) > 0.99
 
 
-def prepared(loaded, photo, segments=2):
-    features, trajectory = extract_features(*loaded, photo, seed=7)
-    return trajectory, cluster_features(features, segments=segments)
-
-
 def modulated(loaded, trajectory, masks) -> torch.Tensor:
-    return modulate_attention(*loaded, trajectory, masks, modulation_timestep=21).difference[0]
+    return modulate_attention(loaded, trajectory, masks, Push(timestep=21)).difference[0]
 
 
 def test_shared_evaluation_in_bf16_differs_from_plain_by_rounding_alone(sd1_checkpoint, sd1, photo):
@@ -89,8 +83,8 @@ def test_shared_evaluation_in_bf16_differs_from_plain_by_rounding_alone(sd1_chec
         str(sd1_checkpoint), output_vae=False, output_clip=False, model_options=options
     )
     model.model.manual_cast_dtype = None  # the host would cast to fp32 on a processor; this is what a GPU computes
-    trajectory, masks = prepared(sd1, photo)
-    loaded = (model, *sd1[1:])
+    _, trajectory, masks = prepare(sd1, photo, 2, seed=7)
+    loaded = sd1._replace(model=model)
     ours, reference, exact = (
         modulated(loaded, trajectory, masks),
         plain(loaded, trajectory, masks.masks[0]),
@@ -135,9 +129,9 @@ def test_scaled_fp8_checkpoint(photo):
 def check(model, vae, photo) -> None:
     """Masks of the right form, the maps equal to the plain procedure's."""
     text = torch.randn(1, 77, 768, generator=torch.Generator().manual_seed(5))
-    loaded = model, vae, [[text, {}]]
+    loaded = Source(model, vae, [[text, {}]])
     photo = photo[:, :64, :96]
-    trajectory, masks = prepared(loaded, photo)
+    _, trajectory, masks = prepare(loaded, photo, 2, seed=7)
     ours = modulated(loaded, trajectory, masks)
     assert ours.shape == (2, *photo.shape[1:3]) and ours.dtype == torch.float32
     assert error(ours, plain(loaded, trajectory, masks.masks[0])) < 1e-3
@@ -162,7 +156,7 @@ def with_lora(sd1):
 
 
 def test_a_lora_counts_and_leaves_the_model_it_is_put_on(sd1, with_lora, photo):
-    trajectory, masks = prepared(sd1, photo)
+    _, trajectory, masks = prepare(sd1, photo, 2, seed=7)
     before, ours = modulated(sd1, trajectory, masks), modulated(with_lora, trajectory, masks)
     assert error(ours, before) > 0.01, "the LoRA must do something"
     assert error(ours, plain(with_lora, trajectory, masks.masks[0])) < 1e-3
@@ -171,7 +165,7 @@ def test_a_lora_counts_and_leaves_the_model_it_is_put_on(sd1, with_lora, photo):
 
 def test_streamed_weights_give_the_same(with_lora, photo, monkeypatch):
     """What the host does where the model does not fit: weights are brought, and patched, each time they are used."""
-    trajectory, masks = prepared(with_lora, photo)
+    _, trajectory, masks = prepare(with_lora, photo, 2, seed=7)
     whole = modulated(with_lora, trajectory, masks)
     comfy.model_management.unload_all_models()
     load = comfy.model_patcher.ModelPatcher.partially_load

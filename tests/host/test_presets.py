@@ -2,16 +2,14 @@
 
 import pytest
 import torch
+from comparing import prepare
 from emerdiff.emerdiff_ops.modulation import PRESETS
-from emerdiff.nodes import host
-from emerdiff.nodes.assemble import assemble_masks
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.modulate import modulate_attention, read_out
+from emerdiff.nodes.host import latents
+from emerdiff.nodes.steps import read_out
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
 
-from scenes import HELD_OUT, scene
-
-pytestmark = pytest.mark.host
+from small_model.scenes import HELD_OUT, scene
 
 LEVELS = {"paper": 15, "balanced": 4, "fast": 2, "thorough": 15}
 DECODED = {"paper": 6, "balanced": 4, "fast": 1, "thorough": 4}  # pictures, for three masks
@@ -36,7 +34,7 @@ def finals():
 def test_one_decoding_a_mask_shows_half_of_what_two_show(small, finals):
     """Exactly so for a decoder that is linear, as the small model's is."""
     pairs, halfway = (
-        torch.stack([*read_out(small[1], finals, finals[:1], (128, 128), readout, Counted())])
+        torch.stack([*read_out.read_out(small[1], finals, finals[:1], (128, 128), readout, Counted())])
         for readout in ("pairs", "halfway")
     )
     assert pairs.max() > 0.1
@@ -49,7 +47,7 @@ def test_differences_of_latents_follow_the_borders_of_the_picture(small):
     picture[:, 82:95, 18:37] = torch.tensor([0.8, 0.3, 0.1])
     latent, variants, progress = small[1].encode(picture), torch.zeros(2, 48, 32, 32), Counted()
     variants[1, :, 20:24, 4:10] = 1.0  # pixels 80 to 95, 16 to 39
-    (map_,) = read_out(small[1], torch.cat([latent, variants]), latent, (126, 121), "latents", progress)
+    (map_,) = read_out.read_out(small[1], torch.cat([latent, variants]), latent, (126, 121), "latents", progress)
     assert map_.shape == (126, 121) and progress.done == {"decoding": 1}
     inside = picture[0, :126, :121, 0] > 0
     found = map_ > 0.5 * map_.max()
@@ -59,19 +57,18 @@ def test_differences_of_latents_follow_the_borders_of_the_picture(small):
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_preset_evaluates_and_decodes_no_more_than_it_says(small, photo, name, monkeypatch):
     image = photo[:, :121, :110]
-    features, trajectory = extract_features(*small, image)
-    low_res = cluster_features(features, segments=3)
-    decode, counts = host.decode, {"decoded": 0, "evaluated": 0}
+    _, trajectory, low_res = prepare(small, image, 3)
+    decode, counts = latents.decode, {"decoded": 0, "evaluated": 0}
 
-    def counted(vae, latents, size):
-        counts["decoded"] += len(latents)
-        return decode(vae, latents, size)
+    def counted(vae, latent, size):
+        counts["decoded"] += len(latent)
+        return decode(vae, latent, size)
 
-    monkeypatch.setattr(host, "decode", counted)
+    monkeypatch.setattr(read_out, "decode", counted)
     unet = small[0].model.diffusion_model
     handle = unet.out.register_forward_hook(lambda *_: counts.update(evaluated=counts["evaluated"] + 1))
     try:
-        maps = modulate_attention(*small, trajectory, low_res, preset=name, rows=7)
+        maps = modulate_attention(small, trajectory, low_res, Push(name), rows=7)
     finally:
         handle.remove()
     assert counts == {"decoded": DECODED[name], "evaluated": LEVELS[name]}
@@ -81,10 +78,9 @@ def test_each_preset_evaluates_and_decodes_no_more_than_it_says(small, photo, na
 
 def test_few_deterministic_steps_agree_with_the_papers_many(small):
     """The same segments in the main: on a held-out scene four of five pixels keep their label."""
-    features, trajectory = extract_features(*small, torch.from_numpy(scene(HELD_OUT).image)[None])
-    low_res = cluster_features(features, segments=6)
+    _, trajectory, low_res = prepare(small, torch.from_numpy(scene(HELD_OUT).image)[None], 6)
     paper, balanced, fast = (
-        assemble_masks(modulate_attention(*small, trajectory, low_res, preset=name, strength=30.0)).labels
+        assemble_masks(modulate_attention(small, trajectory, low_res, Push(name, 30.0))).labels
         for name in ("paper", "balanced", "fast")
     )
     agreement = [(each == paper).float().mean().item() for each in (balanced, fast)]

@@ -6,15 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from emerdiff.nodes.assemble import assemble_masks
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.lift import lift_mask
-from emerdiff.nodes.modulate import modulate_attention
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.lift import lift_mask
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import Source
 
 from small_model.model import load
-
-pytestmark = pytest.mark.host
 
 SEEDS = (3, 4)
 
@@ -37,11 +36,11 @@ def segment(model, vae, conditioning, seed, start=None):
     if start is not None:
         start.wait()
     with torch.inference_mode():
-        shared, image = (model, vae, conditioning), picture(seed)
-        features, trajectory = extract_features(*shared, image, seed)
+        shared, image = Source(model, vae, conditioning), picture(seed)
+        features, trajectory = extract_features(shared, image, seed)
         masks = cluster_features(features, 2 + seed, seed)
-        maps = modulate_attention(*shared, trajectory, masks, "balanced", rows=5)
-        lifted = lift_mask(*shared, image, (image[..., 0] > 0.5).float(), "fast", seed)
+        maps = modulate_attention(shared, trajectory, masks, Push("balanced"), rows=5)
+        lifted = lift_mask(shared, image, (image[..., 0] > 0.5).float(), Push("fast"), seed)
         return [*features, *trajectory, *masks, *maps, *assemble_masks(maps, image=image), lifted]
 
 
@@ -79,7 +78,7 @@ def shown(value):
 def test_a_run_changes_no_module_and_no_class(models):
     segment(*models[0], 3)
     before = contents()
-    assert "emerdiff.nodes.host..log" in before and "emerdiff.emerdiff_ops.modulation..PRESETS" in before
+    assert "emerdiff.nodes.host.memory..log" in before and "emerdiff.emerdiff_ops.modulation..PRESETS" in before
     segment(*models[1], 4)
     after = contents()
     assert {key for key in before | after if before.get(key) != after.get(key)} == set()

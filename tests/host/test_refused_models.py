@@ -9,12 +9,11 @@ import pytest
 import torch
 from comfy.taesd.taesd import TAESD
 from comfy_extras.nodes_model_advanced import ModelSamplingSD3
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.lift import lift_mask
-from emerdiff.nodes.modulate import modulate_attention
-
-pytestmark = pytest.mark.host
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.lift import lift_mask
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import Source
 
 TRANSFORMER = {
     "in_channels": 16,
@@ -84,7 +83,7 @@ def weightless(kind, settings: dict):
 
 
 def extract(model, vae, conditioning, photo):
-    return extract_features(model, vae, conditioning, photo)
+    return extract_features(Source(model, vae, conditioning), photo)
 
 
 @pytest.mark.parametrize("name", OTHER_NETWORKS)
@@ -97,7 +96,7 @@ def test_other_networks_are_refused(sd1, photo, name):
 def test_lifting_refuses_other_networks_in_the_same_words(sd1, photo, model):
     model = model and weightless(*OTHER_NETWORKS[model])
     with pytest.raises(ValueError, match="[Ll]oad a Stable Diffusion checkpoint"):
-        lift_mask(model, *sd1[1:], photo, (photo[..., 0] > 0.5).float())
+        lift_mask(sd1._replace(model=model), photo, (photo[..., 0] > 0.5).float(), Push("balanced"))
 
 
 def test_a_one_step_image_model_is_refused(sd1, photo):
@@ -149,7 +148,7 @@ def test_the_empty_vae_of_a_checkpoint_without_one_is_refused(sd1, photo):
         extract(model, empty, conditioning, photo)
     features, trajectory = extract(model, vae, conditioning, photo)
     with pytest.raises((ValueError, RuntimeError), match="VAE"):
-        modulate_attention(model, empty, conditioning, trajectory, cluster_features(features, segments=2))
+        modulate_attention(sd1._replace(vae=empty), trajectory, cluster_features(features, segments=2))
 
 
 @pytest.mark.parametrize("width", [1024, 2048], ids=["SD2's", "SDXL's"])

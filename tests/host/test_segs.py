@@ -3,16 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.boxes import parse_boxes, select_in_boxes
-from emerdiff.emerdiff_ops.labels import labels_to_masks
-from emerdiff.nodes.boxes import EmerDiffBoundingBoxes
-from emerdiff.nodes.host import to_output
-from emerdiff.nodes.segs import EmerDiffToSEGS
-from emerdiff.nodes.types import Segmentation
+from emerdiff.emerdiff_ops.segments.boxes import parse_boxes, select_in_boxes
+from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
+from emerdiff.nodes.host.latents import to_output
+from emerdiff.nodes.steps.values import Segmentation
+from emerdiff.nodes.to_segs import EmerDiffToSEGS
 
 import nodes
-
-pytestmark = pytest.mark.host
 
 HEIGHT, WIDTH = 60, 80
 

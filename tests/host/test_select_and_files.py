@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
-from emerdiff.emerdiff_ops import files
-from emerdiff.emerdiff_ops.labels import fingerprint
-from emerdiff.nodes import select, types
-from emerdiff.nodes.files import EmerDiffLoad, EmerDiffSave
-from emerdiff.nodes.segment import EmerDiffSegmentImage
-from emerdiff.nodes.select import EmerDiffSelectSegments
-from emerdiff.nodes.types import Segmentation
+from emerdiff.emerdiff_ops.files import safetensors_file
+from emerdiff.emerdiff_ops.segments.labels import fingerprint
+from emerdiff.nodes.load import EmerDiffLoad
+from emerdiff.nodes.save import EmerDiffSave
+from emerdiff.nodes.segment_image import EmerDiffSegmentImage
+from emerdiff.nodes.select_segments import EmerDiffSelectSegments
+from emerdiff.nodes.steps import select, values
+from emerdiff.nodes.steps.values import Segmentation
 from PIL import Image
 from safetensors.torch import save_file
-
-pytestmark = pytest.mark.host
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ def test_picks_of_another_segmentation_are_used_and_said(segmentation, caplog):
 def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentation, folders, monkeypatch):
     monkeypatch.setattr(select, "LARGEST_SIDE", 4)
     image = torch.rand(2, 6, 8, 4).half()  # RGBA, in half precision
-    output = select.EmerDiffSelectSegments.execute(segmentation=segmentation, selection="1", image=image)
+    output = EmerDiffSelectSegments.execute(segmentation=segmentation, selection="1", image=image)
     entries = json.loads(json.dumps(output.ui["emerdiff_segments"]))
     assert len(entries) == 2 and (entries[0]["width"], entries[0]["height"]) == (8, 6)
     assert entries[0]["areas"] == [0.5, 0.25, 0.25, 0]
@@ -109,7 +108,7 @@ def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentat
         picture, colours = (Image.open(folders / "temp" / "emerdiff" / name) for name in names)
         assert picture.size == colours.size == (4, 3)
         assert (np.asarray(colours)[..., 0] >> 3 == labels[1::2, 1::2].numpy()).all()
-    again = select.EmerDiffSelectSegments.execute(segmentation=segmentation, selection="0", image=image)
+    again = EmerDiffSelectSegments.execute(segmentation=segmentation, selection="0", image=image)
     assert again.ui["emerdiff_segments"] == output.ui["emerdiff_segments"]  # so the browser loads nothing anew
 
 
@@ -118,20 +117,20 @@ def test_inverting_nothing_selects_everything(segmentation):
     assert mask.min() == 1
 
 
-def values():
+def every_value():
     return [
-        types.Features(torch.randn(1, 4, 4, 8), (8, 8)),
-        types.Trajectory(torch.randn(1, 4, 8, 8), 2**64 - 1, (981, 21, 1), (60, 64), (120, 128), "SD15"),
-        types.LowResMasks(torch.eye(16).reshape(1, 16, 4, 4), (8, 8)),
-        types.DifferenceMaps(torch.rand(1, 3, 60, 64), (120, 128)),
-        types.Segmentation(torch.ones(1, 6, 8, dtype=torch.int16), 5),
-        types.Segmentation(torch.ones(1, 6, 8, dtype=torch.int16), 5, torch.rand(1, 5, 6, 8)),
+        values.Features(torch.randn(1, 4, 4, 8), (8, 8)),
+        values.Trajectory(torch.randn(1, 4, 8, 8), 2**64 - 1, (981, 21, 1), (60, 64), (120, 128), "SD15"),
+        values.LowResMasks(torch.eye(16).reshape(1, 16, 4, 4), (8, 8)),
+        values.DifferenceMaps(torch.rand(1, 3, 60, 64), (120, 128)),
+        values.Segmentation(torch.ones(1, 6, 8, dtype=torch.int16), 5),
+        values.Segmentation(torch.ones(1, 6, 8, dtype=torch.int16), 5, torch.rand(1, 5, 6, 8)),
     ]
 
 
 @pytest.mark.parametrize("index", range(6))
 def test_every_value_comes_back_from_its_file(index, folders):
-    value = values()[index]
+    value = every_value()[index]
     assert run(EmerDiffSave, value=value, filename_prefix="sub/value")[0] is value
     (path,) = (folders / "output").rglob("*.safetensors")
     (back,) = run(EmerDiffLoad, file_name=str(path.relative_to(folders / "output")))
@@ -146,7 +145,7 @@ def test_saving_anything_else_is_refused():
 
 
 def test_files_outside_the_hosts_folders_are_refused(folders):
-    run(EmerDiffSave, value=values()[0], filename_prefix="value")
+    run(EmerDiffSave, value=every_value()[0], filename_prefix="value")
     (path,) = (folders / "output").glob("*.safetensors")
     outside = path.rename(folders / "outside.safetensors")
     os.symlink(outside, folders / "output" / "link.safetensors")
@@ -156,11 +155,11 @@ def test_files_outside_the_hosts_folders_are_refused(folders):
     with pytest.raises(ValueError, match="no file"):
         run(EmerDiffLoad, file_name="nothing.safetensors")
     with pytest.raises(Exception, match="outside"):
-        run(EmerDiffSave, value=values()[0], filename_prefix="../../escape")
+        run(EmerDiffSave, value=every_value()[0], filename_prefix="../../escape")
 
 
 def test_damaged_and_foreign_files_are_refused(folders):
-    run(EmerDiffSave, value=values()[0], filename_prefix="value")
+    run(EmerDiffSave, value=every_value()[0], filename_prefix="value")
     (path,) = (folders / "output").glob("*.safetensors")
     whole = path.read_bytes()
     for damaged in (b"", whole[:50], whole[:-4], b"not safetensors at all"):
@@ -173,7 +172,9 @@ def test_damaged_and_foreign_files_are_refused(folders):
 
 
 def test_a_file_without_its_sizes_is_refused(folders):
-    files.save(folders / "output" / "bare.safetensors", "features", {"features": torch.zeros(1, 2, 2, 3)}, {})
+    safetensors_file.save(
+        folders / "output" / "bare.safetensors", "features", {"features": torch.zeros(1, 2, 2, 3)}, {}
+    )
     with pytest.raises(ValueError, match="lacks latent_size"):
         run(EmerDiffLoad, file_name="bare.safetensors")
 

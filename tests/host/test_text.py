@@ -8,16 +8,16 @@ import pytest
 import torch
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer
 from comfy.supported_models_base import ClipTarget
-from emerdiff.nodes import host
-from emerdiff.nodes.hooks import WordAttention
-from emerdiff.nodes.text import EmerDiffSelectByText, encode, segment_signs, select_by_text, words_of
-from emerdiff.nodes.types import Segmentation
+from emerdiff.nodes.host import session, unet
+from emerdiff.nodes.host.clip import conditioning_of, words_of
+from emerdiff.nodes.host.hooks import WordAttention
+from emerdiff.nodes.select_by_text import EmerDiffSelectByText
+from emerdiff.nodes.steps.score_text import Reader, masks_of_the_best, score_segments, segment_signs
+from emerdiff.nodes.steps.values import Segmentation
 from safetensors.torch import save_file
 
-from scenes import HELD_OUT, scene
 from small_model.model import WordList
-
-pytestmark = pytest.mark.host
+from small_model.scenes import HELD_OUT, scene
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ def test_the_phrases_own_tokens_are_found(clip, phrase, own):
     words = words_of(clip, phrase)
     assert words.sum() == own and words[0] == 0
     assert torch.equal(words[1 : min(own, 75) + 1], torch.ones(min(own, 75)))
-    assert len(words) == encode(clip, phrase)[0][0].shape[1] == (154 if own > 75 else 77)
+    assert len(words) == conditioning_of(clip, phrase)[0][0].shape[1] == (154 if own > 75 else 77)
 
 
 def test_both_text_encoders_of_sdxl_agree_on_the_tokens(clip):
@@ -87,9 +87,9 @@ def test_every_phrase_of_every_picture_gets_a_mask(sd1, clip, quarters, pictures
 
 def test_pictures_and_phrases_do_not_see_each_other(sd1, clip, quarters, pictures):
     model, vae, _ = sd1
-    every = segment_signs(model, clip, vae, quarters, pictures, ["a dog", "sky"])
+    every = segment_signs(Reader(model, clip, vae), quarters, pictures, ["a dog", "sky"])
     second = quarters._replace(labels=quarters.labels[1:])
-    alone = segment_signs(model, clip, vae, second, pictures[1:], ["sky"])
+    alone = segment_signs(Reader(model, clip, vae), second, pictures[1:], ["sky"])
     for together, one in zip(every, alone):
         assert together.shape == (2, 2, 5)
         torch.testing.assert_close(together[1:, 1:], one, rtol=1e-3, atol=1e-7)
@@ -99,8 +99,8 @@ def test_pictures_and_phrases_do_not_see_each_other(sd1, clip, quarters, picture
 def test_reading_the_attention_changes_nothing(sd1):
     """The prediction with the hook is that without, another node's attention still runs, and every layer is read."""
     model, _, conditioning = sd1
-    layers, calls = host.coarsest_output_layers(model), []
-    hook = WordAttention(layers, torch.ones(1, 77), host.attend)
+    layers, calls = unet.coarsest_output_layers(model), []
+    hook = WordAttention(layers, torch.ones(1, 77), session.attend)
 
     class Others:
         def install(self, options):
@@ -120,7 +120,7 @@ def test_reading_the_attention_changes_nothing(sd1):
         assert torch.equal(first, second)
         return x0
 
-    host.run_session(model, conditioning, x[:1], work)
+    session.run_session(model, conditioning, x[:1], work)
     assert len(calls) % 2 == 0 and calls[: len(calls) // 2].count(0) == len(calls) // 2
     assert list(hook.maps) == layers
     for each in hook.maps.values():
@@ -156,6 +156,7 @@ def test_words_of_objects_find_objects(small):
         true = scene(seed)
         segmentation = Segmentation(torch.from_numpy(true.labels)[None].to(torch.int16), len(true.words))
         image, words = torch.from_numpy(true.image)[None], ", ".join(true.words[2:])
-        masks, scores = select_by_text(segmentation, model, WordList(), image, vae, words)
+        scores = score_segments(Reader(model, WordList(), vae), segmentation, image, words)
+        masks = masks_of_the_best(segmentation, scores, words)
         assert (segmentation.labels * masks).flatten(1).amax(1).min() >= 2
         assert scores[..., 2:].mean() > scores[..., :2].mean() + 1

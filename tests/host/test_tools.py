@@ -3,19 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.labels import labels_to_masks
-from emerdiff.nodes.assemble import EmerDiffAssembleMasks, assemble_masks
-from emerdiff.nodes.cluster import cluster_features
-from emerdiff.nodes.extract import extract_features
-from emerdiff.nodes.lift import lift_mask
-from emerdiff.nodes.merge import merged
-from emerdiff.nodes.modulate import modulate_attention
-from emerdiff.nodes.types import DifferenceMaps
+from comparing import prepare
+from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.nodes.assemble_masks import EmerDiffAssembleMasks
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.lift import lift_mask
+from emerdiff.nodes.steps.merge import merge_alike
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import DifferenceMaps
 
-from scenes import HELD_OUT, scene
+from small_model.scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
-
-pytestmark = pytest.mark.host
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,7 @@ def box_around(region) -> torch.Tensor:
 
 
 def lift(small, image, mask, **options):
-    return lift_mask(*small, image, mask, "fast", strength=STRENGTH, **options)
+    return lift_mask(small, image, mask, Push("fast", STRENGTH), **options)
 
 
 def test_lifted_boxes_are_nearer_to_their_objects(small, true, image):
@@ -85,23 +83,22 @@ def test_masks_that_cannot_be_lifted_are_refused(small, image, mask, message):
 def segmented(small, image):
     """(features, difference maps) of the scene."""
     with torch.inference_mode():
-        features, trajectory = extract_features(*small, image)
-        masks = cluster_features(features, segments=10)
-        return features, modulate_attention(*small, trajectory, masks, "fast", strength=STRENGTH)
+        features, trajectory, masks = prepare(small, image, 10)
+        return features, modulate_attention(small, trajectory, masks, Push("fast", STRENGTH))
 
 
 def test_merging_leaves_the_asked_number_and_only_joins(segmented):
     features, maps = segmented
     fine = assemble_masks(maps)
-    fewer = merged(fine, features, target=4)
+    fewer = merge_alike(fine, features, target=4)
     assert fewer.count == 4 and set(fewer.labels.unique().tolist()) == {0, 1, 2, 3}
     owners = [fewer.labels[fine.labels == number].unique() for number in fine.labels.unique()]
     assert all(len(owner) == 1 for owner in owners)
-    assert merged(fine, features, target=0, similarity=1.0).count == len(fine.labels.unique())
+    assert merge_alike(fine, features, target=0, similarity=1.0).count == len(fine.labels.unique())
     with pytest.raises(ValueError, match="where to stop"):
-        merged(fine, features, 0, 0.0)
+        merge_alike(fine, features, 0, 0.0)
     with pytest.raises(ValueError, match="features of 2 pictures"):
-        merged(fine, features._replace(features=features.features.repeat(2, 1, 1, 1)))
+        merge_alike(fine, features._replace(features=features.features.repeat(2, 1, 1, 1)))
 
 
 def test_parts_become_segments_and_still_cover_the_picture(segmented):
@@ -122,7 +119,7 @@ def test_masks_of_a_large_picture_follow_its_borders(small):
     maps = torch.nn.functional.one_hot(torch.from_numpy(small_labels).long()).movedim(-1, 0).float()[None]
     maps, image = DifferenceMaps(maps, (512, 512)), torch.from_numpy(true.image)[None]
     wrong = {
-        refine: (assemble_masks(maps, image=image, refine=refine).labels[0].numpy() != true.labels).mean()
+        refine: (assemble_masks(maps, image=image if refine else None).labels[0].numpy() != true.labels).mean()
         for refine in (False, True)
     }
     assert wrong[True] < 0.7 * wrong[False]

@@ -5,8 +5,6 @@ import torch
 from emerdiff.emerdiff_ops.attention import add_offset, base_rows, shared_attention, spread_rows
 from torch.nn.functional import scaled_dot_product_attention
 
-pytestmark = pytest.mark.pure
-
 
 def random(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))

@@ -5,11 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.boxes import box_around, crop_region, parse_boxes, select_in_boxes
+from emerdiff.emerdiff_ops.segments.boxes import box_around, crop_region, parse_boxes, select_in_boxes
 from hypothesis import given
 from hypothesis import strategies as st
-
-pytestmark = pytest.mark.pure
 
 BOX = {"x": 10, "y": 20, "width": 30, "height": 40}
 CORNERS = (10, 20, 40, 60)

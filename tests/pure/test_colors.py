@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.colors import as_pil, colorize, highlight, overlay, palette
-
-pytestmark = pytest.mark.pure
+from emerdiff.emerdiff_ops.segments.colors import as_pil, colorize, highlight, overlay, palette
 
 
 def halves(height, width):

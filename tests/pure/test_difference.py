@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-pytestmark = pytest.mark.pure
-
 
 def random(*shape, seed=0):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))

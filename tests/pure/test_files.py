@@ -5,12 +5,11 @@ import os
 
 import pytest
 import torch
-from emerdiff.emerdiff_ops import files
+from emerdiff.emerdiff_ops.files import layout, names, safetensors_file
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-pytestmark = pytest.mark.pure
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -41,63 +40,63 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) and a[name].dtype == b[name].dtype for name in a)
 
 
-@given(st.sampled_from(sorted(files.SPECS)), st.integers(0, 2**32), st.dictionaries(st.text(), st.text(), max_size=3))
+@given(st.sampled_from(sorted(layout.SPECS)), st.integers(0, 2**32), st.dictionaries(st.text(), st.text(), max_size=3))
 @same_folder
 def test_what_is_saved_comes_back(tmp_path, kind, seed, extras):
     extras = {f"x{name}": text for name, text in extras.items()}
     tensors = values(kind, seed)
-    files.save(tmp_path / "value.safetensors", kind, tensors, extras)
-    loaded_kind, loaded, metadata = files.load(tmp_path / "value.safetensors")
+    safetensors_file.save(tmp_path / "value.safetensors", kind, tensors, extras)
+    loaded_kind, loaded, metadata = safetensors_file.load(tmp_path / "value.safetensors")
     assert loaded_kind == kind and same(loaded, tensors)
     assert metadata == {**extras, "emerdiff": kind, "version": "1"}
     assert os.listdir(tmp_path) == ["value.safetensors"]
 
 
 def test_every_kind_of_the_table_is_tried_here():
-    assert {kind for kind in files.SPECS if values(kind)} == set(files.SPECS)
+    assert {kind for kind in layout.SPECS if values(kind)} == set(layout.SPECS)
 
 
 def test_half_precision_and_transposed_tensors_can_be_saved(tmp_path):
     labels, scores = torch.zeros(2, 7, 6, dtype=torch.int16).mT, torch.rand(2, 3, 6, 7).bfloat16()
     tensors = {"labels": labels, "scores": scores}
-    files.save(tmp_path / "a", "segmentation", tensors, {})
-    assert same(files.load(tmp_path / "a")[1], tensors)
+    safetensors_file.save(tmp_path / "a", "segmentation", tensors, {})
+    assert same(safetensors_file.load(tmp_path / "a")[1], tensors)
 
 
 def test_views_of_one_tensor_can_be_saved_together(tmp_path):
     numbers = torch.tensor([7, 981, 281, 1])
     tensors = {"latent": torch.rand(1, 4, 2, 2), "seed": numbers[0], "timesteps": numbers[1:]}
-    files.save(tmp_path / "a", "trajectory", tensors, {})
-    assert same(files.load(tmp_path / "a")[1], tensors)
+    safetensors_file.save(tmp_path / "a", "trajectory", tensors, {})
+    assert same(safetensors_file.load(tmp_path / "a")[1], tensors)
 
 
 def test_optional_tensors_may_be_absent_and_others_are_not_read(tmp_path):
     labels = values("segmentation")["labels"]
     path = tmp_path / "a.safetensors"
     save_file({"labels": labels, "later": torch.ones(3)}, path, {"emerdiff": "segmentation", "version": "1"})
-    assert same(files.load(path)[1], {"labels": labels})
+    assert same(safetensors_file.load(path)[1], {"labels": labels})
 
 
 def test_loaded_tensors_outlive_their_file(tmp_path):
     path = tmp_path / "a.safetensors"
-    files.save(path, "features", values("features"), {})
-    loaded = files.load(path)[1]
+    safetensors_file.save(path, "features", values("features"), {})
+    loaded = safetensors_file.load(path)[1]
     path.write_bytes(bytes(path.stat().st_size))
     assert same(loaded, values("features"))
 
 
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "a.safetensors"
-    files.save(path, "features", values("features"), {})
+    safetensors_file.save(path, "features", values("features"), {})
 
     def half_written(tensors, target, metadata):
         target.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "save_file", half_written)
+    monkeypatch.setattr(safetensors_file, "save_file", half_written)
     with pytest.raises(KeyboardInterrupt):
-        files.save(path, "features", values("features", seed=1), {})
-    assert same(files.load(path)[1], values("features")) and os.listdir(tmp_path) == ["a.safetensors"]
+        safetensors_file.save(path, "features", values("features", seed=1), {})
+    assert same(safetensors_file.load(path)[1], values("features")) and os.listdir(tmp_path) == ["a.safetensors"]
 
 
 def change(tensors, **changed):
@@ -140,19 +139,19 @@ def test_wrong_contents_are_neither_written_nor_read(tmp_path, name):
     kind, changed, metadata, message = WRONG[name]
     tensors, path = change(values(kind), **changed), tmp_path / "a.safetensors"
     with pytest.raises(ValueError, match=message):
-        files.save(path, kind, tensors, metadata)
+        safetensors_file.save(path, kind, tensors, metadata)
     assert not os.listdir(tmp_path)
     save_file(tensors, path, {**metadata, "emerdiff": kind, "version": "1"})
     with pytest.raises(ValueError, match=message) as error:
-        files.load(path)
+        safetensors_file.load(path)
     assert str(path) in str(error.value) and "again" in str(error.value)
 
 
 def test_kinds_and_tensors_that_do_not_exist_are_not_written(tmp_path):
     with pytest.raises(ValueError, match='"mask" is none of features'):
-        files.save(tmp_path / "a", "mask", {}, {})
+        safetensors_file.save(tmp_path / "a", "mask", {}, {})
     with pytest.raises(ValueError, match="has no tensor extra"):
-        files.save(tmp_path / "a", "features", {**values("features"), "extra": torch.ones(1)}, {})
+        safetensors_file.save(tmp_path / "a", "features", {**values("features"), "extra": torch.ones(1)}, {})
     assert not os.listdir(tmp_path)
 
 
@@ -171,31 +170,31 @@ def test_kinds_and_tensors_that_do_not_exist_are_not_written(tmp_path):
 def test_other_metadata_is_refused(tmp_path, metadata, message):
     save_file(values("features"), tmp_path / "a.safetensors", metadata)
     with pytest.raises(ValueError, match=message) as error:
-        files.load(tmp_path / "a.safetensors")
+        safetensors_file.load(tmp_path / "a.safetensors")
     assert "a.safetensors" in str(error.value)
 
 
 def test_a_file_that_is_none_is_named(tmp_path):
     with pytest.raises(ValueError, match="no file .*absent.safetensors; check the name"):
-        files.load(tmp_path / "absent.safetensors")
+        safetensors_file.load(tmp_path / "absent.safetensors")
     with pytest.raises(ValueError, match="no file"):
-        files.load(tmp_path)
+        safetensors_file.load(tmp_path)
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" * 9)
     with pytest.raises(ValueError, match="picture.png is damaged or not a safetensors file .* save the value again"):
-        files.load(tmp_path / "picture.png")
+        safetensors_file.load(tmp_path / "picture.png")
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     path = tmp_path_factory.mktemp("saved") / "a.safetensors"
-    files.save(path, "segmentation", values("segmentation"), {"count": "3"})
+    safetensors_file.save(path, "segmentation", values("segmentation"), {"count": "3"})
     return path.read_bytes()
 
 
 def read(folder, data):
     path = folder / "damaged.safetensors"
     path.write_bytes(data)
-    return files.load(path)
+    return safetensors_file.load(path)
 
 
 @given(st.data())
@@ -222,7 +221,7 @@ def test_changed_bytes_are_a_valid_file_or_a_value_error(tmp_path, saved, data):
         kind, tensors, metadata = read(tmp_path, bytes(changed))
     except ValueError:
         return
-    files.save(tmp_path / "again", kind, tensors, metadata)  # which checks them
+    safetensors_file.save(tmp_path / "again", kind, tensors, metadata)  # which checks them
 
 
 @pytest.mark.parametrize("dtype", ["BOOL", "F4", "F8_E4M3", "F8_E8M0", "C64", "U16", "F64", "I8", "NONE"])
@@ -246,12 +245,12 @@ def roots(tmp_path):
 
 def test_files_within_the_roots_are_found(roots):
     base, folders = roots
-    assert files.inside("sub/a", folders) == base / "output/sub/a"
-    assert files.inside("b", folders) == base / "input/b"
-    assert files.inside("sub/../sub/./a", folders) == base / "output/sub/a"
-    assert files.inside(base / "input/b", folders) == base / "input/b"
-    assert files.inside("../input/b", folders) == base / "input/b"
-    assert files.inside("absent", folders) == base / "output/absent"
+    assert names.inside("sub/a", folders) == base / "output/sub/a"
+    assert names.inside("b", folders) == base / "input/b"
+    assert names.inside("sub/../sub/./a", folders) == base / "output/sub/a"
+    assert names.inside(base / "input/b", folders) == base / "input/b"
+    assert names.inside("../input/b", folders) == base / "input/b"
+    assert names.inside("absent", folders) == base / "output/absent"
 
 
 @pytest.mark.parametrize(
@@ -263,20 +262,20 @@ def test_files_outside_are_refused(roots, path):
         os.symlink(base / "elsewhere", os.path.join(folder, "link"))
         os.symlink(base / "elsewhere/c", os.path.join(folder, "linked"))
     with pytest.raises(ValueError, match="is not inside .*output or .*input; move the file"):
-        files.inside(path, folders)
+        names.inside(path, folders)
 
 
 def test_a_root_may_itself_be_a_link(roots):
     base, _ = roots
     os.symlink(base / "output", base / "link")
-    assert files.inside("sub/a", [base / "link"]) == base / "output/sub/a"
+    assert names.inside("sub/a", [base / "link"]) == base / "output/sub/a"
 
 
 @given(st.text(max_size=400))
 @same_folder
 def test_any_name_is_inside_or_a_value_error(tmp_path, name):
     try:
-        path = files.inside(name, [tmp_path])
+        path = names.inside(name, [tmp_path])
     except ValueError:
         return
     assert path.is_relative_to(os.path.realpath(tmp_path))

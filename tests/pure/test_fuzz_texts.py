@@ -1,6 +1,6 @@
 """Texts that people and other nodes write: whatever they hold is read as it should be, or refused in a sentence.
 
-The readers and what is required of them are those of lab/fuzz.py, which searches longer.
+The readers and what is required of them are those of lab/checks/fuzz.py, which searches longer.
 """
 
 import json
@@ -8,15 +8,13 @@ import os
 import time
 
 import pytest
-from emerdiff.emerdiff_ops import files
-from emerdiff.emerdiff_ops.boxes import parse_boxes
-from emerdiff.emerdiff_ops.labels import parse_points, parse_selection, split_fingerprint
+from emerdiff.emerdiff_ops.files import names
+from emerdiff.emerdiff_ops.segments.boxes import parse_boxes
+from emerdiff.emerdiff_ops.segments.selection import parse_points, parse_selection, split_fingerprint
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fuzz import TARGETS, Finding, refused
-
-pytestmark = pytest.mark.pure
+from checks.fuzz import TARGETS, Finding, refused
 
 HUGE = "9" * 5000  # more digits than Python turns into a number
 DIGITS = "0123456789\u0663\u096b\uff17\u00b2"  # digits to str.isdigit or to int, not all of them to both
@@ -133,7 +131,7 @@ def test_names_that_some_system_cannot_have_are_refused_before_anything_looks(na
     with monkeypatch.context() as patched, pytest.raises(ValueError) as error:
         for function in ("stat", "lstat", "readlink"):
             patched.setattr(os, function, lambda *_, **__: asked.append(name))
-        files.check_name(name)
+        names.check_name(name)
     sentence = str(error.value)
     assert "no file name on every system" in sentence or "on another computer or drive" in sentence
     assert sentence.isprintable() and len(sentence) < 400 and not asked
@@ -146,7 +144,7 @@ def test_names_that_some_system_cannot_have_are_refused_before_anything_looks(na
     ids=lambda name: ascii(name)[1:30],
 )
 def test_names_that_every_system_can_have_are_taken(name):
-    files.check_name(name)
+    names.check_name(name)
 
 
 @given(st.text())

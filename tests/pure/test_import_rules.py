@@ -1,4 +1,4 @@
-"""Who may import what: the mathematics know no ComfyUI, and only nodes/host.py touches its internals."""
+"""Imports run down only, nodes -> steps -> host -> mathematics, and only nodes/host/ knows what ComfyUI is made of."""
 
 import ast
 import sys
@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.pure
-
 PACK = Path(__file__).resolve().parents[2]
-OPS_MAY = {"torch", "einops", "numpy", "safetensors", "scipy", "PIL"}
-NODES_MAY = {"PIL", "torch", "comfy_api.latest"}
-HOST_MAY = {"comfy", "comfy_execution", "folder_paths", "latent_preview", "node_helpers"}  # nodes/host.py alone
+FLOORS = ("emerdiff_ops", "nodes.host", "nodes.steps", "nodes")  # from the ground up
+MAY = {  # what each floor may import from outside the pack, beside the standard library
+    "emerdiff_ops": {"torch", "einops", "numpy", "safetensors", "scipy", "PIL"},
+    "nodes.host": {"torch", "PIL", "comfy", "comfy_execution", "folder_paths", "latent_preview", "node_helpers"},
+    "nodes.steps": {"torch", "PIL"},
+    "nodes": {"torch", "comfy_api.latest", "comfy_execution.graph_utils"},  # the host's interface for nodes
+}
 
 
 def imports(source: str) -> list[tuple[int, str]]:
@@ -25,12 +27,22 @@ def imports(source: str) -> list[tuple[int, str]]:
     return found
 
 
-def allowed(level: int, module: str, absolute: set[str], relative: dict[int, set[str] | None]) -> bool:
-    """`relative` gives, for each level of dots, the first names that may follow; None for any."""
-    top = module.split(".")[0]
+def floor_of(module: str) -> str:
+    """The floor that a module of the pack, such as "nodes.steps.lift", lies on."""
+    return next(floor for floor in FLOORS if f"{module}.".startswith(f"{floor}."))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACK).with_suffix("").parts)
+
+
+def allowed(module: str, level: int, name: str) -> bool:
+    """Whether a module of the pack may import `name`, `level` dots before it."""
+    floor = floor_of(module)
     if level:
-        return level in relative and (relative[level] is None or top in relative[level])
-    return top in sys.stdlib_module_names or top in absolute or module in absolute
+        target = ".".join([*module.split(".")[:-level], name])
+        return target.startswith(FLOORS) and FLOORS.index(floor_of(target)) <= FLOORS.index(floor)
+    return name.split(".")[0] in sys.stdlib_module_names | MAY[floor] or name in MAY[floor]
 
 
 def pack_files(folder: str) -> list[Path]:
@@ -47,31 +59,50 @@ def named(path: Path) -> str:
     return str(path.relative_to(PACK))
 
 
+PACK_FILES = [path for folder in ("emerdiff_ops", "nodes") for path in pack_files(folder)]
+
+
 def test_the_check_sees_imports_of_every_form():
     source = (
         "import comfy.utils as u\ndef f():\n    from comfy import x\n    from . import a, b\n    from ..ops.k import c"
     )
     assert imports(source) == [(0, "comfy.utils"), (0, "comfy"), (1, "a"), (1, "b"), (2, "ops.k")]
-    assert not allowed(0, "comfy.utils", NODES_MAY, {}) and not allowed(0, "comfy_api.v0", NODES_MAY, {})
-    assert allowed(0, "comfy_api.latest", NODES_MAY, {}) and allowed(0, "json", set(), {})
-    assert not allowed(2, "nodes.host", OPS_MAY, {1: None}) and allowed(1, "labels", OPS_MAY, {1: None})
 
 
-def test_there_are_files_to_check():
-    assert {"kmeans.py", "labels.py", "files.py"} <= {path.name for path in pack_files("emerdiff_ops")}
-    assert {"host.py", "types.py"} <= {path.name for path in pack_files("nodes")}
+@pytest.mark.parametrize(
+    ("module", "level", "name", "may"),
+    [
+        ("nodes.lift_mask", 1, "steps.lift", True),
+        ("nodes.lift_mask", 2, "emerdiff_ops.segments.colors", True),
+        ("nodes.lift_mask", 0, "comfy_api.latest", True),
+        ("nodes.lift_mask", 0, "comfy_api.v0", False),
+        ("nodes.lift_mask", 0, "folder_paths", False),
+        ("nodes.steps.lift", 1, "modulate", True),
+        ("nodes.steps.lift", 2, "host.unet", True),
+        ("nodes.steps.lift", 2, "inputs", False),
+        ("nodes.steps.lift", 0, "comfy.utils", False),
+        ("nodes.steps.lift", 0, "comfy_api.latest", False),
+        ("nodes.host.unet", 2, "steps.lift", False),
+        ("nodes.host.unet", 2, "wires", False),
+        ("nodes.host.unet", 3, "emerdiff_ops.schedule", True),
+        ("nodes.host.unet", 0, "comfy.utils", True),
+        ("emerdiff_ops.files.layout", 2, "schedule", True),
+        ("emerdiff_ops.files.layout", 3, "nodes.host.unet", False),
+        ("emerdiff_ops.kmeans", 0, "comfy", False),
+        ("emerdiff_ops.kmeans", 0, "json", True),
+    ],
+)
+def test_the_check_knows_up_from_down(module, level, name, may):
+    assert allowed(module, level, name) == may
 
 
-@pytest.mark.parametrize("path", pack_files("emerdiff_ops"), ids=named)
-def test_the_mathematics_import_only_what_they_may(path):
-    bad = [found for found in imports(path.read_text()) if not allowed(*found, OPS_MAY, {1: None})]
-    assert not bad
+def test_there_are_files_on_every_floor():
+    assert {floor_of(module_of(path)) for path in PACK_FILES} == set(FLOORS)
 
 
-@pytest.mark.parametrize("path", pack_files("nodes"), ids=named)
-def test_nodes_import_only_what_they_may(path):
-    may = NODES_MAY | HOST_MAY if path.name == "host.py" else NODES_MAY
-    bad = [found for found in imports(path.read_text()) if not allowed(*found, may, {1: None, 2: {"emerdiff_ops"}})]
+@pytest.mark.parametrize("path", PACK_FILES, ids=named)
+def test_imports_run_down_only(path):
+    bad = [found for found in imports(path.read_text()) if not allowed(module_of(path), *found)]
     assert not bad
 
 

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans as Reference
 from sklearn.datasets import make_blobs
 
-pytestmark = pytest.mark.pure
-
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)

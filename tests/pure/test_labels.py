@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 import torch
 from emerdiff.emerdiff_ops.difference import resize_maps
-from emerdiff.emerdiff_ops.labels import (
+from emerdiff.emerdiff_ops.segments.labels import (
     assign,
     fingerprint,
     labels_to_masks,
     labels_to_rgb,
     masks_to_labels,
+    segment_areas,
+)
+from emerdiff.emerdiff_ops.segments.selection import (
     parse_points,
     parse_selection,
     parse_selections,
-    segment_areas,
     select,
     split_fingerprint,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-
-pytestmark = pytest.mark.pure
 
 
 def random(*shape, seed=0):

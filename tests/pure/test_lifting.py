@@ -2,9 +2,7 @@
 
 import pytest
 import torch
-from emerdiff.emerdiff_ops.lifting import against_complement, coarse_weights, contest, masks_per_picture
-
-pytestmark = pytest.mark.pure
+from emerdiff.emerdiff_ops.lifting import against_complement, coarse_weights, contest, deal_out
 
 
 def test_weights_are_the_covered_share_of_each_cell_whatever_the_masks_size():
@@ -28,10 +26,10 @@ def test_padding_repeats_the_masks_edge_and_does_not_move_it():
 
 def test_masks_are_dealt_out_picture_after_picture():
     masks = torch.arange(6.0).view(6, 1, 1)
-    assert masks_per_picture(masks, 2).flatten(1).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert masks_per_picture(masks[:1], 3).shape == (3, 1, 1, 1)
+    assert deal_out(masks, 2).flatten(1).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert deal_out(masks[:1], 3).shape == (3, 1, 1, 1)
     with pytest.raises(ValueError, match="6 masks cannot be dealt out to 4 pictures"):
-        masks_per_picture(masks, 4)
+        deal_out(masks, 4)
 
 
 def test_a_pixel_sides_with_the_louder_of_both_maps_each_by_its_own_measure():

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.merging import mask_embeddings, merge_segments, neighbours
-
-pytestmark = pytest.mark.pure
+from emerdiff.emerdiff_ops.segments.merging import mask_embeddings, merge_segments, neighbours
 
 
 def noise(*shape, seed=0):

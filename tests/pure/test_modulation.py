@@ -2,16 +2,8 @@
 
 import pytest
 import torch
-from emerdiff.emerdiff_ops.modulation import (
-    PRESETS,
-    in_chunks,
-    modulated_denoising,
-    modulation_levels,
-    variant_offsets,
-)
+from emerdiff.emerdiff_ops.modulation import PRESETS, in_chunks, modulated_denoising, modulation_levels, variant_offsets
 from emerdiff.emerdiff_ops.schedule import sample_level, timestep_grid
-
-pytestmark = pytest.mark.pure
 
 SIGMAS = [0.8, 0.5, 0.2]
 

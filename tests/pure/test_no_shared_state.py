@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.pure
-
 PACK = Path(__file__).resolve().parents[2]
 CHANGES = {"append", "extend", "insert", "add", "update", "setdefault", "pop", "popitem", "remove", "discard", "clear"}
 CACHES = {"cache", "lru_cache", "cached_property", "ContextVar", "local", "defaultdict", "Cache"}
@@ -92,7 +90,7 @@ def test_the_check_lets_constants_and_calls_be():
     "path",
     [
         PACK / "__init__.py",
-        *sorted(path for folder in ("nodes", "emerdiff_ops") for path in (PACK / folder).glob("*.py")),
+        *sorted(path for folder in ("nodes", "emerdiff_ops") for path in (PACK / folder).rglob("*.py")),
     ],
     ids=lambda path: str(path.relative_to(PACK)),
 )

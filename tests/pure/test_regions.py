@@ -1,15 +1,12 @@
 """Connected parts of segments: given away, filled, split."""
 
 import numpy as np
-import pytest
 import torch
-from emerdiff.emerdiff_ops.regions import fill_holes, remove_small_regions, split_parts
+from emerdiff.emerdiff_ops.segments.regions import fill_holes, remove_small_regions, split_parts
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
-
-pytestmark = pytest.mark.pure
 
 SMALL = arrays(np.int16, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
 

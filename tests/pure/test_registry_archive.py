@@ -2,9 +2,7 @@
 
 import pytest
 
-from checks import ROOT_FILES, archive_faults, tracked_files
-
-pytestmark = pytest.mark.pure
+from checks.trade import ROOT_FILES, archive_faults, tracked_files
 
 PACKED = {"nodes/__init__.py", "nodes/web/docs/A.md", "emerdiff_ops/a.py", "workflows/a.json", "workflows/a.jpg"}
 GOOD = ROOT_FILES | PACKED
@@ -41,4 +39,4 @@ def test_a_template_needs_its_thumbnail_even_if_the_repository_lacks_it():
 
 
 def test_the_repositorys_files_are_seen():
-    assert {"nodes/host.py", "lab/run.py", "workflows/EmerDiff segment image.jpg"} <= set(tracked_files())
+    assert {"nodes/host/unet.py", "lab/run.py", "workflows/EmerDiff segment image.jpg"} <= set(tracked_files())

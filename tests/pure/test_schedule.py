@@ -12,8 +12,6 @@ from emerdiff.emerdiff_ops.schedule import (
     timestep_grid,
 )
 
-pytestmark = pytest.mark.pure
-
 SIGMAS = {281: 0.7789, 261: 0.7160, 1: 0.0413}  # of SD1's schedule
 
 

@@ -12,8 +12,6 @@ from emerdiff.emerdiff_ops.text_scores import (
     word_attention,
 )
 
-pytestmark = pytest.mark.pure
-
 
 def test_commas_separate_phrases_unless_in_brackets():
     assert split_phrases(" a dog ,, (cat, black:1.2), sky,") == ["a dog", "(cat, black:1.2)", "sky"]

@@ -1,5 +1,5 @@
 """The small trained model in this process, and the evaluation of the lab."""
 
-from pack import start_host
+from comfyui.in_process import start_host
 
 start_host()

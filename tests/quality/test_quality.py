@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-import evaluate
-from measure import PRECISIONS, fastest_precision
-from metrics import boundaries, boundary_f, mean_iou, merged_to_truth, scores
-from scenes import HELD_OUT, SHAPES, scene
+from measure import log, masks
+from measure.metrics import boundaries, boundary_f, mean_iou, merged_to_truth, scores
+from measure.pipeline import Pipeline
+from measure.timing import PRECISIONS, fastest_precision
+from small_model.scenes import HELD_OUT, SHAPES, scene
 from small_model.settings import SEGMENTS, STRENGTH
-
-pytestmark = pytest.mark.quality
 
 SCENES = 12
 FIRST = HELD_OUT + 1000  # not those that the reported figures are of
@@ -19,13 +18,11 @@ FIRST = HELD_OUT + 1000  # not those that the reported figures are of
 @pytest.fixture(scope="module")
 def rows():
     """Scores of every scene by every preset, and of the bilinear baseline."""
-    settings = [
-        {"preset": preset, "segments": SEGMENTS, "strength": STRENGTH, "timestep": 0, "normalize": 0}
-        for preset in ("paper", "balanced", "fast")
-    ]
+    precision = fastest_precision()
+    settings = [masks.Setting(preset, SEGMENTS, STRENGTH, 0, 0, precision) for preset in ("paper", "balanced", "fast")]
     with torch.inference_mode():
-        pipeline = evaluate.Pipeline(PRECISIONS[fastest_precision()])
-        return [row for number in range(SCENES) for row in evaluate.evaluate_scene(pipeline, FIRST + number, settings)]
+        pipeline = Pipeline(PRECISIONS[precision])
+        return [row for number in range(SCENES) for row in masks.evaluate_scene(pipeline, FIRST + number, settings)]
 
 
 def gains(rows, preset, metric):
@@ -36,9 +33,9 @@ def gains(rows, preset, metric):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("preset", ["paper", "balanced", "fast"])
 def test_every_preset_beats_the_bilinear_baseline(rows, preset):
-    for metric in evaluate.METRICS:
+    for metric in masks.METRICS:
         gain = gains(rows, preset, metric)
-        error = evaluate.standard_error(gain)
+        error = log.standard_error(gain)
         print(f"{preset}, {metric}: gain {gain.mean():+.3f} +- {error:.3f} over {SCENES} scenes")
         assert gain.mean() > 2 * error, metric
 

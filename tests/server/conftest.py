@@ -1,24 +1,11 @@
 """A real ComfyUI over HTTP, started once: the one EMERDIFF_HOST names, or the newest that the set-up made."""
 
-import sys
-from pathlib import Path
-
 import pytest
 from PIL import Image
-
-# Last, so that nothing of ComfyUI's or of the other tests is hidden.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "lab"))
-
 from server_client import PIXELS, Client
 
-from host_server import HostServer, default_host, interrupt_on_termination
-from workflow import SEGMENT, add, find
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.server)
+from comfyui.server import HostServer, default_host, interrupt_on_termination
+from comfyui.workflow import SEGMENT, add, find
 
 
 @pytest.fixture(scope="session")

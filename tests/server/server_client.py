@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from host_server import HostServer
-from scenes import HELD_OUT, scene
-from workflow import STEPS, add, find, find_after, load_prompt, replace_loaders, with_inputs, with_text
+from comfyui.server import HostServer
+from comfyui.workflow import STEPS, add, find, find_after, load_prompt, replace_loaders, with_inputs, with_text
+from small_model.scenes import HELD_OUT, scene
 
 SEGMENTS = 6  # few, because the tests that use it do not ask how good the masks are
 SCENE = scene(HELD_OUT)

@@ -8,8 +8,8 @@ from PIL import Image
 from safetensors.numpy import save
 from server_client import SEGMENTS
 
-from host_server import WorkflowError
-from workflow import SEGMENT, STEPS, add, with_inputs
+from comfyui.server import WorkflowError
+from comfyui.workflow import SEGMENT, STEPS, add, with_inputs
 
 LAST = SEGMENTS - 1
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from server_client import PIXELS, paint
 
-from host_server import Interrupted
-from workflow import SEGMENT, find
+from comfyui.server import Interrupted
+from comfyui.workflow import SEGMENT, find
 
 
 def copy_of_the_picture(client, name: str) -> str:

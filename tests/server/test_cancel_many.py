@@ -7,12 +7,12 @@ import threading
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops import files
+from emerdiff.emerdiff_ops.files import safetensors_file
 from PIL import Image
 from server_client import PIXELS, paint
 
-from host_server import Interrupted
-from workflow import add
+from comfyui.server import Interrupted
+from comfyui.workflow import add
 
 CANCELS = 50
 SIDE = 64  # pixels
@@ -33,10 +33,10 @@ def segmentation(client):
     folder = client.server.base / "input"
     labels = torch.zeros(1, SIDE, SIDE, dtype=torch.int16)
     labels[:, :, SIDE // 2 :] = 1
-    files.save(folder / "halves.safetensors", "segmentation", {"labels": labels}, {"count": "2"})
+    safetensors_file.save(folder / "halves.safetensors", "segmentation", {"labels": labels}, {"count": "2"})
     maps = torch.rand(12, 8, 64, 64, generator=torch.Generator().manual_seed(0))
     tensors = {"difference": maps, "image_size": torch.tensor([512, 512])}
-    files.save(folder / "maps.safetensors", "difference_maps", tensors, {})
+    safetensors_file.save(folder / "maps.safetensors", "difference_maps", tensors, {})
     return "halves.safetensors"
 
 

@@ -5,8 +5,8 @@ import re
 from PIL import Image
 from server_client import PIXELS
 
+from comfyui.workflow import SEGMENT, STEPS, add, find, with_inputs
 from small_model.settings import COUNT_FILE
-from workflow import SEGMENT, STEPS, add, find, with_inputs
 
 LEVELS = {"paper": 15, "balanced": 4, "fast": 2}  # UNet evaluations; six segments fit into one batch
 EXTRACTION = 1

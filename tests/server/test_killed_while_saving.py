@@ -10,10 +10,10 @@ from contextlib import suppress
 
 import pytest
 import torch
-from emerdiff.emerdiff_ops import files
+from emerdiff.emerdiff_ops.files import safetensors_file
 
-from host_server import HostServer, default_host
-from workflow import add
+from comfyui.server import HostServer, default_host
+from comfyui.workflow import add
 
 SIZE = (1, 512, 512, 192)  # 201 MB, so that the writing takes long enough to be met
 PREFIX = "killed/value"
@@ -42,9 +42,9 @@ def begun(folder, deadline=60):
 def whole_and_left(folder):
     """Names of the files that can be read in full, and of the hidden folders; there is nothing else."""
     names = set(os.listdir(folder))
-    hidden = {name for name in names if name.startswith(files.UNFINISHED)}
+    hidden = {name for name in names if name.startswith(safetensors_file.UNFINISHED)}
     for name in names - hidden:
-        assert files.load(folder / name)[1]["features"].shape == SIZE
+        assert safetensors_file.load(folder / name)[1]["features"].shape == SIZE
     return names - hidden, hidden
 
 
@@ -52,7 +52,7 @@ def whole_and_left(folder):
 def large(tmp_path_factory):
     """A large value, as a file."""
     path = tmp_path_factory.mktemp("large") / "large.safetensors"
-    files.save(path, "features", {"features": torch.zeros(SIZE).fill_(0.5)}, {"latent_size": "[1024, 1024]"})
+    safetensors_file.save(path, "features", {"features": torch.zeros(SIZE).fill_(0.5)}, {"latent_size": "[1024, 1024]"})
     return path
 
 
@@ -77,13 +77,13 @@ SAVE = """
 import sys
 from pathlib import Path
 sys.path.append(sys.argv[1])
-from pack import load_pack
+from comfyui.in_process import load_pack
 load_pack()
-from emerdiff.emerdiff_ops import files
-kind, tensors, metadata = files.load(sys.argv[2])
+from emerdiff.emerdiff_ops.files import safetensors_file
+kind, tensors, metadata = safetensors_file.load(sys.argv[2])
 print("ready", flush=True)
 while True:
-    files.save(Path(sys.argv[3]), kind, tensors, metadata)
+    safetensors_file.save(Path(sys.argv[3]), kind, tensors, metadata)
 """
 
 

@@ -7,7 +7,7 @@ import psutil
 from PIL import Image
 from server_client import PIXELS
 
-from workflow import SEGMENT
+from comfyui.workflow import SEGMENT
 
 RUNS = 200
 WARMING_UP = 10

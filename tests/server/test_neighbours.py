@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from server_client import PIXELS, SEGMENTS
 
-from workflow import SEGMENT, add, find
+from comfyui.workflow import SEGMENT, add, find
 
 CELL = 4  # pixels of a cell of the small model's latent
 ROUNDING = 1  # levels of 255

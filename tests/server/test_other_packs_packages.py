@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from server_client import PIXELS, Client
 
-from host_server import HostServer, default_host, device_flags
-from workflow import SEGMENT, add, find
+from comfyui.server import HostServer, default_host, device_flags
+from comfyui.workflow import SEGMENT, add, find
 
 NAMES = ("nodes", "emerdiff_ops", "lab")
 PACK = """
@@ -47,7 +47,7 @@ def write_pack(order, folder):
     (folder / "__init__.py").write_text(f"NAMES, CLASS = {NAMES!r}, 'Other-{order}'\n{PACK}")
     for name in NAMES:
         (folder / name).mkdir()
-        for file in ("__init__.py", "host.py", "labels.py", "types.py"):
+        for file in ("__init__.py", "host.py", "steps.py", "schedule.py"):
             (folder / name / file).write_text(f"OWNER = {order!r}\n")
 
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from server_client import PIXELS, Client, paint
 
-from host_server import PACKS, HostServer, Interrupted, WorkflowError, default_host
-from workflow import SEGMENT, add
+from comfyui.server import PACKS, HostServer, Interrupted, WorkflowError, default_host
+from comfyui.workflow import SEGMENT, add
 
 
 def painted(client, name: str) -> np.ndarray:

@@ -10,8 +10,8 @@ from checkpoints import write_sd1_checkpoint
 from PIL import Image
 from server_client import PIXELS
 
-from host_server import PACKS, HostServer, default_host
-from pack import start_host
+from comfyui.in_process import start_host
+from comfyui.server import PACKS, HostServer, default_host
 
 SIDE, SEGMENTS = 64, 2
 # On a processor the host computes in fp32 whatever the weights are stored in; it takes no --lowvram or --novram there.

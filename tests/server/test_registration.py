@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from workflow import CLICK, INPAINT, REFINE, SEGMENT, STEPS, WIDGET_TYPES, WORD, WORKFLOWS
+from comfyui.workflow import CLICK, INPAINT, REFINE, SEGMENT, STEPS, WIDGET_TYPES, WORD, WORKFLOWS
 
 PACK = "ComfyUI-EmerDiff"
 NODES = {  # saved workflows rely on these ids and orders

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from workflow import STEPS, add, find
+from comfyui.workflow import STEPS, add, find
 
 FOLDER = "kept"
 

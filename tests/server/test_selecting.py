@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from server_client import SEGMENTS
 
-from workflow import add
+from comfyui.workflow import add
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from PIL import Image
 from server_client import PIXELS, SCENE
 from test_changes import evaluations, fresh_picture
 
-from metrics import iou
+from comfyui.workflow import REFINE, STEPS, add, find, load_prompt, replace_loaders, with_inputs
+from measure.metrics import iou
 from small_model.settings import STRENGTH
-from workflow import REFINE, STEPS, add, find, load_prompt, replace_loaders, with_inputs
 
 
 def test_a_box_painted_in_the_mask_editor_becomes_the_object(client):

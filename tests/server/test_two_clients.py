@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from server_client import SEGMENTS
 
-from scenes import HELD_OUT, scene
-from workflow import SEGMENT, find, find_after
+from comfyui.workflow import SEGMENT, find, find_after
+from small_model.scenes import HELD_OUT, scene
 
 CLIENTS = ("one", "two")
 

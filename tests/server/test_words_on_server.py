@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from server_client import PIXELS, SCENE
 
-from host_server import WorkflowError
-from workflow import SEGMENT, add, find, replace_loaders
+from comfyui.server import WorkflowError
+from comfyui.workflow import SEGMENT, add, find, replace_loaders
 
 OBJECTS = SCENE.words[2:]
 

@@ -1,6 +1,6 @@
-"""lab/workflow.py turns a saved workflow into what the front end would queue."""
+"""lab/comfyui/workflow.py turns a saved workflow into what the front end would queue."""
 
-from workflow import replace_loaders, to_prompt, with_text
+from comfyui.workflow import replace_loaders, to_prompt, with_text
 
 
 def node(key, kind, inputs=(), outputs=(), values=(), mode=0):

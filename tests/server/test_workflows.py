@@ -5,8 +5,18 @@ import pytest
 from PIL import Image
 from server_client import PIXELS, SCENE, SEGMENTS
 
+from comfyui.workflow import (
+    INPAINT,
+    SEGMENT,
+    STEPS,
+    add,
+    find,
+    find_after,
+    redirect,
+    with_inputs,
+    with_small_model_settings,
+)
 from small_model import settings
-from workflow import INPAINT, SEGMENT, STEPS, add, find, find_after, redirect, with_inputs, with_small_model_settings
 
 SIZE = SCENE.labels.shape
 

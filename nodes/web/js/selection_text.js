@@ -1,6 +1,6 @@
 // The text of `selection`: "3, 7-9" for every picture of a batch, or "3; ; 5" one list a picture, and at its end
 // perhaps " @1a2b3c4d", the fingerprint of the segmentation that the numbers were picked on.
-// Read here as emerdiff_ops/labels.py reads it, but a piece that is no number is passed over: the server names it.
+// Read here as emerdiff_ops/segments/selection.py reads it, but a piece that is no number is passed over: the server names it.
 
 const FINGERPRINT = /\s*@([0-9a-f]{8})\s*$/i
 const PIECE = /^\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?$/

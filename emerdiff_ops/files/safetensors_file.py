@@ -1,0 +1,103 @@
+"""EmerDiff values in safetensors files: one value per file, checked whenever it is written or read.
+
+The metadata holds {"emerdiff": kind, "version": "1"} and further strings; layout.SPECS names each kind's tensors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ..errors import shortened
+from .layout import SPECS, problem
+
+VERSION = 1
+UNFINISHED = ".emerdiff-unfinished-"  # begins the names of folders
+FORGOTTEN = 24 * 60 * 60  # seconds after which nobody is still writing there
+
+
+def save(path: str | Path, kind: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+    """Write the tensors of a value of `kind`; the file appears under its name only when it is whole.
+
+    That holds when the process is killed too, which leaves a hidden folder that a save of a later day takes away.
+    Raises ValueError when the tensors do not fit `layout.SPECS[kind]`.
+    """
+    path = Path(path)
+    _require_valid(path, kind, tensors, metadata)
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _remove_forgotten(path.parent)
+    # a folder, because safetensors writes by way of a file with a name of its own choice
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=path.parent) as folder:
+        unfinished = Path(folder) / path.name
+        save_file(plain, unfinished, {**metadata, "emerdiff": kind, "version": str(VERSION)})
+        _as_any_file(unfinished)
+        os.replace(unfinished, path)
+
+
+def load(path: str | Path) -> tuple[str, dict[str, torch.Tensor], dict[str, str]]:
+    """Read a file of `save`: its kind, tensors (on the CPU) and metadata, all checked.
+
+    Raises ValueError, naming the file and the remedy, for whatever is not such a file.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):
+        raise ValueError(f"there is no file {path}; check the name, or save the value again")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            kind = _kind(path, metadata)
+            # cloned, because they would otherwise read from the file as long as they live
+            tensors = {name: file.get_tensor(name).clone() for name in SPECS[kind] if name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged or not a safetensors file ({error}); save the value again") from error
+    _require_valid(path, kind, tensors, metadata)
+    return kind, tensors, metadata
+
+
+def _remove_forgotten(folder: Path) -> None:
+    """Remove what saves that were killed have left; not younger folders, which another server may be writing to."""
+    for unfinished in folder.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - unfinished.lstat().st_mtime > FORGOTTEN:
+                shutil.rmtree(unfinished)  # an error for files and links
+
+
+def _as_any_file(path: Path) -> None:
+    """Readable by whom new files are (safetensors lets only the owner), and on the disk, contents and all.
+
+    Without the latter a power failure can leave the new name with a part of its contents.
+    """
+    usual = path.with_name("usual")
+    usual.touch()
+    shutil.copymode(usual, path)
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _kind(path: Path, metadata: Mapping[str, str]) -> str:
+    kind, version = metadata.get("emerdiff"), metadata.get("version", "")
+    if kind is None:
+        raise ValueError(f"{path} was not written by EmerDiff; choose a file saved by the EmerDiffSave node")
+    if not re.fullmatch("[0-9]{1,9}", version):
+        raise ValueError(f"{path} names no format version; save the value again")
+    if int(version) > VERSION:
+        raise ValueError(f"{path} was written by a newer EmerDiff (format {version}, not {VERSION}); update this pack")
+    if kind not in SPECS:
+        raise ValueError(f'{path} holds an unknown kind of value, "{shortened(kind)}"; save the value again')
+    return kind
+
+
+def _require_valid(path: Path, kind: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+    wrong = problem(kind, tensors, metadata)
+    if wrong:
+        raise ValueError(f"{path}: {wrong}; save the value again from the node that makes it")

@@ -1,0 +1,69 @@
+"""Segment numbers: assigning them (paper, section 3: argmax over the difference maps), and other forms of them.
+
+labels [H, W] or [B, H, W] int16, numbers 0..count-1; masks float32, 0 or 1.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+import torch
+
+from ..difference import resize_maps
+
+
+def assign(scores: Iterable[torch.Tensor], size: tuple[int, int] | None = None) -> torch.Tensor:
+    """label(x, y) = argmax_i score_i(x, y) (paper, section 3): K maps [H, W] -> labels [H, W] int16.
+
+    Ties go to the lowest number. `size` (H, W) resizes each map first; one map at a time is held, whatever K.
+    Raises ValueError when a score is NaN.
+    """
+    comparable = _comparable(scores, size)
+    best = next(comparable)
+    labels = torch.zeros(best.shape, dtype=torch.int16, device=best.device)
+    for number, score in enumerate(comparable, 1):
+        labels.masked_fill_(score > best, number)
+        best = torch.maximum(best, score)
+    return labels
+
+
+def _comparable(scores: Iterable[torch.Tensor], size: tuple[int, int] | None) -> Iterator[torch.Tensor]:
+    for number, score in enumerate(scores):
+        if size is not None:
+            score = resize_maps(score[None], size)[0]
+        if score.isnan().any():
+            raise ValueError(f"the difference map of segment {number} holds NaN; run the model in bf16 or fp32")
+        yield score
+
+
+def labels_to_masks(labels: torch.Tensor, count: int) -> torch.Tensor:
+    """labels [B, H, W] -> masks [B * count, H, W] float32, segment k of image b in row b * count + k."""
+    numbers = torch.arange(count, device=labels.device)[:, None, None]
+    return (labels[:, None] == numbers).flatten(0, 1).float()
+
+
+def masks_to_labels(masks: torch.Tensor) -> torch.Tensor:
+    """masks [B, K, H, W] -> labels [B, H, W] int16: the largest mask at each pixel, the lowest number where equal."""
+    return masks.argmax(1).to(torch.int16)
+
+
+def segment_areas(labels: torch.Tensor, count: int) -> torch.Tensor:
+    """The fraction of the image that each segment covers: labels [B, H, W] -> [B, count] float32."""
+    counts = torch.stack([torch.bincount(image.flatten().long(), minlength=count) for image in labels])
+    return counts / labels[0].numel()
+
+
+def labels_to_rgb(labels: torch.Tensor) -> torch.Tensor:
+    """Labels [..., H, W] as colours [..., H, W, 3] uint8 that a browser reads back: five bits a channel, lowest in red.
+
+    Each value stands in the middle of its eight levels: browsers that blur what a page reads from a picture, against
+    tracking, change single levels.
+    """
+    digits = torch.stack([labels.int() >> shift & 31 for shift in (0, 5, 10)], -1)
+    return (digits * 8 + 4).to(torch.uint8)
+
+
+def fingerprint(labels: torch.Tensor) -> str:
+    """Eight hexadecimal digits that tell this segmentation [B, H, W] from others."""
+    return f"{zlib.crc32(labels.cpu().contiguous().numpy().tobytes(), zlib.crc32(repr(labels.shape).encode())):08x}"

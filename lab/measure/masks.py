@@ -1,0 +1,154 @@
+"""EmerDiff against the bilinear baseline on held-out scenes with known labels, over a sweep of K and lambda.
+
+Every scene's scores are appended to a file as they come, so an interrupted run goes on where it stopped. Ends with
+a table (mean and standard error, and the paired gain over the baseline) and a picture of the first scenes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import torch
+
+from comfyui.in_process import load_pack, start_host
+from measure.log import Row, mean_and_error, measure_missing, read
+from measure.metrics import bilinear_labels, scores
+from measure.timing import PRECISIONS, fastest_precision
+from small_model.scenes import HELD_OUT, Scene, scene
+from small_model.settings import SEGMENTS, STRENGTH
+
+start_host()
+load_pack()
+
+from emerdiff.emerdiff_ops.segments.colors import overlay
+from emerdiff.nodes.steps.cluster import cluster_features
+
+from measure.pipeline import Pipeline
+
+OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "evaluation"
+METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "boundary F, 1 px", "f2": "boundary F, 2 px"}
+
+
+class Setting(NamedTuple):
+    preset: str
+    segments: int
+    strength: float
+    timestep: int
+    normalize: int
+    precision: str
+
+
+def main() -> None:
+    options = parse()
+    precision = options.precision or fastest_precision()
+    options.output.mkdir(parents=True, exist_ok=True)
+    log, seeds = options.output / "scores.jsonl", range(options.first, options.first + options.scenes)
+    swept = (options.preset, options.segments, options.strength, options.timestep, options.normalize, [precision])
+    settings = [Setting(*values) for values in itertools.product(*swept)]
+    with torch.inference_mode():
+        pipeline = Pipeline(PRECISIONS[precision])
+        measure_missing(log, seeds, functools.partial(evaluate_scene, pipeline), settings, setting_of)
+        picture(pipeline, options, settings[0])
+    rows = [row for row in read(log) if row["seed"] in seeds and setting_of(row) in settings]
+    report = table(rows, options, precision)
+    (options.output / "table.md").write_text(report)
+    print(report)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument("--first", type=int, default=HELD_OUT, help="seed of the first scene")
+    parser.add_argument("--preset", nargs="+", default=["paper"])
+    parser.add_argument("--segments", type=int, nargs="+", default=[SEGMENTS], help="values of K")
+    parser.add_argument("--strength", type=float, nargs="+", default=[STRENGTH], help="values of lambda")
+    parser.add_argument("--timestep", type=int, nargs="+", default=[0], help="values of t_m; 0: the preset's own")
+    parser.add_argument("--normalize", type=int, nargs="+", default=[0, 1], help="divide each map by its maximum: 0, 1")
+    parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
+    parser.add_argument("--pictures", type=int, default=6, help="scenes shown in the picture")
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    return parser.parse_args()
+
+
+def setting_of(row: Row) -> Setting:
+    return Setting(*(row[name] for name in Setting._fields))
+
+
+def evaluate_scene(pipeline: Pipeline, seed: int, settings: list[Setting]) -> list[Row]:
+    """Scores of the baseline and of EmerDiff on one scene, a row per setting; what settings share is computed once."""
+    true = scene(seed)
+    features, trajectory = pipeline.features(true.image, seed)
+    clusters = functools.cache(lambda segments: cluster_features(features, segments))
+    maps = functools.cache(lambda preset, segments, *rest: pipeline.maps(trajectory, clusters(segments), preset, *rest))
+    rows: list[Row] = []
+    for setting in settings:
+        baseline = bilinear_labels(clusters(setting.segments).masks[0], true.labels.shape)
+        ours = pipeline.labels(maps(*setting[:4]), bool(setting.normalize))
+        figures = {"emerdiff": scores(ours, true.labels), "baseline": scores(baseline, true.labels)}
+        rows.append({**setting._asdict(), **figures})
+    return rows
+
+
+def table(rows: list[Row], options: argparse.Namespace, precision: str) -> str:
+    """Markdown: per setting the baseline, EmerDiff and the paired gain, each mean +- standard error."""
+    lines = [
+        f"{options.scenes} held-out scenes from seed {options.first}, {precision}; mean +- standard error; "
+        "gain = EmerDiff less baseline, scene by scene.",
+        "",
+        "| preset | K | lambda | t_m | maps | metric | bilinear baseline | EmerDiff | gain |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for setting, same in itertools.groupby(sorted(rows, key=setting_of), key=setting_of):
+        group, shown = list(same), "normalized" if setting.normalize else "as they are"
+        what = f"{setting.preset} | {setting.segments} | {setting.strength:g} | {setting.timestep or 'own'} | {shown}"
+        for metric, name in METRICS.items():
+            ours = np.array([row["emerdiff"][metric] for row in group])
+            base = np.array([row["baseline"][metric] for row in group])
+            cells = [mean_and_error(base), mean_and_error(ours), mean_and_error(ours - base, "+")]
+            lines.append(f"| {what} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def picture(pipeline: Pipeline, options: argparse.Namespace, setting: Setting) -> None:
+    """Scene, true regions, coarse masks, baseline and EmerDiff side by side, as figure.png."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    titles = ["scene", "true regions", "coarse masks", "bilinear baseline", "EmerDiff"]
+    figure, axes = pyplot.subplots(options.pictures, 5, figsize=(10, 2.05 * options.pictures), squeeze=False)
+    for row, axis_row in enumerate(axes):
+        images = pictures(pipeline, scene(options.first + row), options.first + row, setting)
+        for axis, image, title in zip(axis_row, images, titles):
+            axis.imshow(image, interpolation="nearest")
+            axis.set_axis_off()
+            if row == 0:
+                axis.set_title(title)
+    first = f"preset {setting.preset}, K = {setting.segments}, lambda = {setting.strength:g}"
+    figure.suptitle(first + (", normalized maps" if setting.normalize else ""))
+    figure.tight_layout()
+    figure.savefig(options.output / "figure.png", dpi=110)
+
+
+def pictures(pipeline: Pipeline, true: Scene, seed: int, setting: Setting) -> list[np.ndarray]:
+    features, trajectory = pipeline.features(true.image, seed)
+    low_res = cluster_features(features, setting.segments)
+    maps = pipeline.maps(trajectory, low_res, setting.preset, setting.strength, setting.timestep)
+    labels = pipeline.labels(maps, bool(setting.normalize))
+    size = true.labels.shape
+    rows, columns = low_res.masks.shape[-2:]
+    coarse = bilinear_labels(low_res.masks[0], (rows, columns))
+    coarse = coarse.repeat(size[0] // len(coarse), 0).repeat(size[1] // coarse.shape[1], 1)
+    image = torch.from_numpy(true.image)[None]
+    shown = [true.labels.astype(np.int16), coarse, bilinear_labels(low_res.masks[0], size), labels]
+    drawn = [overlay(image, torch.from_numpy(item)[None].to(torch.int16), numbers=False)[0].numpy() for item in shown]
+    return [true.image, *drawn]
+
+
+if __name__ == "__main__":
+    main()

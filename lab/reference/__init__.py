@@ -1,0 +1,1 @@
+"""What to compare with: the plain procedure, and models at full size or of another form with random weights."""

@@ -1,0 +1,1 @@
+"""Pictures for people: the demo, the help pages', the workflows' thumbnails."""

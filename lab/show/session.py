@@ -1,0 +1,84 @@
+"""A running server and what every prompt of the demo needs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import time
+
+from PIL import Image
+from safetensors import safe_open
+
+from comfyui.server import HostServer
+from comfyui.workflow import load_prompt, replace_loaders, with_inputs, with_text
+from show.results import Picture
+from small_model.settings import SEGMENTS
+
+HOURS = 12  # without a GPU, a real checkpoint takes long
+SEGMENTS_OF_A_PHOTO = 20
+
+
+class Session:
+    """A running server and what every prompt needs."""
+
+    def __init__(self, server: HostServer, options: argparse.Namespace):
+        self.server = server
+        self.options = options
+        self.info = server.object_info()
+        self.checkpoint = server.link_checkpoint(options.checkpoint) if options.checkpoint else None
+        self.segments = options.segments or (SEGMENTS_OF_A_PHOTO if self.checkpoint else SEGMENTS)
+
+    def prompt(self, workflow: str, picture: Picture, words: str = "") -> dict:
+        """A bundled workflow for this picture: with the checkpoint, or the small model in its place."""
+        prompt = with_text(load_prompt(workflow, self.info), words)
+        prompt = with_inputs(prompt, "LoadImage", image=f"{picture.name}.png")
+        if self.checkpoint:
+            return with_inputs(prompt, "CheckpointLoaderSimple", ckpt_name=self.checkpoint)
+        return replace_loaders(prompt)
+
+    def run(self, title: str, prompt: dict) -> dict:
+        with ProgressLine(title) as line:
+            return self.server.run(prompt, line.update, timeout=3600 * HOURS)
+
+    def images(self, entry: dict) -> list[Image.Image]:
+        """The pictures of a node's outputs."""
+        return [Image.open(io.BytesIO(self.server.fetch(file))).convert("RGB") for file in entry["images"]]
+
+    def tensor(self, file_name: str, name: str):
+        """A tensor of a file that EmerDiffSave wrote."""
+        with safe_open(self.server.base / "output" / file_name, framework="pt") as file:
+            return file.get_tensor(name)
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "png")
+    return buffer.getvalue()
+
+
+class ProgressLine:
+    """One line of the terminal that says what a run does, and in the end how long it took."""
+
+    WIDTH = 30
+
+    def __init__(self, title: str):
+        self.title = title
+        self.begin = time.monotonic()
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def update(self, node: str, value: int, maximum: int) -> None:
+        if sys.stdout.isatty():
+            bar = "#" * round(self.WIDTH * value / maximum)
+            self._write(f"{self.title}  [{bar:.<{self.WIDTH}}] {node} {value}/{maximum}")
+
+    def __exit__(self, failure, *_) -> None:
+        seconds = time.monotonic() - self.begin
+        self._write(f"{self.title}  {'failed after ' if failure else ''}{seconds:.1f} s")
+        print()
+
+    def _write(self, text: str) -> None:
+        clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+        print(f"{clear}{text}", end="", flush=True)

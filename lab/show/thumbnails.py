@@ -1,0 +1,85 @@
+"""The .jpg beside each workflow and the README's pictures, from what demo, evaluation and browser tests left.
+
+python3 lab/run.py demo; python3 lab/run.py evaluate; python3 lab/run.py test --tier browser
+python3 lab/run.py thumbnails [FOLDER OF A PICTURE IN demo_output]
+Square, because the front end's list of templates shows squares.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from comfyui.workflow import CLICK, INPAINT, REFINE, SEGMENT, STEPS, WORD, WORKFLOWS
+from show.sheet import BACKGROUND
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / "demo_output"
+SIDE = 512
+GAP = 8
+WIDGET = ROOT / "test_output" / "browser" / "another_tab_and_back_shows_the_picture_again-vue.png"
+NODE_IN_IT = (410, 75, 725, 545)
+LARGEST = 100_000  # bytes
+SHOWN = {
+    SEGMENT: ["input", "overlay"],
+    STEPS: ["input", "coarse/label_image", "label_image", "overlay"],
+    INPAINT: ["input", "overlay", "selection", "inpainted"],
+    CLICK: ["overlay", "inpainted"],
+    REFINE: ["rough_mask", "lifted"],
+    WORD: ["../scene_10000000/by_word", "../scene_10000000/inpainted"],  # where the word finds its object
+}
+
+
+def main() -> None:
+    folder = (
+        Path(sys.argv[1]) if len(sys.argv) > 1 else next(path.parent for path in sorted(OUTPUT.glob("*/sheet.png")))
+    )
+    for workflow, names in SHOWN.items():
+        images = [Image.open(folder / f"{name}.png").convert("RGB") for name in names]
+        path = WORKFLOWS / f"{workflow}.jpg"
+        (halves(*images) if len(images) == 2 else quarters(images)).save(path, quality=85)
+        print(f"{path.name}: {path.stat().st_size} bytes")
+        if path.stat().st_size > LARGEST:
+            sys.exit(f"{path} is larger than {LARGEST} bytes")
+
+    shutil.copy(folder / "sheet.png", ROOT / "docs" / "images" / "demo.png")
+    shutil.copy(OUTPUT / "evaluation" / "figure.png", ROOT / "docs" / "images" / "evaluation.png")
+    node = Image.open(WIDGET).convert("RGB").crop(NODE_IN_IT)
+    node.save(ROOT / "docs" / "images" / "click.png")
+    node.save(ROOT / "nodes" / "web" / "docs" / "images" / "EmerDiffSelectSegments.jpg", quality=88)
+
+
+def halves(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    """One picture above the rising diagonal, the other below it."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    distance = (x + y - SIDE) / np.sqrt(2)
+    mixed = np.where((distance < 0)[..., None], np.asarray(squared(upper, SIDE)), np.asarray(squared(lower, SIDE)))
+    mixed[np.abs(distance) < GAP / 2] = Image.new("RGB", (1, 1), BACKGROUND).getpixel((0, 0))
+    return Image.fromarray(mixed)
+
+
+def quarters(images: list[Image.Image]) -> Image.Image:
+    """Four pictures, row by row."""
+    side = (SIDE - GAP) // 2
+    sheet = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
+    for index, image in enumerate(images):
+        row, column = divmod(index, 2)
+        sheet.paste(squared(image, side), (column * (side + GAP), row * (side + GAP)))
+    return sheet
+
+
+def squared(image: Image.Image, side: int) -> Image.Image:
+    """The middle of the picture, as a square; small pictures keep their pixels visible."""
+    width, height = image.size
+    short = min(width, height)
+    left, top = (width - short) // 2, (height - short) // 2
+    method = Image.Resampling.NEAREST if side >= 2 * short else Image.Resampling.LANCZOS
+    return image.crop((left, top, left + short, top + short)).resize((side, side), method)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""difference maps -> masks: every pixel to the segment it answers to most."""
+
+from comfy_api.latest import io
+
+from . import inputs
+from .results import segmentation_outputs, segmentation_result
+from .steps.assemble import assemble_masks
+from .wires import DifferenceMapsType
+
+
+class EmerDiffAssembleMasks(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffAssembleMasks",
+            display_name="EmerDiff Assemble Masks",
+            category="EmerDiff",
+            description="Give every pixel to the segment it answers to most. Instant. Last of the four steps.",
+            search_aliases=["argmax", "segmentation masks", "label map"],
+            inputs=[
+                DifferenceMapsType.Input("difference_maps", tooltip="From EmerDiff Modulate Attention."),
+                inputs.smoothing(),
+                io.Float.Input(
+                    "min_area",
+                    default=0.0,
+                    min=0.0,
+                    max=0.5,
+                    step=0.001,
+                    round=0.0001,
+                    tooltip="Connected parts smaller than this fraction of the picture go to their neighbours.",
+                ),
+                io.Boolean.Input(
+                    "normalize",
+                    default=False,
+                    advanced=True,
+                    tooltip="Divide each map by its maximum first: helps when the strength does not suit the model.",
+                ),
+                io.Float.Input(
+                    "fill_holes",
+                    default=0.0,
+                    min=0.0,
+                    max=0.5,
+                    step=0.001,
+                    round=0.0001,
+                    optional=True,
+                    advanced=True,
+                    tooltip="What one segment encloses goes to it, if smaller than this fraction of the picture.",
+                ),
+                io.Boolean.Input(
+                    "split_parts",
+                    default=False,
+                    optional=True,
+                    tooltip="Every connected part becomes a segment of its own: two cats that share a segment come "
+                    "apart. Set min_area too, or specks become segments.",
+                ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The segmented picture. Where it is larger than the working size, the masks follow its "
+                    "borders to the pixel.",
+                ),
+                io.Boolean.Input(
+                    "refine",
+                    default=True,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Follow the borders of the connected image; without, masks are enlarged bilinearly.",
+                ),
+            ],
+            outputs=segmentation_outputs(),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        difference_maps,
+        smoothing=1.0,
+        min_area=0.0,
+        normalize=False,
+        fill_holes=0.0,
+        split_parts=False,
+        image=None,
+        refine=True,
+    ) -> io.NodeOutput:
+        guide = image if refine else None
+        return segmentation_result(
+            assemble_masks(difference_maps, smoothing, min_area, normalize, fill_holes, split_parts, guide)
+        )

@@ -1,0 +1,46 @@
+"""features -> low-resolution masks: k-means on the UNet's grid."""
+
+from comfy_api.latest import io
+
+from . import inputs
+from .results import coarse_preview
+from .steps.cluster import cluster_features
+from .wires import FeaturesType, LowResMasksType
+
+
+class EmerDiffClusterFeatures(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffClusterFeatures",
+            display_name="EmerDiff Cluster Features",
+            category="EmerDiff",
+            description="Group the features into coarse masks by k-means. Instant: no UNet evaluation. Second of the "
+            "four steps.",
+            search_aliases=["k-means", "kmeans", "segmentation", "number of segments"],
+            inputs=[
+                FeaturesType.Input("features", tooltip="From EmerDiff Extract Features."),
+                inputs.segments(),
+                inputs.seed("Seed of the clustering."),
+                io.Boolean.Input(
+                    "shared_clusters",
+                    default=False,
+                    tooltip="Cluster all pictures of the batch together, so that a segment number means the same "
+                    "thing in every picture.",
+                ),
+                io.Int.Input(
+                    "restarts",
+                    default=10,
+                    min=1,
+                    max=100,
+                    advanced=True,
+                    tooltip="Clusterings tried; the tightest is kept.",
+                ),
+            ],
+            outputs=[LowResMasksType.Output(display_name="low_res_masks", tooltip="Coarse masks on the UNet's grid.")],
+        )
+
+    @classmethod
+    def execute(cls, features, segments, seed, shared_clusters=False, restarts=10) -> io.NodeOutput:
+        masks = cluster_features(features, segments, seed, shared_clusters, restarts)
+        return io.NodeOutput(masks, ui=coarse_preview(masks))

@@ -1,0 +1,71 @@
+"""image -> features: the UNet's own low-resolution features, and the trajectory that later steps return along."""
+
+from comfy_api.latest import io
+
+from . import inputs
+from .steps.extract import extract_features
+from .steps.values import Source
+from .wires import FeaturesType, TrajectoryType
+
+
+class EmerDiffExtractFeatures(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffExtractFeatures",
+            display_name="EmerDiff Extract Features",
+            category="EmerDiff",
+            description="Read the semantic features that the diffusion model has of a picture: one UNet evaluation "
+            "each. First of the four steps.",
+            search_aliases=[
+                "unet features",
+                "diffusion features",
+                "segment anything",
+                "segmentation",
+                "ddpm inversion",
+            ],
+            inputs=[
+                inputs.model(),
+                inputs.vae(),
+                inputs.conditioning(),
+                inputs.image(),
+                inputs.seed("Seed of the noise that the picture is taken through. The result depends on it a little."),
+                inputs.resolution(),
+                io.Int.Input(
+                    "steps",
+                    default=50,
+                    min=1,
+                    max=1000,
+                    advanced=True,
+                    tooltip="Steps in the whole noise schedule; the paper's 50 gives timesteps 981, 961, ..., 1.",
+                ),
+                io.Int.Input(
+                    "feature_timestep",
+                    default=1,
+                    min=0,
+                    max=999,
+                    advanced=True,
+                    tooltip="Noise level of the features, snapped to the schedule. The paper's 1 is best.",
+                ),
+                io.String.Input(
+                    "feature_layer",
+                    default="auto",
+                    advanced=True,
+                    tooltip='Cross-attention layer to read: "auto", or a name like "output 4" or "output 1.4".',
+                ),
+            ],
+            outputs=[
+                FeaturesType.Output(display_name="features", tooltip="Features on the UNet's grid, for clustering."),
+                TrajectoryType.Output(
+                    display_name="trajectory",
+                    tooltip="The picture's latent and noise, for EmerDiff Modulate Attention.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, vae, conditioning, image, seed, resolution=0, steps=50, feature_timestep=1, feature_layer="auto"
+    ) -> io.NodeOutput:
+        source = Source(model, vae, conditioning)
+        return io.NodeOutput(*extract_features(source, image, seed, resolution, steps, feature_timestep, feature_layer))

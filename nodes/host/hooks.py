@@ -1,0 +1,188 @@
+"""What EmerDiff does inside the UNet: reading queries and attention, sharing maps, adding the offset.
+
+The host calls these hooks while the UNet runs. One object serves one evaluation and is installed in options that
+live as long as that. Hooks of other packs in these options stay: they see what they would see without ours, with row
+0's attention inputs where maps are held. `options` below are the host's extra_options; `emerdiff_ops` has the
+mathematics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+
+from ...emerdiff_ops.attention import add_offset, base_rows, shared_attention, spread_rows
+from ...emerdiff_ops.text_scores import word_attention
+from .unet import Layer
+
+
+class Captured(Exception):
+    """Ends the UNet evaluation whose queries have been read; it takes the way out that Cancel takes."""
+
+
+class QueryCapture:
+    """Keeps the queries of one cross-attention layer, to_q(norm2(x)), [rows, h*w, heads * dim], and stops there."""
+
+    def __init__(self, layer: Layer):
+        self.layer = layer
+        self.grid: tuple[int, ...] | None = None
+        self.queries: Tensor | None = None
+
+    def install(self, transformer_options) -> None:
+        _replacements(transformer_options, "attn2")[self.layer] = self.attention
+
+    def attention(self, query, key, value, options):
+        self.grid = tuple(options["activations_shape"][-2:])
+        self.queries = query.float().cpu()
+        raise Captured
+
+
+class WordAttention:
+    """Keeps where the picture attends to groups of the text's tokens at some layers; changes nothing.
+
+    words [groups, tokens], 1 where a token belongs to a group. maps: per layer [groups, rows, h*w] float32.
+    attend(query, key, value, options) is the host's attention, for layers that no other pack replaces.
+    """
+
+    def __init__(self, layers: list[Layer], words: Tensor, attend: Callable):
+        self.layers, self.words, self.attend = layers, words, attend
+        self.maps: dict[Layer, Tensor] = {}
+
+    def install(self, transformer_options) -> None:
+        replacements = _replacements(transformer_options, "attn2")
+        for layer in self.layers:
+            attend = _replacement_at(replacements, layer) or self.attend
+            replacements[layer] = partial(self.attention, layer, attend)
+
+    def attention(self, layer, attend, query, key, value, options):
+        self.maps[layer] = word_attention(query, key, options["n_heads"], self.words).cpu()
+        return attend(query, key, value, options)
+
+
+class Modulation:
+    """Hooks of one UNet evaluation over rows that share row 0's attention maps, offset at one layer if asked.
+
+    With offsets all rows enter equal, so everything before the offset layer runs on a single row. `rows` are those of
+    one conditioning; the host may stack several.
+    """
+
+    def __init__(self, layer: Layer, offsets: Tensor | None, inject: bool, rows: int):
+        self.layer = layer
+        self.offsets = offsets  # [rows, h*w]
+        self.inject = inject
+        self.rows = rows
+        self.running = rows  # one while the rows are still equal
+        self.shared = False  # whether the attention that comes next has one map for all rows
+        self.foreign = True  # whether other packs change the inputs of self-attention
+        self.replaced: dict = {}  # self-attentions of other packs, by layer
+
+    def install(self, transformer_options) -> None:
+        patches = transformer_options.setdefault("patches", {})
+        self.foreign = bool(patches.get("attn1_patch"))
+        self.replaced = _replacements(transformer_options, "attn1")
+        # Ours come first where inputs are concerned and last where outputs are: in between, others find one batch.
+        if self.inject:
+            patches.setdefault("attn1_patch", []).insert(0, self.self_attention_inputs)
+            _chain_attention(transformer_options, self.attention)
+        patches.setdefault("attn2_patch", []).insert(0, self.cross_attention_inputs)
+        patches.setdefault("attn2_output_patch", []).append(self.cross_attention_output)
+        if self.offsets is not None:
+            patches.setdefault("output_block_patch", []).insert(0, self.skip_connection)
+        wrap_unet(transformer_options, self.around)
+
+    def around(self, executor, *inputs, **kwargs):
+        """Run the rows before the offset layer as one, where nobody holds anything that has a place for every row."""
+        x, _, _, _, control, options = inputs  # timesteps, context and y between
+        groups = len(options["cond_or_uncond"])
+        if x.shape[0] != groups * self.rows:
+            raise ValueError(
+                "another node splits the UNet's batch (a model function wrapper); connect the model from before it"
+            )
+        keeps_rows = control is not None or groups > 1 or "middle_patch" in options["patches"]  # ControlNet, GLIGEN
+        if self.offsets is None or keeps_rows:
+            return executor(*inputs, **kwargs)
+        self.running = 1
+        first = partial(_first_row, rows=x.shape[0])
+        rest = {name: first(value) for name, value in kwargs.items()}
+        return executor(*map(first, inputs[:4]), None, options, **rest)
+
+    def self_attention_inputs(self, n, context, value, options):
+        """Query and key of row 0, values of every row: the map is projected and computed once.
+
+        Where another pack takes part, every row gets row 0's query and key instead: the same maps, row by row.
+        """
+        groups = len(options["cond_or_uncond"])
+        rows = n.shape[0] // groups
+        query, key = base_rows(n, groups), base_rows(context, groups)
+        self.shared = rows > 1 and not self.foreign and not _replacement_at(self.replaced, _layer_of(options))
+        if self.shared:
+            return query, key, value
+        return spread_rows(query, groups, rows), spread_rows(key, groups, rows), value
+
+    def attention(self, attend, query, key, value, heads, *args, **kwargs):
+        shared, self.shared = self.shared, False
+        if not shared:
+            return attend(query, key, value, heads, *args, **kwargs)
+        return shared_attention(query, key, value, heads, precision=kwargs.get("attn_precision"))
+
+    def cross_attention_inputs(self, n, context, value, options):
+        """Keys and values come from the text alone, so with the map injected the output is row 0's for every row."""
+        groups = len(options["cond_or_uncond"])
+        self.shared, self.running = False, n.shape[0] // groups
+        if self.inject:
+            return base_rows(n, groups), base_rows(context, groups), base_rows(value, groups)
+        return n, spread_rows(context, groups, self.running), spread_rows(value, groups, self.running)
+
+    def cross_attention_output(self, n, options):
+        groups = len(options["cond_or_uncond"])
+        if self.offsets is None or _layer_of(options) != self.layer:
+            return spread_rows(n, groups, self.running)
+        if n.shape[1] != self.offsets.shape[1]:
+            raise ValueError(
+                f"another node changes the size of the picture inside the UNet at {self.layer}; connect the model from "
+                "before it, or choose another modulation_layer"
+            )
+        self.running = self.rows
+        return add_offset(spread_rows(n, groups, self.rows), self.offsets)
+
+    def skip_connection(self, h, skip, options):
+        """The skips of blocks that ran as one row, for the rows there are by now."""
+        return h, spread_rows(skip, 1, h.shape[0]) if skip.shape[0] == 1 else skip
+
+
+def _first_row(value, rows: int):
+    return value[:1] if isinstance(value, Tensor) and value.shape[:1] == (rows,) else value
+
+
+def _layer_of(options) -> Layer:
+    block, number = options["block"]
+    return Layer(block, number, options.get("block_index", 0))
+
+
+def _replacements(transformer_options, attention: str) -> dict:
+    """What takes the place of "attn1" or "attn2", by layer or by block."""
+    return transformer_options.setdefault("patches_replace", {}).setdefault(attention, {})
+
+
+def _replacement_at(replacements, layer: Layer) -> Callable | None:
+    """As the host looks it up: by the layer, else by its block."""
+    return replacements.get(layer) or replacements.get((layer.block, layer.number))
+
+
+def wrap_unet(transformer_options, wrapper: Callable) -> None:
+    """`wrapper(executor, x, timesteps, ...)` around the UNet, as the host's add_wrapper_with_key enters it."""
+    wrappers = transformer_options.setdefault("wrappers", {}).setdefault("diffusion_model", {})
+    wrappers.setdefault("emerdiff", []).append(wrapper)
+
+
+def _chain_attention(transformer_options, hook: Callable) -> None:
+    """Put `hook(attend, query, key, value, heads, ...)` before whatever attention would have run."""
+    previous = transformer_options.get("optimized_attention_override")
+
+    def override(function, query, key, value, heads, *args, **kwargs):
+        attend = partial(previous, function) if previous else function
+        return hook(attend, query, key, value, heads, *args, **kwargs)
+
+    transformer_options["optimized_attention_override"] = override

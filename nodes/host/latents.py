@@ -1,0 +1,54 @@
+"""Pictures to latents and back by the VAE, and tensors to where the host wants MASK and IMAGE."""
+
+from __future__ import annotations
+
+import comfy.model_management
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from .unet import own_cells
+
+AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
+
+
+def encode(model, vae, image: Tensor, resolution: int) -> tuple[Tensor, tuple[int, int]]:
+    """Latents [B, c, h', w'] of an IMAGE brought to working size, and that size (height, width)."""
+    height, width = image.shape[1:3]
+    shorter = min(resolution or own_resolution(model, vae), height, width)
+    scale = shorter / min(height, width)
+    size = round(height * scale), round(width * scale)
+    pixels = image.movedim(-1, 1)  # [B, 3, H, W]
+    if size != (height, width):
+        pixels = interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
+    multiple = pixels_per_cell(vae)
+    pixels = pad(pixels, (0, -size[1] % multiple, 0, -size[0] % multiple), mode="replicate")
+    return vae.encode(pixels.movedim(1, -1)).float().cpu(), size
+
+
+def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images [N, H, W, 3] float32 on the CPU, the padding cut off."""
+    images = vae.decode(latents).float().cpu()
+    return images[:, : size[0], : size[1], :3]
+
+
+def own_resolution(model, vae) -> int:
+    """The shorter side, in pixels, that the model was made for: 512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL)."""
+    return own_cells(model) * pixels_per_cell(vae)
+
+
+def pixels_per_cell(vae) -> int:
+    """Pixels on a side of the picture that one cell of the latent stands for: 8 in Stable Diffusion."""
+    return vae.spacial_compression_encode()
+
+
+def decoding_weight(vae) -> float:
+    """About how many rows of the UNet a decoding costs, before any has run.
+
+    Three for Stable Diffusion's autoencoder at any size of picture; others in proportion to their parameters.
+    """
+    return 3.0 * sum(each.numel() for each in vae.first_stage_model.parameters()) / AUTOENCODER_PARAMETERS
+
+
+def to_output(tensor: Tensor) -> Tensor:
+    """float32 on the host's intermediate device, as MASK and IMAGE have to be."""
+    return tensor.float().to(comfy.model_management.intermediate_device())

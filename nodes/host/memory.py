@@ -1,0 +1,68 @@
+"""How many rows go through the network at once: what fits by the host's estimate, fewer where it did not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import comfy.model_management
+
+from . import unet
+
+log = logging.getLogger("EmerDiff")
+Answer = TypeVar("Answer")
+
+MOST_ROWS = 32  # more rows in one batch gain nothing
+SHARE_OF_MEMORY = 0.7  # of what is free, for one batch
+
+
+class RowsAtOnce:
+    """The most rows of a latent in one evaluation, `most`, halved whenever memory runs out.
+
+    `rows` given is taken instead of the host's estimate.
+    """
+
+    def __init__(self, model, latent_size: tuple[int, int], rows: int | None = None):
+        self.most = rows or rows_that_fit(model, latent_size)
+
+    def in_parts(self, evaluate: Callable[[range], Answer], count: int, riding: int = 0) -> list[Answer]:
+        """evaluate(rows) on 0 to count - 1 in parts as large as memory allows, `riding` rows more being in each."""
+        answers: list[Answer] = []
+        following = 0
+        while following < count:
+            rows = range(following, min(count, following + self.most - riding))
+            answer = self._attempt(partial(evaluate, rows), len(rows) + riding, fewest=1 + riding)
+            if answer is not None:
+                answers.append(answer)
+                following = rows.stop
+        return answers
+
+    def _attempt(self, evaluate: Callable[[], Answer], rows: int, fewest: int) -> Answer | None:
+        """evaluate(), which runs so many rows, or None when memory ran out: then again with `self.most`."""
+        try:
+            return evaluate()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if rows <= fewest:
+                raise comfy.model_management.OOM_EXCEPTION(
+                    "EmerDiff ran out of memory with a single mask: lower resolution, or close other programs"
+                ) from error
+        # Out here the error, which holds on to what did not fit, is gone.
+        self.most = max(fewest, rows // 2)
+        log.warning("memory ran out with %d rows at once; going on with %d", rows, self.most)
+        comfy.model_management.soft_empty_cache()
+        return None
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, comfy.model_management.OOM_EXCEPTION) or "out of memory" in str(error).lower()
+
+
+def rows_that_fit(model, latent_size: tuple[int, int]) -> int:
+    """How many rows of this latent one batch may hold beside the model in the memory that is free now, at least two."""
+    need = model.memory_required([1, unet.latent_channels(model), *latent_size])
+    free = model.get_free_memory(model.load_device) - (model.model_size() - model.loaded_size())
+    return max(2, min(MOST_ROWS, int(SHARE_OF_MEMORY * free / need)))

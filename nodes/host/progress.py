@@ -1,0 +1,77 @@
+"""What the user sees while a node runs: bar, time left, preview, a line of text on the node; and Cancel."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+import comfy.model_management
+import comfy.utils
+from comfy_execution.progress import get_progress_state
+from comfy_execution.utils import get_executing_context
+from torch import Tensor
+
+from ...emerdiff_ops.segments.colors import as_pil
+from .time_left import TimeLeft, in_words
+
+log = logging.getLogger("EmerDiff")
+
+SECONDS_BETWEEN_PREVIEWS = 1.0
+PREVIEW_SIDE = 512  # pixels
+
+
+class Progress:
+    """The node's progress bar over its evaluations, with the time left; every step is also a chance to cancel.
+
+    planned and weights as in TimeLeft.
+    """
+
+    def __init__(self, planned: dict[str, int], weights: dict[str, float]):
+        self.clock = TimeLeft(planned, weights)
+        self.bar = comfy.utils.ProgressBar(sum(planned.values()))
+        self.begin = self.last = self.shown = time.perf_counter()
+
+    def step(self, kind: str, amount: int = 1, preview: Callable[[], Tensor] | None = None) -> None:
+        """`amount` more of `kind` are done. preview() gives a picture [H, W, 3]; it is asked for once a second."""
+        throw_if_cancelled()
+        now = time.perf_counter()
+        self.clock.add(kind, now - self.last, amount)
+        self.last, done = now, sum(self.clock.done.values())
+        picture = None
+        if now - self.shown > SECONDS_BETWEEN_PREVIEWS:
+            self.shown = now
+            left = self.clock.left()
+            if left is not None:
+                show_text(f"{done} of {self.bar.total}, about {in_words(left)} left")
+            picture = preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
+        self.bar.update_absolute(done, preview=picture)
+        if done == self.bar.total:
+            show_text(f"{done} evaluations in {in_words(now - self.begin)}")
+
+
+def show_text(text: str) -> None:
+    """Put a line of text on the node that runs, where a server runs."""
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    node = shown_node()
+    if server is not None and node is not None:
+        server.send_progress_text(text, node)
+
+
+def shown_node() -> str | None:
+    """The id of the node that the user sees running: the one that expanded into this one, or this one itself."""
+    running = get_executing_context()
+    return None if running is None else get_progress_state().dynprompt.get_display_node_id(running.node_id)
+
+
+def say(notes: list[str]) -> None:
+    """Sentences for the user: in the log as warnings, and on the node."""
+    for note in notes:
+        log.warning(note)
+    if notes:
+        show_text(" ".join(notes))
+
+
+def throw_if_cancelled() -> None:
+    comfy.model_management.throw_exception_if_processing_interrupted()

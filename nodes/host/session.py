@@ -1,0 +1,93 @@
+"""The model loaded for a while, its network asked for the denoised prediction, with hooks that last one evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+
+import comfy.model_patcher
+import comfy.samplers
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from torch import Tensor
+
+from .hooks import wrap_unet
+from .unet import sigma_of
+
+# Other packs' wrappers of the UNet that would make our evaluations wrong or slow: EasyCache hands out what it computed
+# for other rows, and torch.compile compiles anew for every hook and size of batch.
+BYPASSED_WRAPPERS = ("easycache", "torch.compile")
+
+
+class _PlainGuider(comfy.samplers.CFGGuider):
+    """The positive conditioning alone: no guidance, and none of the hooks around it that run the UNet again."""
+
+    def outer_predict_noise(self, x, timestep, model_options=None, seed=None):
+        conds = [self.conds["positive"]]
+        return comfy.samplers.calc_cond_batch(self.inner_model, conds, x, timestep, model_options or {})[0]
+
+
+def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int = 1) -> Tensor:
+    """`work(x0, predict)` with the model loaded, and the latents it returns brought back to the VAE's scale.
+
+    x0 [1, c, h', w'] is `latent` in the model's own space. predict(x, sigma, hooks) is the denoised prediction;
+    hooks.install(transformer_options) is given options that live for this one evaluation. The host keeps memory free
+    for `rows` rows.
+    """
+
+    def passes(model_k, x, sigmas, extra_args=None, callback=None, disable=None):
+        return work(model_k.latent_image[:1], partial(_predict, model_k, extra_args))
+
+    guider = _PlainGuider(model)
+    guider.inner_set_conds({"positive": conditioning})
+    sigmas = torch.tensor([sigma_of(model, 1), 0.0])
+    latent = latent.expand(-(-rows // 2), -1, -1, -1)  # the host reserves memory for twice as many
+    sampler = comfy.samplers.KSAMPLER(passes)
+    with run_eagerly():
+        return guider.sample(torch.zeros_like(latent), latent, sampler, sigmas, disable_pbar=True, seed=0)
+
+
+def _predict(model_k, extra_args: dict, x: Tensor, sigma: float, hooks) -> Tensor:
+    """One evaluation of the network: the denoised prediction of x [rows, c, h', w'] at noise level sigma."""
+    reached: list[bool] = []
+    options = own_options(extra_args["model_options"])
+    hooks.install(options["transformer_options"])
+    wrap_unet(options["transformer_options"], partial(_note, reached))
+    x = x.contiguous(memory_format=torch.channels_last)  # convolutions are as fast or faster in this layout
+    denoised = model_k(x, x.new_full((x.shape[0],), sigma), **{**extra_args, "model_options": options})
+    if not reached:
+        raise ValueError(
+            "the conditioning is switched off at a noise level that EmerDiff needs; connect it without "
+            "ConditioningSetTimestepRange"
+        )
+    return denoised
+
+
+def _note(reached: list[bool], executor, *args, **kwargs):
+    reached.append(True)
+    return executor(*args, **kwargs)
+
+
+def own_options(model_options: dict) -> dict:
+    """A copy of the options for one evaluation, without what other packs put there that cannot go with ours."""
+    options = comfy.model_patcher.create_model_options_clone(model_options)
+    options.pop("context_handler", None)  # it would take our rows for the frames of a video
+    for wrappers in options["transformer_options"].get("wrappers", {}).values():
+        for key in BYPASSED_WRAPPERS:
+            wrappers.pop(key, None)
+    return options
+
+
+def run_eagerly():
+    """A context in which whatever torch.compile wrapped runs uncompiled."""
+    stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6 and newer
+    return stance("force_eager") if stance else nullcontext()
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, options: dict) -> Tensor:
+    """The host's attention as a layer would run it, or the override of another pack: [rows, n, heads * dim]."""
+    precision = options["attn_precision"]
+    return optimized_attention(
+        query, key, value, options["n_heads"], attn_precision=precision, transformer_options=options
+    )

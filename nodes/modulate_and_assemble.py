@@ -1,0 +1,41 @@
+"""low-resolution masks -> masks in one go, for EmerDiff Segment Image.
+
+Nobody asks for all the difference maps there, so each goes into the label map as it comes: however many segments and
+pictures there are, one is held at a time.
+"""
+
+from comfy_api.latest import io
+
+from . import inputs
+from .results import segmentation_outputs, segmentation_result
+from .steps.assemble import segment_pictures
+from .steps.values import Source
+
+
+class EmerDiffModulateAndAssemble(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffModulateAndAssemble",
+            display_name="EmerDiff Modulate and Assemble",
+            category="EmerDiff",
+            description="What EmerDiff Segment Image does after clustering; use EmerDiff Modulate Attention and "
+            "EmerDiff Assemble Masks, which have more settings.",
+            search_aliases=["EmerDiff Segment Image"],
+            inputs=[
+                inputs.model(),
+                inputs.vae(),
+                inputs.conditioning(),
+                inputs.image(),
+                inputs.trajectory(),
+                inputs.low_res_masks(),
+                inputs.preset(),
+            ],
+            outputs=segmentation_outputs(),
+            is_dev_only=True,
+        )
+
+    @classmethod
+    def execute(cls, model, vae, conditioning, image, trajectory, low_res_masks, preset) -> io.NodeOutput:
+        source = Source(model, vae, conditioning)
+        return segmentation_result(segment_pictures(source, image, trajectory, low_res_masks, preset))

@@ -1,0 +1,42 @@
+"""What several nodes give and show: masks, segmentation, label image, and the pictures on the nodes."""
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..emerdiff_ops.segments.colors import colorize, highlight, overlay
+from ..emerdiff_ops.segments.labels import labels_to_masks, masks_to_labels
+from .host.latents import to_output
+from .steps.values import LowResMasks, Segmentation
+from .wires import SegmentationType
+
+
+def segmentation_outputs() -> list:
+    """The outputs of a node that gives a finished segmentation."""
+    return [
+        io.Mask.Output(
+            display_name="masks", tooltip="One mask per segment, picture after picture; row number = segment number."
+        ),
+        SegmentationType.Output(display_name="segmentation", tooltip="The label map, for EmerDiff Select Segments."),
+        io.Image.Output(display_name="label_image", tooltip="The label map in colours."),
+    ]
+
+
+def segmentation_result(segmentation: Segmentation) -> io.NodeOutput:
+    """Masks, segmentation and label image, with the numbered label map as the node's preview."""
+    masks = to_output(labels_to_masks(segmentation.labels, segmentation.count))
+    colours = colorize(segmentation.labels)
+    numbered = ui.PreviewImage(overlay(colours, segmentation.labels))
+    return io.NodeOutput(masks, segmentation, to_output(colours), ui=numbered)
+
+
+def coarse_preview(low_res_masks: LowResMasks):
+    """The coarse label map in colour, eight pixels a cell."""
+    image = colorize(masks_to_labels(low_res_masks.masks))
+    return ui.PreviewImage(image.repeat_interleave(8, 1).repeat_interleave(8, 2))
+
+
+def lifted_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
+    """Hard and soft masks [B * N, H, W] of N masks a picture, with the pictures under them as the node's preview."""
+    hard = (soft > 0.5).float()
+    pictures = image.cpu().repeat_interleave(len(hard) // len(image), 0)
+    return io.NodeOutput(to_output(hard), to_output(soft), ui=ui.PreviewImage(highlight(pictures, hard)))

@@ -1,0 +1,79 @@
+"""segments + text -> the segments that the words mean."""
+
+from comfy_api.latest import io, ui
+
+from ..emerdiff_ops.text_scores import SIGNS
+from . import inputs
+from .host.latents import to_output
+from .steps.score_text import Reader, masks_of_the_best, picture_with_scores, score_segments
+from .steps.select import picture_under
+from .wires import SegmentationType
+
+
+class EmerDiffSelectByText(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffSelectByText",
+            display_name="EmerDiff Select by Text",
+            category="EmerDiff",
+            description="Pick the segments that a word means, with the CLIP and the diffusion model of the checkpoint: "
+            "no detector, no download. Several phrases, separated by commas, give a mask each.",
+            search_aliases=["text mask", "mask by word", "CLIPSeg", "grounding", "select by prompt", "DAAM"],
+            inputs=[
+                SegmentationType.Input("segmentation", tooltip="From EmerDiff Segment Image or Assemble Masks."),
+                inputs.model(),
+                io.Clip.Input("clip", tooltip="The CLIP of the same checkpoint as the model."),
+                io.Image.Input("image", tooltip="The picture or batch of pictures that was segmented."),
+                inputs.vae(),
+                io.String.Input(
+                    "text",
+                    default="",
+                    tooltip='What to look for, as a caption would name it: "dog". Several phrases, separated by '
+                    'commas, give a mask each: "dog, sky".',
+                ),
+                io.Int.Input(
+                    "count",
+                    default=1,
+                    min=1,
+                    max=256,
+                    tooltip="How many segments each phrase takes, the best first. A thing is often cut into several.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="0: take the count best. Otherwise take every segment whose score, written in the overlay, "
+                    "is above this; 1 means one standard deviation above the picture's mean.",
+                ),
+                inputs.seed("Seed of the noise that the picture is judged under. The scores depend on it a little."),
+                io.Combo.Input(
+                    "by",
+                    options=list(SIGNS),
+                    default="both",
+                    advanced=True,
+                    tooltip='What the score is made of. "attention": where the model looks for the words. '
+                    '"prediction": where it predicts the picture better when it is told the words. "both": their sum.',
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    display_name="mask",
+                    tooltip="One mask for each phrase of each picture, the first picture's phrases first; 0 or 1, "
+                    "exactly the picture's size.",
+                ),
+                io.Image.Output(
+                    display_name="overlay",
+                    tooltip="For each mask the picture with the selection highlighted and every segment's score.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, segmentation, model, clip, image, vae, text, count, threshold, seed, by="both") -> io.NodeOutput:
+        scores = score_segments(Reader(model, clip, vae), segmentation, image, text, seed, by)
+        mask = masks_of_the_best(segmentation, scores, text, count, threshold)
+        overlay = picture_with_scores(segmentation, picture_under(segmentation, image), mask, scores)
+        return io.NodeOutput(to_output(mask), to_output(overlay), ui=ui.PreviewImage(overlay))

@@ -1,0 +1,16 @@
+"""What the nodes do: the method of `emerdiff_ops` on the model of `host`, in the order of the method.
+
+values      what travels on the wires between nodes
+checks      what is refused, and the way out
+extract     image -> features, trajectory
+cluster     features -> low-resolution masks
+modulate    low-resolution masks -> difference maps: modulated denoising, the heart of EmerDiff
+read_out    final latents -> difference maps
+assemble    difference maps -> segmentation
+lift        any rough mask -> a precise one
+merge       segmentation -> fewer segments
+select      segmentation -> the mask that numbers, points and boxes mean
+score_text  segmentation -> the masks that words mean
+exchange    boxes and SEGS, for nodes of others
+saved       any of the values <-> a file
+"""

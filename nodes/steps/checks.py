@@ -1,0 +1,179 @@
+"""What is refused, each in one sentence with the way out, before any work is done."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+
+from ..host import clip as clips
+from ..host import unet
+from ..host.latents import pixels_per_cell
+from .values import LowResMasks, Segmentation, Source, Trajectory
+
+log = logging.getLogger("EmerDiff")
+
+SMALLEST_SIDE = 64  # pixels; below this the feature grid has a handful of cells
+
+
+# --- the model and what belongs to it ---
+
+
+def check_source(source: Source) -> None:
+    check_model(source.model)
+    check_vae(source.model, source.vae)
+    check_conditioning(source.model, source.conditioning)
+
+
+def check_model(model) -> None:
+    """ValueError unless it is a UNet with cross-attention that removes noise."""
+    if model is None:
+        raise ValueError("there is no model: load a Stable Diffusion checkpoint (SD1.x, SD2.x, SDXL) and connect it")
+    if not unet.reads_text(model):
+        raise ValueError(
+            "EmerDiff needs a UNet with cross-attention (SD1.x, SD2.x, SDXL); "
+            f"this model is {type(model.model).__name__}. Load a Stable Diffusion checkpoint instead."
+        )
+    if not unet.removes_noise(model):
+        raise ValueError(
+            "EmerDiff needs a model that removes noise (epsilon, v or x0 prediction); this one samples by "
+            f"{unet.ways_of_sampling(model)}. Load an ordinary Stable Diffusion checkpoint, or connect the model from "
+            "before a ModelSampling node."
+        )
+
+
+def check_vae(model, vae) -> None:
+    """ValueError where there is no VAE, or one that makes other latents than this model takes."""
+    if vae is None or vae.first_stage_model is None:
+        raise ValueError("the checkpoint has no VAE: load the one that belongs to the model with Load VAE")
+    has = vae.latent_channels, pixels_per_cell(vae)
+    needs = unet.latent_channels(model), unet.latent_ratio(model)
+    if vae.latent_dim != 2 or has != needs:
+        raise ValueError(
+            f"this VAE makes latents of {has[0]} channels, one cell for {has[1]} pixels; the model takes {needs[0]} "
+            f"channels and {needs[1]} pixels: connect MODEL and VAE of the same checkpoint"
+        )
+
+
+def check_conditioning(model, conditioning) -> None:
+    """ValueError where this model cannot read the conditioning, or reads it only for an area."""
+    if not conditioning:
+        raise ValueError("the conditioning is empty: connect CLIPTextEncode with an empty prompt")
+    for tokens, extras in conditioning:
+        if tokens.shape[-1] != unet.context_width(model):
+            raise ValueError(
+                f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes {unet.context_width(model)}: "
+                "encode the prompt with the CLIP of the same checkpoint"
+            )
+        pooled = "pooled_output" in extras or "unclip_conditioning" in extras
+        if not pooled and unet.takes_pooled_text(model):
+            raise ValueError(
+                "this conditioning has no pooled text, which SDXL needs: connect CLIPTextEncode with an empty prompt"
+            )
+        if "area" in extras or extras.get("set_area_to_bounds"):
+            raise ValueError(
+                "the conditioning covers only an area, and EmerDiff reads the whole picture: connect CLIPTextEncode "
+                "with an empty prompt, not Conditioning (Set Area)"
+            )
+
+
+def check_clip(model, clip) -> None:
+    """ValueError where there is no CLIP, or one whose text this model cannot read."""
+    if clip is None:
+        raise ValueError("the checkpoint has no text encoder: load one with Load CLIP or DualCLIPLoader")
+    width, needed = clips.width_of(clip), unet.context_width(model)
+    if width != needed:
+        raise ValueError(
+            f"the CLIP's text is {width} numbers wide, this model takes {needed}: connect MODEL and CLIP of the same "
+            "checkpoint"
+        )
+
+
+# --- pictures and masks ---
+
+
+def check_image(image: Tensor) -> Tensor:
+    """IMAGE as float32 RGB [B, H, W, 3], or a ValueError that says what is wrong with it."""
+    image = image[..., :3].float()
+    height, width = image.shape[1:3]
+    if min(height, width) < SMALLEST_SIDE:
+        raise ValueError(
+            f"the image is {width} x {height} pixels; EmerDiff needs at least {SMALLEST_SIDE} on the shorter side. "
+            "Upscale it first."
+        )
+    for number, picture in enumerate(image):
+        if not torch.isfinite(picture).all():
+            raise ValueError(f"image {number} of the batch has NaN or infinite pixels; check the node that made it")
+        if picture.amax() - picture.amin() < 1 / 255:
+            raise ValueError(f"image {number} of the batch is one flat colour (all black?); nothing to segment")
+    return image
+
+
+def check_belongs(image: Tensor, shape: tuple[int, int, int]) -> None:
+    """ValueError unless an IMAGE is the pictures [B, H, W] of this shape that something was made from."""
+    if tuple(image.shape[:3]) != tuple(shape):
+        count, height, width = shape
+        raise ValueError(
+            f"image is {tuple(image.shape[:3])}, but {count} pictures of {width} x {height} were segmented; "
+            "connect the image that was segmented, or none"
+        )
+
+
+def check_mask(mask: Tensor) -> Tensor:
+    """MASK as float32 [M, H, W] on the CPU, or a ValueError that says what is wrong with it."""
+    if mask.numel() == 0:
+        raise ValueError("the mask is empty: it has no rows or no pixels; check the node that made it")
+    mask = mask.reshape(-1, *mask.shape[-2:]).float().cpu()
+    if not torch.isfinite(mask).all():
+        raise ValueError("the mask has NaN or infinite values; check the node that made it")
+    flat = [number for number, each in enumerate(mask) if each.amin() == each.amax()]
+    if len(flat) == len(mask):
+        raise ValueError(
+            "the mask is the same everywhere, so there is nothing to lift: paint over the thing first (right-click the "
+            "picture, Open in MaskEditor) or connect another mask"
+        )
+    if flat:
+        log.warning("masks %s are the same everywhere and come back as they are", flat)
+    return mask.clamp(0, 1)
+
+
+# --- values of earlier steps ---
+
+
+def check_latent(model, latent: Tensor, whose: str) -> None:
+    channels = unet.latent_channels(model)
+    if latent.ndim != 4 or latent.shape[1] != channels:
+        raise ValueError(
+            f"{whose} latents are {list(latent.shape)}, this model takes {channels} channels: "
+            "connect MODEL and VAE of the same checkpoint"
+        )
+
+
+def check_trajectory(model, trajectory: Trajectory, low_res_masks: LowResMasks) -> None:
+    """ValueError unless the model can go on from both, and both are of the same pictures."""
+    name = unet.latent_format_name(model)
+    check_latent(model, trajectory.latent, "the trajectory's")
+    if trajectory.latent_format != name:
+        raise ValueError(
+            f"the trajectory was made with another kind of model ({trajectory.latent_format}, not {name}); "
+            "run EmerDiff Extract Features with this model"
+        )
+    if low_res_masks.latent_size != tuple(trajectory.latent.shape[-2:]):
+        raise ValueError(
+            f"the masks were made for latents of {low_res_masks.latent_size}, the trajectory has "
+            f"{tuple(trajectory.latent.shape[-2:])}; take both from one EmerDiff Extract Features"
+        )
+    if len(low_res_masks.masks) != len(trajectory.latent):
+        raise ValueError(
+            f"masks of {len(low_res_masks.masks)} images, but a trajectory of {len(trajectory.latent)}; "
+            "take both from one EmerDiff Extract Features"
+        )
+
+
+def check_features(features, segmentation: Segmentation) -> None:
+    if len(features.features) != len(segmentation.labels):
+        raise ValueError(
+            f"features of {len(features.features)} pictures, but a segmentation of {len(segmentation.labels)}; "
+            "connect the features that the segmentation was made from"
+        )

@@ -1,0 +1,21 @@
+"""segmentation -> fewer segments: neighbours that are alike are joined. From cached features, no UNet evaluation."""
+
+import torch
+
+from ...emerdiff_ops.segments.merging import mask_embeddings, merge_segments
+from ..host.progress import throw_if_cancelled
+from .checks import check_features
+from .values import Features, Segmentation
+
+
+def merge_alike(segmentation: Segmentation, features: Features, target=8, similarity=0.0) -> Segmentation:
+    """Neighbours joined by the cosine of their mask embeddings, each picture by itself, numbers from 0 on."""
+    check_features(features, segmentation)
+    if target == 0 and similarity == 0:
+        raise ValueError("nothing says where to stop: give a target, a similarity, or both")
+    labels = []
+    for values, map_ in zip(segmentation.labels, features.features):
+        throw_if_cancelled()
+        embeddings = mask_embeddings(map_, values, segmentation.count)
+        labels.append(merge_segments(values, embeddings, max(1, target), similarity or -1.0))
+    return Segmentation(torch.stack(labels), int(max(each.max() for each in labels)) + 1)

@@ -1,0 +1,164 @@
+"""low-resolution masks -> difference maps: modulated denoising, the heart of EmerDiff (paper, sec. 3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ...emerdiff_ops.difference import difference_maps, evened
+from ...emerdiff_ops.modulation import PRESETS, in_chunks, modulated_denoising, modulation_levels, variant_offsets
+from ...emerdiff_ops.schedule import TRAINING_STEPS, nearest_timestep, noise_for
+from ...emerdiff_ops.segments.colors import colorize
+from ...emerdiff_ops.segments.labels import masks_to_labels
+from ..host import hooks, unet
+from ..host.latents import decoding_weight
+from ..host.memory import RowsAtOnce
+from ..host.progress import Progress
+from ..host.session import run_session
+from .checks import check_source, check_trajectory
+from .read_out import READOUTS, read_out
+from .values import DifferenceMaps, LowResMasks, Source, Trajectory
+
+log = logging.getLogger("EmerDiff")
+
+FIRST_LEVEL = 0.5  # of a later level's cost, as the first runs half the UNet on one row alone
+
+
+class Push(NamedTuple):
+    """How the UNet is pushed along a mask: f(softmax(QK^T / sqrt d) V) + c * M at t_m, c = -strength and +strength."""
+
+    preset: str = "paper"
+    strength: float = 10.0  # lambda
+    timestep: int = 0  # t_m; 0: the preset's own
+    layer: str = "auto"  # the last cross-attention of the coarsest output level that has any
+    inject: bool = True  # whether all attention maps are held at the unmodulated run's
+
+
+PAPER = Push()
+
+
+def modulate_attention(
+    source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, push: Push = PAPER, rows: int | None = None
+) -> DifferenceMaps:
+    """How much every pixel changes when the UNet is pushed along each mask: d_i = || I_i^- - I_i^+ ||_2.
+
+    `rows` bounds the batch of one UNet evaluation, the unmodulated run counted in; None: what fits in memory.
+    """
+    pictures = maps_as_they_come(source, trajectory, low_res_masks, push, rows)
+    return DifferenceMaps(torch.stack([torch.stack(list(maps)) for maps in pictures]), trajectory.image_size)
+
+
+def maps_as_they_come(
+    source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, push: Push = PAPER, rows: int | None = None
+) -> Iterator[Iterator[Tensor]]:
+    """The difference maps [H, W] of every picture, one after the other, none kept here."""
+    check_source(source)
+    check_trajectory(source.model, trajectory, low_res_masks)
+    run = Run(source, trajectory, low_res_masks, push, rows)
+    for picture, latent in enumerate(trajectory.latent.split(1)):
+        finals = run.variants(picture)
+        maps = read_out(source.vae, finals, latent, trajectory.working_size, run.preset.readout, run.progress)
+        yield (evened(each[None], run.preset.evenness)[0] for each in maps)
+
+
+class Run:
+    """The modulated denoising of all pictures: where and when they are pushed, how many rows at once, the progress."""
+
+    def __init__(self, source, trajectory, low_res_masks, push, rows=None):
+        model, latent_size = source.model, trajectory.latent.shape[-2:]
+        self.source, self.push, self.preset = source, push, PRESETS[push.preset]
+        self.layer = unet.find_layer(model, push.layer, last=True)
+        self.latent = trajectory.latent
+        self.noise, self.sigmas = noise_levels(model, trajectory, push.timestep, self.preset)
+        self.rows = RowsAtOnce(model, latent_size, rows)
+        masks = masks_on_grid(low_res_masks.masks, unet.grid_of(model, self.layer, latent_size))
+        offsets = [variant_offsets(each, push.strength) for each in masks]  # [2K, h*w] a picture
+        self.chunks = [list(in_chunks(each, self.rows.most - 1, together=2)) for each in offsets]
+        self.progress = Progress(self._planned(), self._weights())
+        self.forming = torch.zeros(masks.shape[1], *latent_size)  # difference maps so far, for the preview
+
+    def variants(self, picture: int) -> Tensor:
+        """Final latents [1 + V, c, h', w'] of one picture: the unmodulated run's, then every variant's."""
+        self.forming.zero_()
+        chunks = self.chunks[picture]
+
+        def work(x0, predict):
+            noises = [noise.to(x0) for noise in self.noise[picture : picture + 1].unbind(1)]
+            finals, first = [], 0
+            for chunk in chunks:
+                denoise = partial(self.denoise, predict, first)
+                steps = noises, self.sigmas, chunk.to(x0), self.preset.deterministic
+                finals.append(modulated_denoising(denoise, x0, *steps).cpu())
+                first += len(chunk)
+            return torch.cat([finals[0], *(each[1:] for each in finals[1:])])
+
+        rows = min(self.rows.most, 1 + max(map(len, chunks)))
+        return run_session(self.source.model, self.source.conditioning, self.latent[picture : picture + 1], work, rows)
+
+    def denoise(self, predict, first: int, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
+        """One level of all rows x [rows, c, h', w'], the unmodulated row 0 riding along however they are parted.
+
+        `first` is the number of the variant in row 1.
+        """
+
+        def part(rows: range) -> Tensor:
+            chosen = [0, *(row + 1 for row in rows)]
+            some = None if offsets is None else offsets[chosen]
+            return pushed(predict, self.layer, self.push.inject, x[chosen], sigma, some)
+
+        parts = self.rows.in_parts(part, len(x) - 1, riding=1)
+        denoised = torch.cat([parts[0], *(each[1:] for each in parts[1:])])
+        maps = difference_maps(denoised[1:], axis=1)
+        self.forming[first // 2 : first // 2 + len(maps)] = maps.cpu()  # waits for the device: the time left is true
+        kind = "later levels" if offsets is None else "first level"
+        self.progress.step(kind, len(denoised), lambda: colorize(masks_to_labels(self.forming[None]))[0])
+        return denoised
+
+    def _planned(self) -> dict[str, int]:
+        """How many rows go through the UNet at the first level and at the later ones, and how many are decoded."""
+        variants = [sum(map(len, chunks)) for chunks in self.chunks]
+        rows = sum(variants) + sum(map(len, self.chunks))  # the unmodulated run rides along in every chunk
+        decoded = sum(READOUTS[self.preset.readout].decodings(count // 2) for count in variants)
+        return {"first level": rows, "later levels": rows * (len(self.sigmas) - 1), "decoding": decoded}
+
+    def _weights(self) -> dict[str, float]:
+        return {"first level": FIRST_LEVEL, "later levels": 1.0, "decoding": decoding_weight(self.source.vae)}
+
+
+def pushed(predict, layer, inject: bool, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
+    """One evaluation of rows that share row 0's attention maps, offset at the layer where offsets are given."""
+    return predict(x, sigma, hooks.Modulation(layer, offsets, inject, len(x)))
+
+
+def noise_levels(model, trajectory: Trajectory, modulation_timestep: int, preset) -> tuple[Tensor, list[float]]:
+    """The sampled eps [B, levels, c, h', w'] and the sigma of every level from t_m down."""
+    start = start_timestep(trajectory.timesteps, modulation_timestep, preset.timestep)
+    levels = modulation_levels(trajectory.timesteps, start, preset.steps)
+    # Of timesteps that the model takes for one noise level (LCM knows 50) the first: no noise leads between the others.
+    steps = {unet.sigma_of(model, level): level for level in reversed(levels)}
+    noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
+    sigmas = sorted(steps, reverse=True)
+    return torch.stack([noise[steps[sigma]] for sigma in sigmas], 1), sigmas
+
+
+def start_timestep(grid: tuple[int, ...], modulation_timestep: int, own: int) -> int:
+    """t_m: the preset's own for 0, else the nearest of the trajectory's timesteps; says so when it had to move."""
+    if not 0 <= modulation_timestep < TRAINING_STEPS:
+        raise ValueError(
+            f"modulation_timestep must be between 0 and 999, not {modulation_timestep}; the paper uses 281"
+        )
+    start = nearest_timestep(modulation_timestep or own, grid)
+    if modulation_timestep and start != modulation_timestep:
+        log.warning("modulation_timestep %d is not on the trajectory; %d is used.", modulation_timestep, start)
+    return start
+
+
+def masks_on_grid(masks: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Masks [B, K, h, w] on the modulated layer's grid; averaged when the features came from another level."""
+    return masks if masks.shape[-2:] == tuple(grid) else interpolate(masks, tuple(grid), mode="area")

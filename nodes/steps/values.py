@@ -1,0 +1,52 @@
+"""The values on EmerDiff's wires, and the three wires of the host that go together.
+
+NamedTuples, because the host's cache counts the tensors in tuples; tensors on the CPU, never written in place. Their
+axes and dtypes are in one table, that of the files they are saved in: SPECS in emerdiff_ops/files/layout.py. On the
+wires floats are float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+Size = tuple[int, int]  # height, width
+
+
+class Source(NamedTuple):
+    """What a picture is seen through: MODEL, VAE and CONDITIONING (the empty prompt, in the paper)."""
+
+    model: Any
+    vae: Any
+    conditioning: Any
+
+
+class Features(NamedTuple):
+    features: Tensor
+    latent_size: Size  # h', w'; larger than the picture by the VAE's padding at the right and at the bottom
+
+
+class Trajectory(NamedTuple):
+    latent: Tensor  # as the VAE gives it, before the model's own scaling
+    seed: int  # of the noise at every timestep
+    timesteps: tuple[int, ...]
+    working_size: Size  # what the model sees of the image, without the padding
+    image_size: Size
+    latent_format: str
+
+
+class LowResMasks(NamedTuple):
+    masks: Tensor  # 0 or 1
+    latent_size: Size
+
+
+class DifferenceMaps(NamedTuple):
+    difference: Tensor  # at working size
+    image_size: Size
+
+
+class Segmentation(NamedTuple):
+    labels: Tensor
+    count: int  # type: ignore[assignment]  # hides the method tuple.count, which nothing calls
+    scores: Tensor | None = None

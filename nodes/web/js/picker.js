@@ -1,0 +1,204 @@
+// The picker: puts its parts together, watches what the front end has, and hands the pointer on.
+
+import { api } from "../../../scripts/api.js"
+import { app } from "../../../scripts/app.js"
+import { NodeTexts } from "./node_texts.js"
+import { button, element, ownStyles, percent } from "./parts.js"
+import { Picks } from "./picks.js"
+import { loadSegmentMap } from "./segment_map.js"
+import { Stage } from "./stage.js"
+
+const LOOK_EVERY = 150 // milliseconds
+const NOTHING = []
+const PROGRESS_TEXT = "$$node-text-preview"
+
+export class Picker {
+  constructor(node) {
+    this.node = node
+    this.texts = new NodeTexts(node)
+    this.picks = new Picks(this.texts)
+    this.stage = new Stage(this.picks)
+    this.build()
+  }
+
+  // --- the parts
+
+  build() {
+    const { picks, stage } = this
+    this.hint = element("div", "emerdiff-hint")
+    this.banner = element(
+      "div", "emerdiff-banner",
+      element("span", "", "The segmentation has changed since these segments were picked."),
+      button("keep", "The picks are right for this segmentation too", () => this.change(() => picks.write(picks.lists))),
+      button("clear", "Pick anew", () => this.change(() => picks.write(picks.lists.map(() => new Set())))),
+    )
+    this.status = element("span", "emerdiff-status")
+    this.place = element("span")
+    const back = button("\u2039", "Previous picture", () => this.turn(-1))
+    const next = button("\u203a", "Next picture", () => this.turn(1))
+    this.pager = element("span", "emerdiff-pager", back, this.place, next)
+    const tool = (label, title, keep) => button(label, title, () => this.change(() => picks.edit(keep)))
+    this.tools = [
+      tool("all", "Select every segment", () => true),
+      tool("invert", "Select the others instead", (number, list) => !list.has(number)),
+      tool("clear", "Select none", () => false),
+    ]
+    const above = element("div", "emerdiff-stage", stage.canvas, this.hint, this.pager, stage.tip)
+    const bar = element("div", "emerdiff-bar", this.status, ...this.tools)
+    this.root = element("div", "emerdiff-picker", ownStyles(), above, this.banner, bar)
+    this.listen()
+    this.show()
+  }
+
+  change(act) {
+    act()
+    this.look()
+    this.show()
+  }
+
+  // --- what the front end has: looked at again and again, because it tells nobody when it restores a node's
+  //     results (another tab, undo), and a text may change by hand, by undo or through a link
+
+  start() {
+    this.stop()
+    this.timer = setInterval(() => this.look(), LOOK_EVERY)
+    this.look()
+  }
+
+  stop() {
+    clearInterval(this.timer)
+  }
+
+  look() {
+    this.takePlace()
+    const sent = this.result()?.emerdiff_segments ?? NOTHING
+    if (sent !== this.sent) this.receive(sent)
+    const { texts } = this
+    const seen = [texts.selection, texts.value("invert"), texts.value("positive_points"),
+      texts.value("negative_points"), texts.linked, ...this.stage.size()].join("\n")
+    if (seen === this.seen) return
+    this.seen = seen
+    this.show()
+  }
+
+  /** An undo makes the node anew, but the Vue nodes may go on showing the element that the old one had. */
+  takePlace() {
+    if (this.root.isConnected || this.node.graph !== app.canvas?.graph) return
+    document.querySelector(`[data-node-id="${this.node.id}"] .emerdiff-picker`)?.replaceWith(this.root)
+  }
+
+  result() {
+    const { id, graph } = this.node
+    return app.nodeOutputs[!graph || graph.isRootGraph ? `${id}` : `${graph.id}:${id}`]
+  }
+
+  receive(sent) {
+    this.sent = sent
+    this.picks.receive(sent)
+    const text = this.node.widgets.find((widget) => widget.name === PROGRESS_TEXT)
+    if (text && sent.length) this.node.removeWidget?.(text) // the picker itself says what it says
+    this.load()
+  }
+
+  async load() {
+    const { picks } = this
+    const { entry } = picks
+    picks.map = null
+    this.stage.reset()
+    if (entry) {
+      const [picture, labels] = [entry.picture, entry.labels].map((file) => api.apiURL(`/view?${new URLSearchParams(file)}`))
+      const map = await loadSegmentMap(picture, labels).catch(() => null) // gone after a restart of the server
+      if (entry !== picks.entry) return
+      picks.map = map
+    }
+    this.seen = null
+    this.show()
+  }
+
+  turn(step) {
+    const { picks } = this
+    picks.page = (picks.page + step + picks.entries.length) % picks.entries.length
+    this.load()
+  }
+
+  // --- the pointer
+
+  listen() {
+    const on = (kind, act) => this.stage.canvas.addEventListener(kind, act)
+    on("pointerdown", (event) => this.press(event))
+    on("pointermove", (event) => this.move(event))
+    on("pointerup", (event) => this.release(event))
+    on("pointercancel", () => this.abandon())
+    on("pointerleave", () => this.stage.hover(null))
+    on("wheel", (event) => window.LiteGraph.vueNodesMode || app.canvas.processMouseWheel(event))
+  }
+
+  press(event) {
+    if (event.button === 1) app.canvas.processMouseDown(event) // moves the canvas
+    if (event.button !== 0 || !event.isPrimary) return this.abandon() // a second finger
+    if (!this.picks.map || this.texts.linked) return
+    event.preventDefault()
+    this.picks.begin(this.stage.pointAt(event))
+    if (!this.picks.stroke) return
+    this.stage.canvas.setPointerCapture(event.pointerId)
+    this.show()
+  }
+
+  move(event) {
+    if (event.buttons & 4) return app.canvas.processMouseMove(event)
+    if (!this.picks.map) return
+    const point = this.stage.pointAt(event)
+    this.stage.hover(this.picks.labelAt(point), event)
+    if (!this.picks.stroke || !event.isPrimary) return
+    this.picks.paint(point)
+    this.show()
+  }
+
+  release(event) {
+    if (event.button === 1) app.canvas.processMouseUp(event)
+    if (this.picks.stroke && event.isPrimary) this.change(() => this.picks.end())
+  }
+
+  abandon() {
+    this.picks.stroke = null
+    if (this.picks.map) this.show()
+  }
+
+  // --- what is shown
+
+  show() {
+    const { picks, stage } = this
+    const ready = Boolean(picks.map)
+    stage.canvas.hidden = !ready
+    this.hint.hidden = ready
+    this.banner.hidden = !ready || !picks.changed
+    this.pager.hidden = picks.entries.length <= 1
+    this.place.textContent = `${picks.page + 1} / ${picks.entries.length}`
+    for (const tool of this.tools) tool.disabled = !ready || this.texts.linked
+    if (!ready) this.instruct()
+    else {
+      this.status.textContent = this.status.title = this.summary()
+      stage.draw()
+    }
+    stage.showTip()
+  }
+
+  instruct() {
+    const picked = this.texts.selection.trim()
+    const lines = [element("span", "", "Click a segment to pick it, drag to pick several.")]
+    if (picked) lines.push(element("span", "", `Picked so far: ${picked}`))
+    this.hint.replaceChildren(element("b", "", "Run once to see the picture here"), ...lines)
+    this.status.textContent = this.status.title = ""
+  }
+
+  summary() {
+    const { picks } = this
+    const mask = picks.mask()
+    const count = mask.filter(Boolean).length
+    const area = picks.entry.areas.reduce((sum, each, number) => sum + (mask[number] ? each : 0), 0)
+    if (this.texts.linked) return `${percent(area)} - selection comes from a link`
+    if (count === 0) return "nothing selected"
+    const points = picks.under("positive_points").size + picks.under("negative_points").size
+    return `${count} of ${mask.length} segments, ${percent(area)}${points ? ", with the points" : ""}`
+  }
+}

@@ -1,0 +1,126 @@
+// What is picked on the page shown: the numbers of the text, those of a stroke that is not written yet, and the points.
+
+import { readSelection, writeSelection } from "./selection_text.js"
+
+const NOTHING = []
+
+export class Picks {
+  constructor(texts) {
+    this.texts = texts
+    this.entries = NOTHING // what the node sent, one a picture
+    this.page = 0
+    this.map = null // of the entry on this page, once it is loaded
+    this.stroke = null // {add, last point, list} while the pointer is down
+  }
+
+  /** What the node sent with its last result. */
+  receive(sent) {
+    this.entries = sent
+    this.page = Math.min(this.page, Math.max(0, sent.length - 1))
+    this.stroke = null
+  }
+
+  get entry() {
+    return this.entries[this.page]
+  }
+
+  read() {
+    return readSelection(this.texts.selection, this.entry.colors.length, this.entries.length)
+  }
+
+  get lists() {
+    return this.read().lists
+  }
+
+  /** Whether the picks were made on another segmentation. */
+  get changed() {
+    const made = this.read().fingerprint
+    return this.texts.selection.trim() !== "" && made !== null && made !== this.entry.fingerprint
+  }
+
+  /** Numbers of this page, with those of a stroke that is not written yet. */
+  get list() {
+    return this.stroke?.list ?? this.lists[this.page]
+  }
+
+  /** Segments under the points of a text field, on this page. */
+  under(name) {
+    try {
+      const numbers = JSON.parse(this.texts.value(name) || "[]").map(({ x, y }) => this.labelAt([x, y]))
+      return new Set(numbers.filter((number) => number !== null))
+    } catch {
+      return new Set() // the node says what is wrong with it
+    }
+  }
+
+  get inverted() {
+    return Boolean(this.texts.value("invert"))
+  }
+
+  /** Which segments the mask will have. */
+  mask() {
+    const [list, added, removed] = [this.list, this.under("positive_points"), this.under("negative_points")]
+    const all = removed.size > 0 && list.size + added.size === 0
+    return this.entry.colors.map((_, number) => {
+      return ((all || list.has(number) || added.has(number)) && !removed.has(number)) !== this.inverted
+    })
+  }
+
+  /** The segment at a point of the true picture, or null beside it. */
+  labelAt([x, y]) {
+    const { map, entry } = this
+    const column = Math.floor((x / entry.width) * map.width)
+    const row = Math.floor((y / entry.height) * map.height)
+    const inside = column >= 0 && row >= 0 && column < map.width && row < map.height
+    return inside ? map.labels[row * map.width + column] : null
+  }
+
+  // --- changes
+
+  edit(keep) {
+    const list = this.lists[this.page]
+    this.replace(new Set([...this.entry.colors.keys()].filter((number) => keep(number, list))))
+  }
+
+  /** Another list for this page; picks of an old segmentation stay marked as such. */
+  replace(list) {
+    const lists = this.lists
+    lists[this.page] = list
+    this.write(lists, this.changed ? this.read().fingerprint : this.entry.fingerprint)
+  }
+
+  write(lists, fingerprint = this.entry.fingerprint) {
+    const text = writeSelection(lists, fingerprint)
+    if (text !== this.texts.selection) this.texts.write(text)
+  }
+
+  // --- strokes of the pointer, from one point of the true picture to the next
+
+  begin(point) {
+    const number = this.labelAt(point)
+    if (number === null) return
+    this.stroke = { add: !this.mask()[number], last: point, list: new Set(this.list) }
+    this.paint(point)
+  }
+
+  /** Every segment on the way from the stroke's last point; a quick pointer leaves none out. */
+  paint(point) {
+    const { last, list, add } = this.stroke
+    const [dx, dy] = [point[0] - last[0], point[1] - last[1]]
+    const step = this.entry.width / this.map.width
+    const steps = Math.max(1, Math.ceil(Math.max(Math.abs(dx), Math.abs(dy)) / step))
+    for (let each = 0; each <= steps; each++) {
+      const number = this.labelAt([last[0] + (dx * each) / steps, last[1] + (dy * each) / steps])
+      if (number === null) continue
+      if (add !== this.inverted) list.add(number)
+      else list.delete(number)
+    }
+    this.stroke.last = point
+  }
+
+  end() {
+    const { list } = this.stroke
+    this.stroke = null
+    this.replace(list)
+  }
+}

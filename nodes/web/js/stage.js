@@ -1,0 +1,94 @@
+// Where the picture is drawn and pointed at: the canvas, the picture's place in it, and the tip under the pointer.
+
+import { element, percent } from "./parts.js"
+import { paintOver, sampled } from "./segment_map.js"
+
+const LARGEST_CANVAS = 2048 // pixels
+
+export class Stage {
+  constructor(picks) {
+    this.picks = picks
+    this.hovered = null
+    this.canvas = element("canvas")
+    this.tip = element("div", "emerdiff-tip")
+  }
+
+  /** The picture is another one. */
+  reset() {
+    this.drawn = this.hovered = null
+  }
+
+  // --- places
+
+  /** The canvas's size in device pixels. */
+  size() {
+    const { width, height } = this.canvas.getBoundingClientRect()
+    const scale = Math.min(window.devicePixelRatio, LARGEST_CANVAS / Math.max(width, height, 1))
+    return [Math.round(width * scale), Math.round(height * scale)]
+  }
+
+  /** Where the picture lies in a stage of this size. */
+  frame(width, height) {
+    const { entry } = this.picks
+    const scale = Math.min(width / entry.width, height / entry.height)
+    const [across, down] = [entry.width * scale, entry.height * scale]
+    return { left: (width - across) / 2, top: (height - down) / 2, width: across, height: down }
+  }
+
+  /** Pixels of the true picture under the pointer, at any zoom of the page, the canvas or the node. */
+  pointAt(event) {
+    const { entry } = this.picks
+    const box = this.canvas.getBoundingClientRect()
+    const frame = this.frame(box.width, box.height)
+    return [
+      ((event.clientX - box.left - frame.left) / frame.width) * entry.width,
+      ((event.clientY - box.top - frame.top) / frame.height) * entry.height,
+    ]
+  }
+
+  // --- drawing
+
+  hover(number, event) {
+    if (event) this.pointer = event
+    if (number === this.hovered && number === null) return
+    const same = number === this.hovered
+    this.hovered = number
+    if (!same) this.draw()
+    this.showTip()
+  }
+
+  draw() {
+    const { map, entry } = this.picks
+    const [width, height] = this.size()
+    if (!map || !width || !height) return
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      Object.assign(this.canvas, { width, height })
+      this.drawn = null
+    }
+    const frame = this.frame(width, height)
+    const [left, top, across, down] = [frame.left, frame.top, frame.width, frame.height].map(Math.round)
+    this.drawn ??= sampled(map, across, down)
+    const mask = this.picks.mask()
+    const layer = new OffscreenCanvas(across, down)
+    layer.getContext("2d").putImageData(paintOver(this.drawn, entry.colors, (number) => mask[number], this.hovered), 0, 0)
+    const context = this.canvas.getContext("2d")
+    context.clearRect(0, 0, width, height)
+    context.drawImage(map.picture, left, top, across, down)
+    context.drawImage(layer, left, top)
+  }
+
+  showTip() {
+    const { map, entry } = this.picks
+    const shown = map && this.hovered !== null && this.pointer?.pointerType !== "touch"
+    this.tip.hidden = !shown
+    if (!shown) return
+    this.tip.textContent = `${this.hovered} - ${percent(entry.areas[this.hovered])}`
+    this.tip.style.setProperty("--emerdiff-color", entry.colors[this.hovered])
+    const box = this.canvas.getBoundingClientRect()
+    const zoom = box.width / this.canvas.offsetWidth
+    const [x, y] = [(this.pointer.clientX - box.left) / zoom, (this.pointer.clientY - box.top) / zoom]
+    const left = Math.max(4, Math.min(x + 14, this.canvas.offsetWidth - this.tip.offsetWidth - 4))
+    const above = y > 40 ? y - 32 : y + 18
+    this.tip.style.transform = `translate(${left}px, ${above}px)`
+  }
+}

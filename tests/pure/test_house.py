@@ -1,0 +1,62 @@
+"""How large things may become before they are to be taken apart: files, nodes, parameters, closures."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("emerdiff_ops", "nodes", "lab", "tests")
+LONGEST_FILE, LONGEST_NODE = 350, 90  # lines
+MOST_PARAMETERS = 7
+SCHEMAS = "execute"  # of a node: its inputs are its schema's
+
+FILES = [ROOT / "__init__.py", *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))]
+PACK = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("emerdiff_ops", "nodes")]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(tree: ast.AST) -> list:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def parameters(function) -> int:
+    given = function.args
+    return len([*given.posonlyargs, *given.args, *given.kwonlyargs])
+
+
+def too_many_parameters(tree: ast.AST) -> list[str]:
+    return [each.name for each in functions(tree) if parameters(each) > MOST_PARAMETERS and each.name != SCHEMAS]
+
+
+def closures_in_closures(tree: ast.AST) -> list[str]:
+    """Functions that stand three deep: in a function in a function."""
+    deep = [inner for outer in functions(tree) for inner in functions(outer) if inner is not outer]
+    return [third.name for inner in deep for third in functions(inner) if third is not inner]
+
+
+def test_the_checks_find_what_they_look_for():
+    tree = ast.parse(
+        "def f(a, b, c, d, e, g, h, i):\n    def k():\n        def m(): pass\nclass A:\n    def execute(*a): pass"
+    )
+    assert too_many_parameters(tree) == ["f"] and closures_in_closures(tree) == ["m"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_no_file_is_too_long_to_be_read(path):
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "nodes").glob("*.py")), ids=named)
+def test_a_node_file_is_a_schema_and_a_few_lines(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_NODE or "define_schema" not in text
+
+
+@pytest.mark.parametrize("path", PACK, ids=named)
+def test_functions_take_few_parameters_and_closures_stand_alone(path):
+    tree = ast.parse(path.read_text())
+    assert not too_many_parameters(tree) and not closures_in_closures(tree)
