@@ -1,0 +1,37 @@
+"""The processes that the one command starts, and how they are ended with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+LAB = Path(__file__).resolve().parents[1]
+
+
+def start(command: list[object], host: Path, imports_comfy: bool = False, **options) -> subprocess.Popen:
+    """Starts the command. Ctrl-C reaches it by itself; a request to terminate is handed on, so it can clean up."""
+    process = subprocess.Popen([str(part) for part in command], env=variables(host, imports_comfy), **options)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    return process
+
+
+def wait(process: subprocess.Popen) -> int:
+    """The exit code, once the command has ended; a Ctrl-C is left for the command to act on."""
+    while True:
+        try:
+            return exit_code(process.wait())
+        except KeyboardInterrupt:
+            continue
+
+
+def exit_code(status: int) -> int:
+    """A child killed by signal N has the status -N; shells say 128 + N."""
+    return status if status >= 0 else 128 - status
+
+
+def variables(host: Path, imports_comfy: bool = False) -> dict[str, str]:
+    """EMERDIFF_HOST tells scripts and tests which ComfyUI to use; PYTHONPATH lets a script import it, and the lab."""
+    paths = [str(LAB), *([str(host)] if imports_comfy else []), os.environ.get("PYTHONPATH")]
+    return dict(os.environ, EMERDIFF_HOST=str(host), PYTHONPATH=os.pathsep.join(filter(None, paths)))
