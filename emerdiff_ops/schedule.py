@@ -6,6 +6,8 @@ x = x0 + s * eps; D is the model's denoised prediction at x. Latents are [B, C, 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 
 TRAINING_STEPS = 1000
@@ -27,14 +29,18 @@ def nearest_timestep(timestep: float, grid: tuple[int, ...]) -> int:
     return min(grid, key=lambda t: (abs(t - timestep), t))
 
 
-def noise_for(shape: torch.Size, seed: int, grid: tuple[int, ...]) -> dict[int, torch.Tensor]:
-    """The noise eps_t of every level, drawn independently in the grid's order from one CPU generator.
+def noise_for(shape: torch.Size, seed: int, grid: tuple[int, ...], wanted: Collection[int]) -> dict[int, torch.Tensor]:
+    """The noise eps_t of the `wanted` levels, drawn independently in the grid's order from one CPU generator.
 
-    `shape` is that of the whole image batch in the model's latent space. All levels are drawn whichever are
-    used, so that eps_t depends on the seed, the shape and the grid alone.
+    `shape` is that of the whole image batch in the model's latent space. The levels before the last wanted one are
+    drawn too, one at a time, so that eps_t depends on the seed, the shape and the grid alone.
     """
-    generator = torch.Generator("cpu").manual_seed(seed)
-    return {timestep: torch.randn(shape, generator=generator) for timestep in grid}
+    generator, noise = torch.Generator("cpu").manual_seed(seed), {}
+    for timestep in grid:
+        drawn = torch.randn(shape, generator=generator)
+        if timestep in wanted:
+            noise[timestep] = drawn
+    return noise
 
 
 def sample_level(x0: torch.Tensor, sigma: float, noise: torch.Tensor) -> torch.Tensor:

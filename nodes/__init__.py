@@ -7,6 +7,7 @@ from .bounding_boxes import EmerDiffBoundingBoxes
 from .cluster_features import EmerDiffClusterFeatures
 from .extract_features import EmerDiffExtractFeatures
 from .lift_mask import EmerDiffLiftMask
+from .lists import EmerDiffEach, EmerDiffGather
 from .load import EmerDiffLoad
 from .merge_segments import EmerDiffMergeSegments
 from .modulate_and_assemble import EmerDiffModulateAndAssemble
@@ -30,6 +31,8 @@ class EmerDiffExtension(ComfyExtension):
             EmerDiffClusterFeatures,
             EmerDiffModulateAttention,
             EmerDiffModulateAndAssemble,
+            EmerDiffEach,
+            EmerDiffGather,
             EmerDiffAssembleMasks,
             EmerDiffBoundingBoxes,
             EmerDiffToSEGS,

@@ -66,6 +66,7 @@ class EmerDiffAssembleMasks(io.ComfyNode):
                     advanced=True,
                     tooltip="Follow the borders of the connected image; without, masks are enlarged bilinearly.",
                 ),
+                inputs.make_masks(),
             ],
             outputs=segmentation_outputs(),
         )
@@ -81,8 +82,8 @@ class EmerDiffAssembleMasks(io.ComfyNode):
         split_parts=False,
         image=None,
         refine=True,
+        make_masks=True,
     ) -> io.NodeOutput:
         guide = image if refine else None
-        return segmentation_result(
-            assemble_masks(difference_maps, smoothing, min_area, normalize, fill_holes, split_parts, guide)
-        )
+        tidy = min_area, normalize, fill_holes, split_parts
+        return segmentation_result(assemble_masks(difference_maps, smoothing, *tidy, guide), make_masks)

@@ -74,6 +74,17 @@ def smoothing():
     )
 
 
+def make_masks():
+    return io.Boolean.Input(
+        "make_masks",
+        default=True,
+        optional=True,
+        advanced=True,
+        tooltip="Off: one empty mask instead of one for each segment of each picture. Saves memory on long batches "
+        "(7 GB for 100 pictures of 1280 x 720 with 20 segments); pick from the segmentation instead.",
+    )
+
+
 def strength():
     return io.Float.Input(
         "strength",

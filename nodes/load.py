@@ -27,6 +27,8 @@ class EmerDiffLoad(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file_name):
+        if file_name is None:
+            return "by a link"  # its text is not known yet: another text, not another file, makes the node run again
         path = find_file(file_name)
         return f"{path.stat().st_mtime_ns} {path.stat().st_size}"
 

@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .results import segmentation_outputs, segmentation_result
 from .steps.merge import merge_alike
 from .wires import FeaturesType, SegmentationType
@@ -39,12 +40,13 @@ class EmerDiffMergeSegments(io.ComfyNode):
                     tooltip="Neighbours less alike than this (cosine of their features) stay apart; 0 = no such limit. "
                     "With both, the first that is reached ends it.",
                 ),
+                inputs.make_masks(),
             ],
             outputs=[segmentation, masks, label_image],
         )
 
     @classmethod
-    def execute(cls, segmentation, features, target, similarity) -> io.NodeOutput:
-        given = segmentation_result(merge_alike(segmentation, features, target, similarity))
+    def execute(cls, segmentation, features, target, similarity, make_masks=True) -> io.NodeOutput:
+        given = segmentation_result(merge_alike(segmentation, features, target, similarity), make_masks)
         masks, fewer, label_image = given.result
         return io.NodeOutput(fewer, masks, label_image, ui=given.ui)

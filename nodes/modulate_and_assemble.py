@@ -30,12 +30,16 @@ class EmerDiffModulateAndAssemble(io.ComfyNode):
                 inputs.trajectory(),
                 inputs.low_res_masks(),
                 inputs.preset(),
+                inputs.make_masks(),
             ],
             outputs=segmentation_outputs(),
             is_dev_only=True,
         )
 
     @classmethod
-    def execute(cls, model, vae, conditioning, image, trajectory, low_res_masks, preset) -> io.NodeOutput:
+    def execute(
+        cls, model, vae, conditioning, image, trajectory, low_res_masks, preset, make_masks=True
+    ) -> io.NodeOutput:
         source = Source(model, vae, conditioning)
-        return segmentation_result(segment_pictures(source, image, trajectory, low_res_masks, preset))
+        segmentation = segment_pictures(source, image, trajectory, low_res_masks, preset)
+        return segmentation_result(segmentation, make_masks)

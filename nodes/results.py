@@ -2,31 +2,55 @@
 
 import torch
 from comfy_api.latest import io, ui
+from PIL import Image
 
 from ..emerdiff_ops.segments.colors import colorize, highlight, overlay
 from ..emerdiff_ops.segments.labels import labels_to_masks, masks_to_labels
+from .host.folders import save_temp
 from .host.latents import to_output
+from .host.progress import show_text
 from .steps.values import LowResMasks, Segmentation
 from .wires import SegmentationType
 
+MASKS_LEFT_OUT = "make_masks is off: one empty mask stands for all of them"
 
-def segmentation_outputs() -> list:
-    """The outputs of a node that gives a finished segmentation."""
+
+def segmentation_outputs(lists: bool = False) -> list:
+    """The outputs of a node that gives a finished segmentation, or a list of them."""
     return [
         io.Mask.Output(
-            display_name="masks", tooltip="One mask per segment, picture after picture; row number = segment number."
+            display_name="masks",
+            is_output_list=lists,
+            tooltip="One mask per segment, picture after picture; row number = segment number.",
         ),
-        SegmentationType.Output(display_name="segmentation", tooltip="The label map, for EmerDiff Select Segments."),
-        io.Image.Output(display_name="label_image", tooltip="The label map in colours."),
+        SegmentationType.Output(
+            display_name="segmentation",
+            is_output_list=lists,
+            tooltip="The label map, for EmerDiff Select Segments.",
+        ),
+        io.Image.Output(display_name="label_image", is_output_list=lists, tooltip="The label map in colours."),
     ]
 
 
-def segmentation_result(segmentation: Segmentation) -> io.NodeOutput:
-    """Masks, segmentation and label image, with the numbered label map as the node's preview."""
-    masks = to_output(labels_to_masks(segmentation.labels, segmentation.count))
-    colours = colorize(segmentation.labels)
-    numbered = ui.PreviewImage(overlay(colours, segmentation.labels))
-    return io.NodeOutput(masks, segmentation, to_output(colours), ui=numbered)
+def segmentation_result(segmentation: Segmentation, make_masks: bool = True) -> io.NodeOutput:
+    """Masks, segmentation and label image, with the numbered label map as the node's preview.
+
+    Without `make_masks` one empty mask stands for all of them.
+    """
+    labels = segmentation.labels
+    if make_masks:
+        masks = labels_to_masks(labels, segmentation.count)
+    else:
+        masks = torch.zeros(1, *labels.shape[1:])
+        show_text(MASKS_LEFT_OUT)
+    shown = {"images": [numbered(each) for each in labels.split(1)], "animated": (False,)}
+    return io.NodeOutput(to_output(masks), segmentation, to_output(colorize(labels)), ui=shown)
+
+
+def numbered(labels: torch.Tensor) -> dict[str, str]:
+    """Where the colours of one label map [1, H, W] lie as a file, every segment's number written in it."""
+    picture = overlay(colorize(labels), labels)[0]
+    return save_temp(Image.fromarray((picture * 255).round().byte().numpy()), "png")
 
 
 def coarse_preview(low_res_masks: LowResMasks):

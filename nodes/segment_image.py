@@ -1,7 +1,7 @@
 """image -> masks in one node: the four steps, connected as one would connect them by hand, the last two in one.
 
 The four big inputs arrive as links and are handed on as links: the host then knows the inner steps again when
-something else has changed, and runs only those that depend on it.
+something else has changed, and runs only those that depend on it. A list of pictures runs through them one by one.
 """
 
 from comfy_api.latest import io
@@ -29,23 +29,35 @@ class EmerDiffSegmentImage(io.ComfyNode):
                 inputs.segments(),
                 inputs.preset(),
                 inputs.seed("Seed of the noise and of the clustering."),
+                inputs.make_masks(),
             ],
-            outputs=segmentation_outputs(),
+            outputs=segmentation_outputs(lists=True),
+            is_input_list=True,  # the four links hide whether lists come; every result is handed on as one
             enable_expand=True,
         )
 
     @classmethod
-    def execute(cls, model, vae, conditioning, image, segments, preset, seed) -> io.NodeOutput:
+    def execute(cls, model, vae, conditioning, image, segments, preset, seed, make_masks=(True,)) -> io.NodeOutput:
         graph = GraphBuilder()
-        shared = {"model": model, "vae": vae, "conditioning": conditioning}
-        extract = graph.node("EmerDiffExtractFeatures", **shared, image=image, seed=seed)
-        cluster = graph.node("EmerDiffClusterFeatures", features=extract.out(0), segments=segments, seed=seed)
+        shared = {"model": model[0], "vae": vae[0], "conditioning": conditioning[0]}
+        seed = each(graph, seed)
+        extract = graph.node("EmerDiffExtractFeatures", **shared, image=image[0], seed=seed)
+        cluster = graph.node(
+            "EmerDiffClusterFeatures", features=extract.out(0), segments=each(graph, segments), seed=seed
+        )
         masks = graph.node(
             "EmerDiffModulateAndAssemble",
             **shared,
-            image=image,
+            image=image[0],
             trajectory=extract.out(1),
             low_res_masks=cluster.out(0),
-            preset=preset,
+            preset=each(graph, preset),
+            make_masks=each(graph, make_masks),
         )
-        return io.NodeOutput(masks.out(0), masks.out(1), masks.out(2), expand=graph.finalize())
+        gathered = graph.node("EmerDiffGather", masks=masks.out(0), segmentation=masks.out(1), label_image=masks.out(2))
+        return io.NodeOutput(gathered.out(0), gathered.out(1), gathered.out(2), expand=graph.finalize())
+
+
+def each(graph: GraphBuilder, values: list):
+    """The one value of an input, or a link to a list of several, which the inner steps then meet one by one."""
+    return values[0] if len(values) == 1 else graph.node("EmerDiffEach", values=values).out(0)

@@ -34,6 +34,11 @@ def is_inside(path: str | Path, root: str | Path) -> bool:
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
+def with_slashes(name: str) -> str:
+    """The name with / for every backslash: a workflow from Windows names the same file on every system."""
+    return name.replace("\\", "/")
+
+
 def check_name(name: str) -> None:
     """ValueError for a path that is not a usable one on every system, before anything looks at it.
 

@@ -75,12 +75,14 @@ def _remove_forgotten(folder: Path) -> None:
 def _as_any_file(path: Path) -> None:
     """Readable by whom new files are (safetensors lets only the owner), and on the disk, contents and all.
 
-    Without the latter a power failure can leave the new name with a part of its contents.
+    Without the latter a power failure can leave the new name with a part of its contents. File systems that know
+    neither (CIFS, mounts of Docker) refuse; the file is saved all the same.
     """
     usual = path.with_name("usual")
     usual.touch()
-    shutil.copymode(usual, path)
-    with path.open("r+b") as file:
+    with suppress(OSError):
+        shutil.copymode(usual, path)
+    with path.open("r+b") as file, suppress(OSError):
         os.fsync(file.fileno())
 
 

@@ -53,10 +53,9 @@ def plain_pipeline(source: Source, image, segments=SEGMENTS, resolution=0, stren
     return assemble_masks(DifferenceMaps(maps[None], trajectory.image_size))
 
 
-def levels_of(model, trajectory, start: int) -> tuple[tuple[torch.Tensor, ...], list[float]]:
+def levels_of(model, trajectory, start: int) -> tuple[list[torch.Tensor], list[float]]:
     """Noise and sigma of every level of the paper's schedule from `start` down."""
-    noise, sigmas = noise_levels(model, trajectory, start, PRESETS["paper"])
-    return noise.unbind(1), sigmas
+    return noise_levels(model, trajectory, start, PRESETS["paper"])
 
 
 def table(works: dict[str, Measured], dtype) -> str:

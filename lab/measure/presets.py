@@ -157,11 +157,11 @@ def answers(source: Source, trajectory, masks, image, setting: Setting) -> Itera
 def final_latents(source: Source, trajectory, offsets, setting: Setting) -> torch.Tensor:
     """The final latents of the unmodulated run and of every variant, [1 + V, c, h', w']."""
     layer = unet.find_layer(source.model, "auto", last=True)
-    noise, sigmas = noise_levels(source.model, trajectory, 0, setting)
+    noises, sigmas = noise_levels(source.model, trajectory, 0, setting)
 
     def work(x0, predict):
         denoise = partial(pushed, predict, layer, True)
-        eps = noise.to(x0).unbind(1)
+        eps = [noise.to(x0) for noise in noises]
         return modulated_denoising(denoise, x0, eps, sigmas, offsets.to(x0), setting.deterministic).cpu()
 
     return run_session(source.model, source.conditioning, trajectory.latent, work)

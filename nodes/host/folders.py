@@ -10,7 +10,7 @@ from pathlib import Path
 import folder_paths
 from PIL import Image
 
-from ...emerdiff_ops.files.names import check_name, inside, is_inside
+from ...emerdiff_ops.files.names import check_name, inside, is_inside, with_slashes
 
 
 def save_temp(image: Image.Image, ending: str) -> dict[str, str]:
@@ -20,7 +20,7 @@ def save_temp(image: Image.Image, ending: str) -> dict[str, str]:
     if not (folder / name).exists():
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{name}.{uuid.uuid4().hex}"  # no reader sees half a file, and no two writers share one
-        image.save(part, {"jpg": "jpeg"}.get(ending, ending), quality=92, subsampling=0)
+        image.save(part, {"jpg": "jpeg"}.get(ending, ending), quality=92, subsampling=0, compress_level=1)
         part.replace(folder / name)
     return {"filename": name, "subfolder": "emerdiff", "type": "temp"}
 
@@ -31,6 +31,7 @@ def save_location(filename_prefix: str) -> str:
     ValueError for a name that leads out of it, through links too, or that cannot be one.
     """
     check_name(f"{filename_prefix}_00001_.safetensors")
+    filename_prefix = with_slashes(filename_prefix)
     output, name = folder_paths.get_output_directory(), os.path.normpath(filename_prefix)
     outside = ValueError(f'"{filename_prefix}" leads outside the output folder; use a name such as "emerdiff/value"')
     if os.path.basename(name) in ("", ".", "..") or not is_inside(Path(output) / os.path.dirname(name), output):
@@ -47,6 +48,7 @@ def save_location(filename_prefix: str) -> str:
 def find_file(file_name: str) -> Path:
     """A file of the output or the input folder, never one outside them; ValueError when there is none."""
     check_name(file_name)
+    file_name = with_slashes(file_name)
     roots = [folder_paths.get_output_directory(), folder_paths.get_input_directory()]
     candidates = [inside(Path(root) / file_name, roots) for root in roots]
     found = [path for path in candidates if os.path.isfile(path)]

@@ -32,6 +32,7 @@ class Progress:
         self.clock = TimeLeft(planned, weights)
         self.bar = comfy.utils.ProgressBar(sum(planned.values()))
         self.begin = self.last = self.shown = time.perf_counter()
+        self.said = False
 
     def step(self, kind: str, amount: int = 1, preview: Callable[[], Tensor] | None = None) -> None:
         """`amount` more of `kind` are done. preview() gives a picture [H, W, 3]; it is asked for once a second."""
@@ -44,10 +45,11 @@ class Progress:
             self.shown = now
             left = self.clock.left()
             if left is not None:
+                self.said = True
                 show_text(f"{done} of {self.bar.total}, about {in_words(left)} left")
             picture = preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
         self.bar.update_absolute(done, preview=picture)
-        if done == self.bar.total:
+        if done == self.bar.total and self.said:
             show_text(f"{done} evaluations in {in_words(now - self.begin)}")
 
 

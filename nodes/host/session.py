@@ -12,8 +12,8 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
-from .hooks import wrap_unet
-from .unet import sigma_of
+from .passage import Passage
+from .unet import cross_attention_layers, sigma_of
 
 # Other packs' wrappers of the UNet that would make our evaluations wrong or slow: EasyCache hands out what it computed
 # for other rows, and torch.compile compiles anew for every hook and size of batch.
@@ -35,9 +35,10 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
     hooks.install(transformer_options) is given options that live for this one evaluation. The host keeps memory free
     for `rows` rows.
     """
+    layers = len(cross_attention_layers(model))
 
     def passes(model_k, x, sigmas, extra_args=None, callback=None, disable=None):
-        return work(model_k.latent_image[:1], partial(_predict, model_k, extra_args))
+        return work(model_k.latent_image[:1], partial(_predict, partial(model_k, **extra_args), layers))
 
     guider = _PlainGuider(model)
     guider.inner_set_conds({"positive": conditioning})
@@ -48,25 +49,15 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
         return guider.sample(torch.zeros_like(latent), latent, sampler, sigmas, disable_pbar=True, seed=0)
 
 
-def _predict(model_k, extra_args: dict, x: Tensor, sigma: float, hooks) -> Tensor:
+def _predict(model_k: partial, layers: int, x: Tensor, sigma: float, hooks) -> Tensor:
     """One evaluation of the network: the denoised prediction of x [rows, c, h', w'] at noise level sigma."""
-    reached: list[bool] = []
-    options = own_options(extra_args["model_options"])
+    options = own_options(model_k.keywords["model_options"])
+    passage = Passage(options)
     hooks.install(options["transformer_options"])
-    wrap_unet(options["transformer_options"], partial(_note, reached))
     x = x.contiguous(memory_format=torch.channels_last)  # convolutions are as fast or faster in this layout
-    denoised = model_k(x, x.new_full((x.shape[0],), sigma), **{**extra_args, "model_options": options})
-    if not reached:
-        raise ValueError(
-            "the conditioning is switched off at a noise level that EmerDiff needs; connect it without "
-            "ConditioningSetTimestepRange"
-        )
+    denoised = model_k(x, x.new_full((x.shape[0],), sigma), model_options=options)
+    passage.check(layers)
     return denoised
-
-
-def _note(reached: list[bool], executor, *args, **kwargs):
-    reached.append(True)
-    return executor(*args, **kwargs)
 
 
 def own_options(model_options: dict) -> dict:

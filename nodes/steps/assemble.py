@@ -9,7 +9,7 @@ from ...emerdiff_ops.guided import guided_upsampler, is_larger
 from ...emerdiff_ops.segments import regions
 from ...emerdiff_ops.segments.labels import assign
 from ..host.progress import throw_if_cancelled
-from .checks import check_belongs, check_image
+from .checks import check_belongs, check_kind
 from .modulate import Push, maps_as_they_come
 from .values import DifferenceMaps, LowResMasks, Segmentation, Source, Trajectory
 
@@ -29,6 +29,7 @@ def assemble_masks(
 
     With `image` the maps are enlarged along its borders where it is larger than they are.
     """
+    check_kind(difference_maps, DifferenceMaps)
     maps, size = difference_maps.difference, difference_maps.image_size
     upsamplers = guided_upsamplers(image, (len(maps), *size), maps.shape[-2:])
     labels = []
@@ -44,6 +45,8 @@ def segment_pictures(
     source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str
 ) -> Segmentation:
     """Modulation and assembly, at their defaults, in one go: one difference map is held at a time."""
+    check_kind(trajectory, Trajectory)
+    check_kind(low_res_masks, LowResMasks)
     sizes = (len(trajectory.latent), *trajectory.image_size), trajectory.working_size
     pictures = maps_as_they_come(source, trajectory, low_res_masks, Push(preset))
     labels = [
@@ -71,11 +74,10 @@ def label_picture(maps, image_size, smoothing=1.0, normalize=False, upsample: Ca
 
 def guided_upsamplers(image, shape: tuple[int, int, int], working_size) -> Iterable[Callable | None]:
     """For each picture what enlarges its maps along its borders, or None where they need not be; shape [B, H, W]."""
-    if image is not None:
-        check_belongs(image, shape)
-    if image is None or not is_larger(shape[1:], working_size):
+    pictures = None if image is None else check_belongs(image, shape)
+    if pictures is None or not is_larger(shape[1:], working_size):
         return [None] * shape[0]
-    return (guided_upsampler(picture, working_size) for picture in check_image(image).cpu())
+    return (guided_upsampler(picture.cpu(), working_size) for picture in pictures)
 
 
 def split(labels: list[torch.Tensor]) -> Segmentation:

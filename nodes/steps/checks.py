@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import torch
 from torch import Tensor
@@ -10,11 +11,23 @@ from torch import Tensor
 from ..host import clip as clips
 from ..host import unet
 from ..host.latents import pixels_per_cell
-from .values import LowResMasks, Segmentation, Source, Trajectory
+from .values import DifferenceMaps, Features, LowResMasks, Segmentation, Source, Trajectory
 
 log = logging.getLogger("EmerDiff")
 
 SMALLEST_SIDE = 64  # pixels; below this the feature grid has a handful of cells
+CHANNELS = (1, 2, 3, 4)  # grey, grey and transparent, RGB, RGBA
+BEYOND = 0.25  # how far resizing with sharp filters may overshoot 0..1; what is farther out has another range
+KINDS_IN_WORDS = {
+    Features: "features",
+    Trajectory: "a trajectory",
+    LowResMasks: "low-resolution masks",
+    DifferenceMaps: "difference maps",
+    Segmentation: "a segmentation",
+}
+MEND_VAE = (
+    "in fp16 some do; start ComfyUI with --fp32-vae or --bf16-vae, or load another VAE (for SDXL one with fp16 fix)"
+)
 
 
 # --- the model and what belongs to it ---
@@ -93,9 +106,31 @@ def check_clip(model, clip) -> None:
 # --- pictures and masks ---
 
 
+def pictures_of(image: Tensor) -> Tensor:
+    """IMAGE as float32 RGB [B, H, W, 3], grey repeated and transparency left out, or ValueError where it is none."""
+    if image.ndim != 4 or image.shape[-1] not in CHANNELS:
+        raise ValueError(
+            f"an IMAGE is [pictures, height, width, colours], this one is {list(image.shape)}: check the node that "
+            "made it, which left an axis out or has them in another order"
+        )
+    if image.numel() == 0:
+        raise ValueError(f"the image holds no picture, it is {list(image.shape)}: check the node that made it")
+    image = (image[..., :3] if image.shape[-1] >= 3 else image[..., :1].expand(-1, -1, -1, 3)).float()
+    for number, picture in enumerate(image):
+        lowest, highest = (float(end) for end in picture.aminmax())  # both NaN where one is
+        if not math.isfinite(highest - lowest):
+            raise ValueError(f"image {number} of the batch has NaN or infinite pixels; check the node that made it")
+        if lowest < -BEYOND or highest > 1 + BEYOND:
+            raise ValueError(
+                f"image {number} of the batch has values from {lowest:.4g} to {highest:.4g}, an IMAGE has 0 to 1: "
+                "check the node that made it, which gives another range such as 0 to 255 or -1 to 1"
+            )
+    return image
+
+
 def check_image(image: Tensor) -> Tensor:
-    """IMAGE as float32 RGB [B, H, W, 3], or a ValueError that says what is wrong with it."""
-    image = image[..., :3].float()
+    """IMAGE that can be segmented as float32 RGB [B, H, W, 3], or a ValueError that says what is wrong with it."""
+    image = pictures_of(image)
     height, width = image.shape[1:3]
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(
@@ -103,30 +138,46 @@ def check_image(image: Tensor) -> Tensor:
             "Upscale it first."
         )
     for number, picture in enumerate(image):
-        if not torch.isfinite(picture).all():
-            raise ValueError(f"image {number} of the batch has NaN or infinite pixels; check the node that made it")
         if picture.amax() - picture.amin() < 1 / 255:
             raise ValueError(f"image {number} of the batch is one flat colour (all black?); nothing to segment")
     return image
 
 
-def check_belongs(image: Tensor, shape: tuple[int, int, int]) -> None:
-    """ValueError unless an IMAGE is the pictures [B, H, W] of this shape that something was made from."""
-    if tuple(image.shape[:3]) != tuple(shape):
+def check_belongs(image: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """IMAGE as `pictures_of` gives it; ValueError unless it is the pictures [B, H, W] that something was made from."""
+    pictures = pictures_of(image)
+    if tuple(pictures.shape[:3]) != tuple(shape):
         count, height, width = shape
         raise ValueError(
             f"image is {tuple(image.shape[:3])}, but {count} pictures of {width} x {height} were segmented; "
             "connect the image that was segmented, or none"
         )
+    return pictures
+
+
+def masks_of(mask: Tensor) -> Tensor:
+    """MASK as float32 [M, H, W] on the CPU, an axis too few or of one too many mended; ValueError where it is none."""
+    shape = list(mask.shape)
+    if mask.ndim == 4 and 1 in (shape[1], shape[3]):
+        mask = mask.squeeze(3) if shape[3] == 1 else mask.squeeze(1)
+    elif mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim != 3:
+        raise ValueError(
+            f"a MASK is [masks, height, width], this one is {shape}: check the node that made it; of a picture take "
+            "one channel, with Convert Image to Mask"
+        )
+    if mask.numel() == 0:
+        raise ValueError(f"there are no masks: no rows or no pixels in {shape}; check the node that made them")
+    mask = mask.float().cpu()
+    if not torch.isfinite(mask).all():
+        raise ValueError("the mask has NaN or infinite values; check the node that made it")
+    return mask
 
 
 def check_mask(mask: Tensor) -> Tensor:
-    """MASK as float32 [M, H, W] on the CPU, or a ValueError that says what is wrong with it."""
-    if mask.numel() == 0:
-        raise ValueError("the mask is empty: it has no rows or no pixels; check the node that made it")
-    mask = mask.reshape(-1, *mask.shape[-2:]).float().cpu()
-    if not torch.isfinite(mask).all():
-        raise ValueError("the mask has NaN or infinite values; check the node that made it")
+    """MASK that can be lifted as float32 [M, H, W] in 0..1 on the CPU, or a ValueError that says what is wrong."""
+    mask = masks_of(mask)
     flat = [number for number, each in enumerate(mask) if each.amin() == each.amax()]
     if len(flat) == len(mask):
         raise ValueError(
@@ -136,6 +187,34 @@ def check_mask(mask: Tensor) -> Tensor:
     if flat:
         log.warning("masks %s are the same everywhere and come back as they are", flat)
     return mask.clamp(0, 1)
+
+
+# --- what the model and the VAE give ---
+
+
+def check_encoded(model, latent: Tensor) -> Tensor:
+    """The VAE's latents of a picture, or a ValueError that says what is wrong with the VAE."""
+    check_latent(model, latent, "the VAE's")
+    if not torch.isfinite(latent).all():
+        raise ValueError(f"the VAE gives NaN or infinite numbers when it encodes this picture: {MEND_VAE}")
+    return latent
+
+
+def check_decoded(images: Tensor) -> Tensor:
+    """Pictures that the VAE decoded from finite latents, or a ValueError that says what is wrong with the VAE."""
+    if not torch.isfinite(images).all():
+        raise ValueError(f"the VAE gives NaN or infinite numbers when it decodes: {MEND_VAE}")
+    return images
+
+
+def check_predicted(prediction: Tensor) -> Tensor:
+    """What the network gave, or a ValueError that says what is wrong with the model."""
+    if not torch.isfinite(prediction).all():
+        raise ValueError(
+            "the model gives NaN or infinite numbers: run it in bf16 or fp32 (start ComfyUI with --bf16-unet or "
+            "--fp32-unet, or choose another weight_dtype), lower strength, or load another checkpoint"
+        )
+    return prediction
 
 
 # --- values of earlier steps ---
@@ -177,3 +256,16 @@ def check_features(features, segmentation: Segmentation) -> None:
             f"features of {len(features.features)} pictures, but a segmentation of {len(segmentation.labels)}; "
             "connect the features that the segmentation was made from"
         )
+
+
+def check_kind(value, kind: type) -> None:
+    """ValueError where a wire of any type (EmerDiff Load, a reroute) brought a value of another kind."""
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"what came in holds {in_words(type(value))}; this input takes {in_words(kind)}: check which file "
+            "EmerDiff Load reads, or what else is connected here"
+        )
+
+
+def in_words(kind: type) -> str:
+    return KINDS_IN_WORDS.get(kind, f"{kind.__name__}, which is no value of EmerDiff")

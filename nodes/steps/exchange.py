@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ...emerdiff_ops.segments.boxes import Box, box_around, crop_region
 from ...emerdiff_ops.segments.selection import parse_selections, split_fingerprint
-from .checks import check_belongs
+from .checks import check_belongs, check_kind, masks_of, pictures_of
 from .values import Segmentation
 
 # --- boxes ---
@@ -14,9 +14,7 @@ from .values import Segmentation
 
 def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> list[list[dict]]:
     """The boxes of each picture of `image`: masks [B * K, H, W], K after K for each; empty masks have none."""
-    if masks.numel() == 0:
-        raise ValueError("there are no masks: they have no rows or no pixels; check the node that makes them")
-    masks = masks.reshape(-1, *masks.shape[-2:])
+    masks = masks_of(masks)
     share = masks_a_picture(masks, image)
     boxes = [box_around(mask, padding) for mask in masks]
     found = [
@@ -32,6 +30,7 @@ def masks_a_picture(masks: Tensor, image: Tensor | None) -> int:
     """How many of the masks belong to each picture; all of them without an image."""
     if image is None:
         return len(masks)
+    image = pictures_of(image)
     if image.shape[1:3] != masks.shape[1:] or not len(image) or len(masks) % len(image):
         raise ValueError(
             f"{len(masks)} masks of {masks.shape[2]} x {masks.shape[1]} do not belong to {len(image)} pictures of "
@@ -62,7 +61,8 @@ class SEG(NamedTuple):
 
 def segs_of_pictures(segmentation: Segmentation, image=None, selection="", crop_factor=3.0, min_area=0.001) -> list:
     """SEGS of each picture: ((H, W), [SEG, ...]) of the selected segments, or of all where nothing is selected."""
-    pictures = pictures_of(segmentation, image)
+    check_kind(segmentation, Segmentation)
+    pictures = picture_of_each(segmentation, image)
     every = list(range(segmentation.count))
     text, _ = split_fingerprint(selection)
     picked = parse_selections(text, segmentation.count, len(pictures)) if text.strip() else [every] * len(pictures)
@@ -72,12 +72,11 @@ def segs_of_pictures(segmentation: Segmentation, image=None, selection="", crop_
     ]
 
 
-def pictures_of(segmentation: Segmentation, image: Tensor | None) -> list[Tensor | None]:
+def picture_of_each(segmentation: Segmentation, image: Tensor | None) -> list[Tensor | None]:
     """The picture of each label map, None where none is connected."""
     if image is None:
         return [None] * len(segmentation.labels)
-    check_belongs(image, segmentation.labels.shape)
-    return list(image)
+    return list(check_belongs(image, segmentation.labels.shape))
 
 
 def to_segs(labels: Tensor, picture: Tensor | None, numbers, crop_factor: float, min_area: float):
@@ -92,6 +91,6 @@ def to_segs(labels: Tensor, picture: Tensor | None, numbers, crop_factor: float,
 def to_seg(mask: Tensor, box: Box, picture: Tensor | None, crop_factor: float, label: str) -> SEG:
     height, width = mask.shape
     x1, y1, x2, y2 = region = crop_region(box, crop_factor, width, height)
-    cropped_image = None if picture is None else picture[None, y1:y2, x1:x2, :3].float().cpu().clone()
+    cropped_image = None if picture is None else picture[None, y1:y2, x1:x2].cpu().clone()
     cropped_mask = mask[y1:y2, x1:x2].float().cpu().numpy()
     return SEG(cropped_image, cropped_mask, 1.0, region, box, label)

@@ -9,7 +9,7 @@ from ..host import hooks, unet
 from ..host.latents import encode
 from ..host.progress import Progress
 from ..host.session import run_session
-from .checks import check_image, check_latent, check_model, check_source
+from .checks import check_encoded, check_image, check_model, check_predicted, check_source
 from .values import Features, Source, Trajectory
 
 
@@ -21,7 +21,7 @@ def extract_features(
     place = unet.find_layer(source.model, layer, last=False)
     trajectory = invert(source, image, seed, resolution, steps)
     timestep, latent = nearest_timestep(timestep, trajectory.timesteps), trajectory.latent
-    noise = noise_for(latent.shape, seed, trajectory.timesteps)[timestep]
+    noise = noise_for(latent.shape, seed, trajectory.timesteps, {timestep})[timestep]
     sigma, progress = unet.sigma_of(source.model, timestep), Progress({"picture": len(latent)}, {"picture": 1.0})
     maps = []
     for x0, eps in zip(latent.split(1), noise.split(1), strict=True):
@@ -42,8 +42,7 @@ def invert(source: Source, image, seed=0, resolution=0, steps=50) -> Trajectory:
 def latents_of(model, vae, image, resolution=0) -> tuple[torch.Tensor, tuple[int, int]]:
     """Latents [B, c, h', w'] of a checked image, and the working size (height, width) that the model sees it in."""
     latent, size = encode(model, vae, image, resolution)
-    check_latent(model, latent, "the VAE's")
-    return latent, size
+    return check_encoded(model, latent), size
 
 
 def capture_queries(source: Source, latent, noise, sigma: float, layer) -> torch.Tensor:
@@ -58,4 +57,4 @@ def capture_queries(source: Source, latent, noise, sigma: float, layer) -> torch
         run_session(source.model, source.conditioning, latent, work)
     if capture.queries is None:
         raise ValueError(f"another node replaces the UNet's block at {layer}; choose a different feature_layer")
-    return capture.queries[:1].unflatten(1, capture.grid)
+    return check_predicted(capture.queries[:1]).unflatten(1, capture.grid)

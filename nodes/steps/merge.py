@@ -4,12 +4,14 @@ import torch
 
 from ...emerdiff_ops.segments.merging import mask_embeddings, merge_segments
 from ..host.progress import throw_if_cancelled
-from .checks import check_features
+from .checks import check_features, check_kind
 from .values import Features, Segmentation
 
 
 def merge_alike(segmentation: Segmentation, features: Features, target=8, similarity=0.0) -> Segmentation:
     """Neighbours joined by the cosine of their mask embeddings, each picture by itself, numbers from 0 on."""
+    check_kind(segmentation, Segmentation)
+    check_kind(features, Features)
     check_features(features, segmentation)
     if target == 0 and similarity == 0:
         raise ValueError("nothing says where to stop: give a target, a similarity, or both")

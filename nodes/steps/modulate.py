@@ -21,7 +21,7 @@ from ..host.latents import decoding_weight
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import run_session
-from .checks import check_source, check_trajectory
+from .checks import check_kind, check_predicted, check_source, check_trajectory
 from .read_out import READOUTS, read_out
 from .values import DifferenceMaps, LowResMasks, Source, Trajectory
 
@@ -58,6 +58,8 @@ def maps_as_they_come(
     source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, push: Push = PAPER, rows: int | None = None
 ) -> Iterator[Iterator[Tensor]]:
     """The difference maps [H, W] of every picture, one after the other, none kept here."""
+    check_kind(trajectory, Trajectory)
+    check_kind(low_res_masks, LowResMasks)
     check_source(source)
     check_trajectory(source.model, trajectory, low_res_masks)
     run = Run(source, trajectory, low_res_masks, push, rows)
@@ -75,7 +77,7 @@ class Run:
         self.source, self.push, self.preset = source, push, PRESETS[push.preset]
         self.layer = unet.find_layer(model, push.layer, last=True)
         self.latent = trajectory.latent
-        self.noise, self.sigmas = noise_levels(model, trajectory, push.timestep, self.preset)
+        self.noises, self.sigmas = noise_levels(model, trajectory, push.timestep, self.preset)
         self.rows = RowsAtOnce(model, latent_size, rows)
         masks = masks_on_grid(low_res_masks.masks, unet.grid_of(model, self.layer, latent_size))
         offsets = [variant_offsets(each, push.strength) for each in masks]  # [2K, h*w] a picture
@@ -89,7 +91,7 @@ class Run:
         chunks = self.chunks[picture]
 
         def work(x0, predict):
-            noises = [noise.to(x0) for noise in self.noise[picture : picture + 1].unbind(1)]
+            noises = [noise[picture : picture + 1].to(x0) for noise in self.noises]
             finals, first = [], 0
             for chunk in chunks:
                 denoise = partial(self.denoise, predict, first)
@@ -99,7 +101,8 @@ class Run:
             return torch.cat([finals[0], *(each[1:] for each in finals[1:])])
 
         rows = min(self.rows.most, 1 + max(map(len, chunks)))
-        return run_session(self.source.model, self.source.conditioning, self.latent[picture : picture + 1], work, rows)
+        latent = self.latent[picture : picture + 1]
+        return check_predicted(run_session(self.source.model, self.source.conditioning, latent, work, rows))
 
     def denoise(self, predict, first: int, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
         """One level of all rows x [rows, c, h', w'], the unmodulated row 0 riding along however they are parted.
@@ -136,15 +139,15 @@ def pushed(predict, layer, inject: bool, x: Tensor, sigma: float, offsets: Tenso
     return predict(x, sigma, hooks.Modulation(layer, offsets, inject, len(x)))
 
 
-def noise_levels(model, trajectory: Trajectory, modulation_timestep: int, preset) -> tuple[Tensor, list[float]]:
-    """The sampled eps [B, levels, c, h', w'] and the sigma of every level from t_m down."""
+def noise_levels(model, trajectory: Trajectory, modulation_timestep: int, preset) -> tuple[list[Tensor], list[float]]:
+    """The sampled eps [B, c, h', w'] and the sigma of every level from t_m down."""
     start = start_timestep(trajectory.timesteps, modulation_timestep, preset.timestep)
     levels = modulation_levels(trajectory.timesteps, start, preset.steps)
     # Of timesteps that the model takes for one noise level (LCM knows 50) the first: no noise leads between the others.
     steps = {unet.sigma_of(model, level): level for level in reversed(levels)}
-    noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps)
+    noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps, set(steps.values()))
     sigmas = sorted(steps, reverse=True)
-    return torch.stack([noise[steps[sigma]] for sigma in sigmas], 1), sigmas
+    return [noise[steps[sigma]] for sigma in sigmas], sigmas
 
 
 def start_timestep(grid: tuple[int, ...], modulation_timestep: int, own: int) -> int:

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from ...emerdiff_ops.difference import difference_maps, halfway, resize_maps
 from ...emerdiff_ops.guided import guided_upsampler
-from ..host.latents import decode, pixels_per_cell
+from ..host import latents
+from ..host.latents import pixels_per_cell
 from ..host.progress import throw_if_cancelled
+from .checks import check_decoded
 
 VARIANTS_DECODED_AT_ONCE = 8  # an even number, so that pairs stay together
 
@@ -42,6 +44,11 @@ def by_latents(vae, finals, latent, size, progress) -> Iterator[Tensor]:
         throw_if_cancelled()
         large = resize_maps(coarse[None], tuple(cell * side for side in coarse.shape))[0]
         yield upsample(large[: size[0], : size[1]])  # without the padding
+
+
+def decode(vae, some, size) -> Tensor:
+    """Pictures [N, H, W, 3] of finite latents, without the padding."""
+    return check_decoded(latents.decode(vae, some, size))
 
 
 def _decoded_differences(vae, variants, base, size, progress) -> Iterator[Tensor]:

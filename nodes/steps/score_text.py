@@ -28,7 +28,7 @@ from ..host.latents import pixels_per_cell
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import attend, run_session
-from .checks import check_clip, check_image, check_model, check_vae
+from .checks import check_clip, check_image, check_kind, check_model, check_predicted, check_vae
 from .extract import latents_of
 from .select import picture_under
 from .values import Segmentation
@@ -70,6 +70,7 @@ def segment_signs(
 ) -> tuple[Tensor, Tensor]:
     """Attention and prediction sign of every segment for every phrase: [B, P, K] each."""
     model, clip, vae = reader
+    check_kind(segmentation, Segmentation)
     check_model(model)
     check_clip(model, clip)
     check_vae(model, vae)
@@ -131,7 +132,8 @@ class Respondent:
     def _answer(self, predict, x0, sigma: float, draws, groups, rows: range) -> tuple[Tensor, Tensor]:
         """Attention to the groups of tokens, [groups, rows, h*w], and squared error, [rows, h'*w'], of some draws."""
         hook = hooks.WordAttention(self.layers, groups, attend)
-        denoised = predict(sample_level(x0, sigma, draws[rows.start : rows.stop].to(x0)), sigma, hook)
+        x = sample_level(x0, sigma, draws[rows.start : rows.stop].to(x0))
+        denoised = check_predicted(predict(x, sigma, hook))
         answer = attention_of(hook), (denoised - x0).square().mean(1).flatten(1).float().cpu()
         self.progress.step("row", len(rows))
         return answer

@@ -11,7 +11,7 @@ from ...emerdiff_ops.segments.colors import colorize, palette
 from ...emerdiff_ops.segments.labels import fingerprint, labels_to_rgb, segment_areas
 from ...emerdiff_ops.segments.selection import parse_points, parse_selections, select, split_fingerprint
 from ..host.folders import save_temp
-from .checks import check_belongs
+from .checks import check_belongs, check_kind
 from .values import Segmentation
 
 LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
@@ -36,6 +36,7 @@ def read_picks(
     segmentation: Segmentation, selection="", positive_points="", negative_points="", invert=False, boxes=None
 ) -> Picks:
     """The inputs, read for this segmentation; ValueError where they ask for what is not there."""
+    check_kind(segmentation, Segmentation)
     pictures, height, width = segmentation.labels.shape
     text, made_on = split_fingerprint(selection)
     old = made_on if text and made_on not in (None, fingerprint(segmentation.labels)) else None
@@ -66,10 +67,10 @@ def select_segments(segmentation, picks: Picks) -> torch.Tensor:
 
 def picture_under(segmentation, image) -> torch.Tensor:
     """The image the segments belong to, or their colours where none is connected."""
+    check_kind(segmentation, Segmentation)
     if image is None:
         return colorize(segmentation.labels)
-    check_belongs(image, segmentation.labels.shape)
-    return image[..., :3].float().cpu()
+    return check_belongs(image, segmentation.labels.shape).cpu()
 
 
 def reduced(pictures: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

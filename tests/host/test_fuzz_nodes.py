@@ -91,6 +91,8 @@ def values_of(draw, node, wires):
     return {each.id: value_of(draw, each, wires) for each in chosen}
 
 
+# See test_fuzz_files.py; of any type, and only inside EmerDiff Segment Image (see tests/server/test_lists.py).
+FUZZED = [name for name in NODES if name not in ("EmerDiffLoad", "EmerDiffEach", "EmerDiffGather")]
 WIDGETS = ("INT", "FLOAT", "BOOLEAN", "COMBO", "STRING")
 
 
@@ -103,7 +105,7 @@ def check_output(kind, value, size):
         assert value.amin() >= -1e-6 and value.amax() <= 1 + 1e-6
 
 
-@pytest.mark.parametrize("name", [name for name in NODES if name != "EmerDiffLoad"])  # see test_fuzz_files.py
+@pytest.mark.parametrize("name", FUZZED)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_any_numbers_within_the_declared_ranges(name, size, wires, folders):
     node, done = NODES[name], []
@@ -115,19 +117,22 @@ def test_any_numbers_within_the_declared_ranges(name, size, wires, folders):
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
     def check(data):
-        output = refused(lambda: node.execute(**values_of(data.draw, node, wires[size])))
+        values = values_of(data.draw, node, wires[size])
+        listed = {key: [value] for key, value in values.items()} if node.define_schema().is_input_list else values
+        output = refused(lambda: node.execute(**listed))
         if output is None or output.expand is not None:
             return
         done.append(output)
         for declared, value in zip(node.define_schema().outputs, output.result, strict=True):
-            check_output(declared.io_type, value, size)
+            for each in value if declared.is_output_list else [value]:
+                check_output(declared.io_type, each, size)
 
     check()
     assert done or name == "EmerDiffSegmentImage", "every value was refused"
 
 
 def test_every_kind_of_input_is_drawn(wires):
-    kinds = {each.get_io_type() for node in NODES.values() for each in node.define_schema().inputs}
+    kinds = {each.get_io_type() for name in FUZZED for each in NODES[name].define_schema().inputs}
     known = {*WIDGETS, *wires[SIZES[0]]}
     assert all({*kind.split(",")} & known for kind in kinds - {"BOUNDING_BOX,BBOX"})
 
@@ -160,5 +165,5 @@ def test_masks_without_rows_or_pixels_are_refused(small, wires, shape):
 
 
 def test_boxes_of_no_pictures_are_refused():
-    with pytest.raises(ValueError, match="do not belong to 0 pictures"):
+    with pytest.raises(ValueError, match="the image holds no picture"):
         NODES["EmerDiffBoundingBoxes"].execute(torch.ones(1, 8, 8), image=torch.zeros(0, 8, 8, 3))

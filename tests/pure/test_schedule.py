@@ -41,7 +41,7 @@ def test_nearest_timestep_snaps_and_takes_the_lower_of_two():
 
 def test_noise_is_drawn_as_published():
     grid = timestep_grid(50)
-    noise = noise_for((2, 4, 8, 8), 11, grid)
+    noise = noise_for((2, 4, 8, 8), 11, grid, grid)
     generator = torch.Generator("cpu").manual_seed(11)
     for timestep in range(981, 0, -20):
         assert torch.equal(noise[timestep], torch.randn((2, 4, 8, 8), generator=generator))
@@ -49,7 +49,7 @@ def test_noise_is_drawn_as_published():
 
 def test_noise_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
-    noise_for((1, 4, 8, 8), 1, timestep_grid(50))
+    noise_for((1, 4, 8, 8), 1, timestep_grid(50), {1})
     assert torch.equal(before, torch.get_rng_state())
 
 

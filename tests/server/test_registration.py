@@ -9,7 +9,7 @@ from comfyui.workflow import CLICK, INPAINT, REFINE, SEGMENT, STEPS, WIDGET_TYPE
 PACK = "ComfyUI-EmerDiff"
 NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSegmentImage": (
-        ["model", "vae", "conditioning", "image", "segments", "preset", "seed"],
+        ["model", "vae", "conditioning", "image", "segments", "preset", "seed", "make_masks"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
     "EmerDiffExtractFeatures": (
@@ -26,11 +26,14 @@ NODES = {  # saved workflows rely on these ids and orders
         ["EMERDIFF_DIFFERENCE_MAPS"],
     ),
     "EmerDiffModulateAndAssemble": (
-        ["model", "vae", "conditioning", "image", "trajectory", "low_res_masks", "preset"],
+        ["model", "vae", "conditioning", "image", "trajectory", "low_res_masks", "preset", "make_masks"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
+    "EmerDiffEach": (["values"], ["*"]),
+    "EmerDiffGather": (["masks", "segmentation", "label_image"], ["*", "*", "*"]),
     "EmerDiffAssembleMasks": (
-        ["difference_maps", "smoothing", "min_area", "normalize", "fill_holes", "split_parts", "image", "refine"],
+        ["difference_maps", "smoothing", "min_area", "normalize", "fill_holes", "split_parts", "image", "refine",
+         "make_masks"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
     "EmerDiffLiftMask": (
@@ -38,7 +41,7 @@ NODES = {  # saved workflows rely on these ids and orders
         ["MASK", "MASK"],
     ),
     "EmerDiffMergeSegments": (
-        ["segmentation", "features", "target", "similarity"],
+        ["segmentation", "features", "target", "similarity", "make_masks"],
         ["EMERDIFF_SEGMENTATION", "MASK", "IMAGE"],
     ),
     "EmerDiffSelectByText": (
