@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Page, Route
 from scipy import ndimage
 
-import browser
+from comfyui import browser
 from comfyui.server import HostServer
 from comfyui.workflow import replace_loaders
 from small_model.scenes import HELD_OUT, scene
