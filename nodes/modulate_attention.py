@@ -70,4 +70,5 @@ class EmerDiffModulateAttention(io.ComfyNode):
         inject_attention=True,
     ) -> io.NodeOutput:
         push = Push(preset, strength, modulation_timestep, modulation_layer, inject_attention)
-        return io.NodeOutput(modulate_attention(Source(model, vae, conditioning), trajectory, low_res_masks, push))
+        source = Source(model, vae, conditioning)
+        return io.NodeOutput(modulate_attention(source, trajectory, low_res_masks, push, preview=True))

@@ -2,13 +2,14 @@
 
 import torch
 from comfy_api.latest import io, ui
-from PIL import Image
+from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..emerdiff_ops.segments.colors import colorize, highlight, overlay
 from ..emerdiff_ops.segments.labels import labels_to_masks, masks_to_labels
 from .host.folders import save_temp
 from .host.latents import to_output
 from .host.progress import show_text
+from .steps.select import Selected
 from .steps.values import LowResMasks, Segmentation
 from .wires import SegmentationType
 
@@ -50,7 +51,7 @@ def segmentation_result(segmentation: Segmentation, make_masks: bool = True) -> 
 def numbered(labels: torch.Tensor) -> dict[str, str]:
     """Where the colours of one label map [1, H, W] lie as a file, every segment's number written in it."""
     picture = overlay(colorize(labels), labels)[0]
-    return save_temp(Image.fromarray((picture * 255).round().byte().numpy()), "png")
+    return save_temp((picture * 255).round().byte(), "png")
 
 
 def coarse_preview(low_res_masks: LowResMasks):
@@ -64,3 +65,20 @@ def lifted_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
     hard = (soft > 0.5).float()
     pictures = image.cpu().repeat_interleave(len(hard) // len(image), 0)
     return io.NodeOutput(to_output(hard), to_output(soft), ui=ui.PreviewImage(highlight(pictures, hard)))
+
+
+def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:
+    """Masks and overlays, an element each, and what the click widget needs; nothing runs where nothing is selected."""
+    pictures = [ui.PreviewImage(each.numbered).as_dict() for each in elements]
+    shown = {
+        "images": [image for each in pictures for image in each["images"]],
+        "animated": (False,),
+        "emerdiff_segments": [entry for each in elements for entry in each.entries],
+        "text": notes,
+    }
+    masks, overlays = [each.mask for each in elements], [each.overlay for each in elements]
+    return io.NodeOutput(*([_or_nothing(value) for value in values] for values in (masks, overlays)), ui=shown)
+
+
+def _or_nothing(value: torch.Tensor | None):
+    return ExecutionBlocker(None) if value is None else to_output(value)  # None: silently

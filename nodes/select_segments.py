@@ -1,12 +1,10 @@
 """masks -> the mask you want: by clicking in the picture, by segment numbers and by points."""
 
-from comfy_api.latest import io, ui
-from comfy_execution.graph_utils import ExecutionBlocker
+from comfy_api.latest import io
 
-from ..emerdiff_ops.segments.colors import highlight, overlay
-from .host.latents import to_output
 from .host.progress import say
-from .steps.select import for_the_browser, notes_on, nothing_in, picture_under, read_picks, reduced, select_segments
+from .results import selected_result
+from .steps.select import notes_on, read_picks, requests, selected
 from .wires import SegmentationType
 
 
@@ -25,7 +23,7 @@ class EmerDiffSelectSegments(io.ComfyNode):
                 io.String.Input(
                     "selection",
                     default="",
-                    tooltip='What clicking writes: segment numbers such as "3, 7-9"; "3; 5" for pictures of a batch.',
+                    tooltip='What clicking writes: segment numbers such as "3, 7-9"; "3; 5" for several pictures.',
                 ),
                 io.String.Input(
                     "positive_points",
@@ -47,23 +45,32 @@ class EmerDiffSelectSegments(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Mask.Output(display_name="mask", tooltip="1 inside the selection, exactly the picture's size."),
-                io.Image.Output(display_name="overlay", tooltip="The picture with the selection highlighted."),
+                io.Mask.Output(
+                    display_name="mask",
+                    is_output_list=True,
+                    tooltip="1 inside the selection, exactly the picture's size.",
+                ),
+                io.Image.Output(
+                    display_name="overlay", is_output_list=True, tooltip="The picture with the selection highlighted."
+                ),
             ],
+            is_input_list=True,  # one text is for all pictures, whether they come as a batch or as a list
             is_output_node=True,  # so that the picture to click in appears before anything is connected
         )
 
     @classmethod
     def execute(
-        cls, segmentation, selection="", positive_points="", negative_points="", invert=False, image=None, boxes=None
+        cls,
+        segmentation,
+        selection=("",),
+        positive_points=("",),
+        negative_points=("",),
+        invert=(False,),
+        image=(None,),
+        boxes=(None,),
     ) -> io.NodeOutput:
-        picture = picture_under(segmentation, image)
-        picks = read_picks(segmentation, selection, positive_points, negative_points, invert, boxes)
-        notes, small = notes_on(picks), reduced(picture, segmentation.labels)
+        asked = requests(segmentation, image, selection, positive_points, negative_points, invert, boxes)
+        picks = read_picks(asked, one_text=len(selection) == 1, one_for_boxes=len(boxes) == 1)
+        notes = notes_on(picks)
         say(notes)
-        shown = ui.PreviewImage(overlay(*small)).as_dict()
-        shown |= {"emerdiff_segments": for_the_browser(segmentation, *small), "text": notes}
-        if nothing_in(picks):
-            return io.NodeOutput(*2 * [ExecutionBlocker(None)], ui=shown)  # None: silently
-        mask = select_segments(segmentation, picks)
-        return io.NodeOutput(to_output(mask), to_output(highlight(picture, mask)), ui=shown)
+        return selected_result([selected(*each) for each in zip(asked, picks)], notes)

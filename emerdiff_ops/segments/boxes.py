@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import TypeGuard
 
@@ -23,24 +23,29 @@ FAR = 1e9  # pixels; nothing larger is meant
 
 
 def parse_boxes(value: object, width: int, height: int, pictures: int = 1) -> list[list[Box]]:
-    """The boxes of each of `pictures` pictures of `width` x `height`, cut at the borders, fractions rounded outwards.
+    """The boxes of each picture of a batch: parse_boxes_in for `pictures` pictures of one size."""
+    return parse_boxes_in([(width, height)] * pictures, value)
+
+
+def parse_boxes_in(sizes: Sequence[tuple[int, int]], value: object) -> list[list[Box]]:
+    """The boxes of each picture of `sizes` (width, height), cut at the borders, fractions rounded outwards.
 
     `value` is one box, a list of boxes for every picture, a list of such lists with one for each picture, or any of
     these as JSON text; tuples, arrays and tensors count as lists. A box is {"x", "y", "width", "height"}, whatever
     else it holds, or four numbers x1, y1, x2, y2. None, "" and {} are no box.
-    Raises ValueError for anything else, a box without a pixel in the picture, and lists for other than `pictures`.
+    Raises ValueError for anything else, a box without a pixel in the picture, and lists for other than all pictures.
     """
     try:
         lists = _for_each_picture(_plain(_from_json(value) if isinstance(value, str) else value))
         if len(lists) == 1:
-            lists = lists * pictures
-        if len(lists) != pictures:
+            lists = lists * len(sizes)
+        if len(lists) != len(sizes):
             raise ValueError(
-                f"there are boxes for {len(lists)} pictures, but {pictures} pictures: give one list for each"
+                f"there are boxes for {len(lists)} pictures, but {len(sizes)} pictures: give one list for each"
             )
         return [
-            [_parse_box(number, box, width, height) for number, box in enumerate(boxes, 1) if box != {}]
-            for boxes in lists
+            [_parse_box(number, box, *size) for number, box in enumerate(boxes, 1) if box != {}]
+            for boxes, size in zip(lists, sizes)
         ]
     except RecursionError:  # reading them, or naming them in an error
         raise ValueError("boxes are lists within lists without end; give a list of boxes for each picture") from None

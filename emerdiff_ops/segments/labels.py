@@ -64,6 +64,9 @@ def labels_to_rgb(labels: torch.Tensor) -> torch.Tensor:
     return (digits * 8 + 4).to(torch.uint8)
 
 
-def fingerprint(labels: torch.Tensor) -> str:
-    """Eight hexadecimal digits that tell this segmentation [B, H, W] from others."""
-    return f"{zlib.crc32(labels.cpu().contiguous().numpy().tobytes(), zlib.crc32(repr(labels.shape).encode())):08x}"
+def fingerprint(*segmentations: torch.Tensor) -> str:
+    """Eight hexadecimal digits that tell this segmentation [B, H, W], or this list of them, from others."""
+    value = 0
+    for labels in segmentations:
+        value = zlib.crc32(labels.cpu().contiguous().numpy().tobytes(), zlib.crc32(repr(labels.shape).encode(), value))
+    return f"{value:08x}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 import torch
 
@@ -27,17 +28,23 @@ def split_fingerprint(text: str) -> tuple[str, str | None]:
 
 
 def parse_selections(text: str, count: int, pictures: int, clip: bool = False) -> list[list[int]]:
-    """Segment numbers for each picture of a batch: one list for all, or lists such as "3; ; 5, 6", one a picture.
+    """Segment numbers for each picture of a batch: parse_lists for pictures that all have `count` segments."""
+    return parse_lists(text, [count] * pictures, clip)
 
-    Pictures beyond the lists get none. With `clip`, numbers and lists that do not exist are left out.
-    Raises ValueError as parse_selection does, and for more lists than pictures.
+
+def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[list[int]]:
+    """Segment numbers for each picture: one list for all, or lists such as "3; ; 5, 6", one a picture.
+
+    `counts` says how many segments each picture has. Pictures beyond the lists get none. With `clip`, numbers and
+    lists that do not exist are left out. Raises ValueError as parse_selection does, and for more lists than pictures.
     """
-    lists = [parse_selection(part, count, clip) for part in text.split(";")]
-    if len(lists) == 1:
-        return lists * pictures
-    if any(lists[pictures:]) and not clip:
-        raise ValueError(f"selection has {len(lists)} lists (between semicolons), the batch has {pictures} pictures")
-    return (lists + [[]] * pictures)[:pictures]
+    parts = text.split(";")
+    if len(parts) == 1:
+        return [parse_selection(text, count, clip) for count in counts]
+    if any(map(str.strip, parts[len(counts) :])) and not clip:
+        raise ValueError(f"selection has {len(parts)} lists (between semicolons), but there are {len(counts)} pictures")
+    each = zip_longest(parts[: len(counts)], counts, fillvalue="")
+    return [parse_selection(part, count, clip) for part, count in each]
 
 
 def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:

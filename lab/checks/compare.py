@@ -25,7 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from checks.trade import PACK
-from comfyui.in_process import REPOSITORY, load_pack, start_host
+from comfyui.in_process import REPOSITORY, execute, load_pack, start_host
 from comfyui.server import HostServer, default_host
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
@@ -142,7 +142,7 @@ class Recorder:
         defaults = {
             each.id: each.default for each in self.schemas[node].inputs if getattr(each, "default", None) is not None
         }
-        answer = self.nodes[node].execute(**{**defaults, **inputs})
+        answer = execute(self.nodes[node], **{**defaults, **inputs})
         for number, value in enumerate(answer.result):
             self.keep(f"{case}/{number}", value)
         shown = answer.ui.as_dict() if hasattr(answer.ui, "as_dict") else answer.ui or {}

@@ -38,3 +38,13 @@ def load_pack(folder: Path = REPOSITORY):
     sys.modules["emerdiff"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["emerdiff"])
     return sys.modules["emerdiff"]
+
+
+def execute(node, **inputs):
+    """A node's output for one value an input, as the host has it: nodes that take lists get and give lists of one."""
+    schema = node.define_schema()
+    if not schema.is_input_list:
+        return node.execute(**inputs)
+    output = node.execute(**{name: [value] for name, value in inputs.items()})
+    each = zip(output.result, schema.outputs)
+    return type(output)(*(value[0] if one.is_output_list else value for value, one in each), ui=output.ui)

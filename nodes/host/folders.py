@@ -9,12 +9,14 @@ from pathlib import Path
 
 import folder_paths
 from PIL import Image
+from torch import Tensor
 
 from ...emerdiff_ops.files.names import check_name, inside, is_inside, with_slashes
 
 
-def save_temp(image: Image.Image, ending: str) -> dict[str, str]:
-    """The image as a file of the temp folder, named by its content so that no cache shows an old one; where it is."""
+def save_temp(pixels: Tensor, ending: str) -> dict[str, str]:
+    """Pixels [H, W, 3] uint8 as a file of the temp folder, named by its content so that no cache shows an old one."""
+    image = Image.fromarray(pixels.cpu().numpy())
     name = f"{hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()[:20]}.{ending}"
     folder = Path(folder_paths.get_temp_directory()) / "emerdiff"
     if not (folder / name).exists():

@@ -44,25 +44,36 @@ PAPER = Push()
 
 
 def modulate_attention(
-    source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, push: Push = PAPER, rows: int | None = None
+    source: Source,
+    trajectory: Trajectory,
+    low_res_masks: LowResMasks,
+    push: Push = PAPER,
+    rows: int | None = None,
+    preview: bool = False,
 ) -> DifferenceMaps:
     """How much every pixel changes when the UNet is pushed along each mask: d_i = || I_i^- - I_i^+ ||_2.
 
     `rows` bounds the batch of one UNet evaluation, the unmodulated run counted in; None: what fits in memory.
+    `preview`: show the label map as it forms; not for nodes that return pictures, which the front end would hide.
     """
-    pictures = maps_as_they_come(source, trajectory, low_res_masks, push, rows)
+    pictures = maps_as_they_come(source, trajectory, low_res_masks, push, rows, preview)
     return DifferenceMaps(torch.stack([torch.stack(list(maps)) for maps in pictures]), trajectory.image_size)
 
 
 def maps_as_they_come(
-    source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, push: Push = PAPER, rows: int | None = None
+    source: Source,
+    trajectory: Trajectory,
+    low_res_masks: LowResMasks,
+    push: Push = PAPER,
+    rows: int | None = None,
+    preview: bool = False,
 ) -> Iterator[Iterator[Tensor]]:
     """The difference maps [H, W] of every picture, one after the other, none kept here."""
     check_kind(trajectory, Trajectory)
     check_kind(low_res_masks, LowResMasks)
     check_source(source)
     check_trajectory(source.model, trajectory, low_res_masks)
-    run = Run(source, trajectory, low_res_masks, push, rows)
+    run = Run(source, trajectory, low_res_masks, push, rows, preview)
     for picture, latent in enumerate(trajectory.latent.split(1)):
         finals = run.variants(picture)
         maps = read_out(source.vae, finals, latent, trajectory.working_size, run.preset.readout, run.progress)
@@ -72,7 +83,7 @@ def maps_as_they_come(
 class Run:
     """The modulated denoising of all pictures: where and when they are pushed, how many rows at once, the progress."""
 
-    def __init__(self, source, trajectory, low_res_masks, push, rows=None):
+    def __init__(self, source, trajectory, low_res_masks, push, rows=None, preview=False):
         model, latent_size = source.model, trajectory.latent.shape[-2:]
         self.source, self.push, self.preset = source, push, PRESETS[push.preset]
         self.layer = unet.find_layer(model, push.layer, last=True)
@@ -83,7 +94,8 @@ class Run:
         offsets = [variant_offsets(each, push.strength) for each in masks]  # [2K, h*w] a picture
         self.chunks = [list(in_chunks(each, self.rows.most - 1, together=2)) for each in offsets]
         self.progress = Progress(self._planned(), self._weights())
-        self.forming = torch.zeros(masks.shape[1], *latent_size)  # difference maps so far, for the preview
+        self.forming = torch.zeros(masks.shape[1], *latent_size)  # difference maps so far
+        self.preview = self.picture if preview else None
 
     def variants(self, picture: int) -> Tensor:
         """Final latents [1 + V, c, h', w'] of one picture: the unmodulated run's, then every variant's."""
@@ -120,8 +132,12 @@ class Run:
         maps = difference_maps(denoised[1:], axis=1)
         self.forming[first // 2 : first // 2 + len(maps)] = maps.cpu()  # waits for the device: the time left is true
         kind = "later levels" if offsets is None else "first level"
-        self.progress.step(kind, len(denoised), lambda: colorize(masks_to_labels(self.forming[None]))[0])
+        self.progress.step(kind, len(denoised), self.preview)
         return denoised
+
+    def picture(self) -> Tensor:
+        """The label map as far as it has formed, in colour [h', w', 3]."""
+        return colorize(masks_to_labels(self.forming[None]))[0]
 
     def _planned(self) -> dict[str, int]:
         """How many rows go through the UNet at the first level and at the later ones, and how many are decoded."""

@@ -1,71 +1,153 @@
 """masks -> the mask you want: by clicking in the picture, by segment numbers and by points."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import torch
-from PIL import Image
+from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ...emerdiff_ops.segments.boxes import parse_boxes, select_in_boxes
-from ...emerdiff_ops.segments.colors import colorize, palette
+from ...emerdiff_ops.segments.boxes import parse_boxes_in, select_in_boxes
+from ...emerdiff_ops.segments.colors import colorize, highlight, overlay, palette
 from ...emerdiff_ops.segments.labels import fingerprint, labels_to_rgb, segment_areas
-from ...emerdiff_ops.segments.selection import parse_points, parse_selections, select, split_fingerprint
+from ...emerdiff_ops.segments.selection import parse_lists, parse_points, select, split_fingerprint
 from ..host.folders import save_temp
 from .checks import check_belongs, check_kind
 from .values import Segmentation
 
 LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
 NOTHING = "Nothing is selected yet: click segments in the picture, or type their numbers, then run again."
+LEFT_OUT = "Nothing is selected in number {} of the list: nothing behind this node runs for it."
 CHANGED = (
     "The segmentation has changed since these segments were picked, so their numbers may mean other regions now: "
     "look at the picture, pick anew or keep them. Without the ending @{} nothing is compared."
 )
 
 
-class Picks(NamedTuple):
-    """What the inputs ask for: numbers for each picture, those in boxes too; points for all; an old fingerprint."""
+class Request(NamedTuple):
+    """What is asked for one element of a list: its segmentation, the picture under it, what to select in it."""
 
-    numbers: list[list[int]]
+    segmentation: Segmentation
+    image: Tensor | None
+    selection: str
+    positive_points: str
+    negative_points: str
+    invert: bool
+    boxes: object
+
+
+class Numbers(NamedTuple):
+    """Typed segment numbers, a list for each picture, and fingerprints: the text's own, and that of now."""
+
+    lists: list[list[int]]
+    made_on: str | None
+    now: str
+
+
+class Picks(NamedTuple):
+    """What a request picks: numbers typed and numbers in boxes, a list for each picture; points for all of them."""
+
+    numbers: Numbers
+    boxed: list[list[int]]
     positive: list[tuple[int, int]]
     negative: list[tuple[int, int]]
     invert: bool
-    old: str | None
+
+    @property
+    def nothing(self) -> bool:
+        numbers = *self.numbers.lists, *self.boxed
+        return not (any(numbers) or self.positive or self.negative or self.invert)
 
 
-def read_picks(
-    segmentation: Segmentation, selection="", positive_points="", negative_points="", invert=False, boxes=None
-) -> Picks:
-    """The inputs, read for this segmentation; ValueError where they ask for what is not there."""
-    check_kind(segmentation, Segmentation)
-    pictures, height, width = segmentation.labels.shape
-    text, made_on = split_fingerprint(selection)
-    old = made_on if text and made_on not in (None, fingerprint(segmentation.labels)) else None
-    numbers = parse_selections(text, segmentation.count, pictures, clip=old is not None)
-    in_boxes = zip(segmentation.labels, parse_boxes(boxes, width, height, pictures))
-    numbers = [sorted({*typed, *select_in_boxes(*each)}) for typed, each in zip(numbers, in_boxes)]
-    positive, negative = (parse_points(points, width, height) for points in (positive_points, negative_points))
-    return Picks(numbers, positive, negative, invert, old)
+class Selected(NamedTuple):
+    """What comes out for one request; mask [B, H, W] and overlay [B, H, W, 3] only where something is selected."""
+
+    mask: Tensor | None
+    overlay: Tensor | None
+    numbered: Tensor  # the picture with its segments' numbers, to be looked at
+    entries: list[dict]  # for the click widget
 
 
-def notes_on(picks: Picks) -> list[str]:
-    """What the user should know of the picks before looking at the mask."""
-    return [CHANGED.format(picks.old)] * bool(picks.old) + [NOTHING] * nothing_in(picks)
+def requests(*inputs: Sequence) -> list[Request]:
+    """The node's inputs, a list each, element by element; a shorter list's last value is repeated, as the host does."""
+    longest = max(map(len, inputs)) if all(map(len, inputs)) else 0
+    return [Request(*(each[min(index, len(each) - 1)] for each in inputs)) for index in range(longest)]
 
 
-def nothing_in(picks: Picks) -> bool:
-    return not (any(picks.numbers) or picks.positive or picks.negative or picks.invert)
+def read_picks(asked: list[Request], one_text: bool, one_for_boxes: bool) -> list[Picks]:
+    """The requests' texts, read for their segmentations; ValueError where they ask for what is not there.
+
+    One text, or one value of boxes, is for the pictures of all requests together, as if they were one batch.
+    """
+    for each in asked:
+        check_kind(each.segmentation, Segmentation)
+    numbers = [each for group in _groups(asked, one_text) for each in _numbers(group)]
+    boxed = [each for group in _groups(asked, one_for_boxes) for each in _in_boxes(group)]
+    return [Picks(*each) for each in zip(numbers, boxed, *zip(*map(_points_and_invert, asked)))]
 
 
-def select_segments(segmentation, picks: Picks) -> torch.Tensor:
+def _groups(asked: list[Request], together: bool) -> list[list[Request]]:
+    return [asked] if together and asked else [[each] for each in asked]
+
+
+def _numbers(group: list[Request]) -> list[Numbers]:
+    text, made_on = split_fingerprint(group[0].selection)
+    now = fingerprint(*(each.segmentation.labels for each in group))
+    counts = [each.segmentation.count for each in group for _ in each.segmentation.labels]
+    made_on = made_on if text else None
+    lists = iter(parse_lists(text, counts, clip=made_on not in (None, now)))
+    return [Numbers(list(islice(lists, len(each.segmentation.labels))), made_on, now) for each in group]
+
+
+def _in_boxes(group: list[Request]) -> list[list[list[int]]]:
+    """Numbers of the segments in the boxes: for each request, for each picture."""
+    sizes = [labels.shape[::-1] for each in group for labels in each.segmentation.labels]
+    boxes = iter(parse_boxes_in(sizes, group[0].boxes))
+    return [[select_in_boxes(*pair) for pair in zip(each.segmentation.labels, boxes)] for each in group]
+
+
+def _points_and_invert(request: Request) -> tuple[list, list, bool]:
+    height, width = request.segmentation.labels.shape[-2:]
+    texts = request.positive_points, request.negative_points
+    return *(parse_points(text, width, height) for text in texts), request.invert
+
+
+def notes_on(picks: list[Picks]) -> list[str]:
+    """What the user should know of the picks before looking at the masks, each thing once."""
+    changed = [CHANGED.format(each.numbers.made_on) for each in picks if is_old(each.numbers)]
+    empty = [str(number) for number, each in enumerate(picks, 1) if each.nothing]
+    if len(empty) == len(picks):
+        return [*dict.fromkeys(changed), NOTHING]
+    return [*dict.fromkeys(changed), *([LEFT_OUT.format(", ".join(empty))] * bool(empty))]
+
+
+def is_old(numbers: Numbers) -> bool:
+    return numbers.made_on not in (None, numbers.now)
+
+
+def selected(request: Request, picks: Picks) -> Selected:
+    """One request's mask and overlay, and what shows its pictures."""
+    segmentation = request.segmentation
+    picture = picture_under(segmentation, request.image)
+    small = reduced(picture, segmentation.labels)
+    mask = None if picks.nothing else select_segments(segmentation, picks)
+    highlighted = None if mask is None else highlight(picture, mask)
+    return Selected(mask, highlighted, overlay(*small), for_the_browser(request, picks, *small))
+
+
+def select_segments(segmentation, picks: Picks) -> Tensor:
     """Union of the segments named and pointed at, less those under negative points: [B, H, W]."""
     chosen = [
-        select(labels, numbers, picks.positive, picks.negative, picks.invert)
-        for labels, numbers in zip(segmentation.labels, picks.numbers)
+        select(labels, [*typed, *boxed], picks.positive, picks.negative, picks.invert)
+        for labels, typed, boxed in zip(segmentation.labels, picks.numbers.lists, picks.boxed)
     ]
     return torch.stack(chosen)
 
 
-def picture_under(segmentation, image) -> torch.Tensor:
+def picture_under(segmentation, image) -> Tensor:
     """The image the segments belong to, or their colours where none is connected."""
     check_kind(segmentation, Segmentation)
     if image is None:
@@ -73,7 +155,7 @@ def picture_under(segmentation, image) -> torch.Tensor:
     return check_belongs(image, segmentation.labels.shape).cpu()
 
 
-def reduced(pictures: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures [B, H, W, 3] and labels [B, H, W], no larger than LARGEST_SIDE."""
     height, width = labels.shape[-2:]
     scale = LARGEST_SIDE / max(height, width)
@@ -84,25 +166,37 @@ def reduced(pictures: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor,
     return small, interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].to(labels.dtype)
 
 
-def for_the_browser(segmentation, pictures: torch.Tensor, labels: torch.Tensor) -> list[dict]:
+def for_the_browser(request: Request, picks: Picks, pictures: Tensor, labels: Tensor) -> list[dict]:
     """What the widget of web/js/select_segments.js draws, one dict a picture; pixels go by way of temporary files.
 
     `pictures` and `labels` are of the size to draw, the rest is said of the segmentation itself.
     """
+    segmentation = request.segmentation
     _, height, width = segmentation.labels.shape
     common = {
         "width": width,
         "height": height,
-        "fingerprint": fingerprint(segmentation.labels),
+        "fingerprint": picks.numbers.now,
         "colors": ["#" + bytes(colour).hex() for colour in (palette(segmentation.count) * 255).byte().tolist()],
     }
     areas = segment_areas(segmentation.labels, segmentation.count).tolist()
     pixels = (pictures * 255).round().clamp(0, 255).byte().cpu(), labels_to_rgb(labels).cpu()
+    files = [
+        {"picture": save_temp(picture, "jpg"), "labels": save_temp(colours, "png")} for picture, colours in zip(*pixels)
+    ]
+    each = zip(files, areas, picks.numbers.lists, picks.boxed)
     return [
-        common | {"picture": _temp(picture, "jpg"), "labels": _temp(colours, "png"), "areas": covered}
-        for picture, colours, covered in zip(*pixels, areas)
+        common | of_one | {"areas": covered, "boxed": boxed, "used": _used(request, typed, picks.numbers.made_on)}
+        for of_one, covered, typed, boxed in each
     ]
 
 
-def _temp(pixels: torch.Tensor, ending: str) -> dict[str, str]:
-    return save_temp(Image.fromarray(pixels.numpy()), ending)
+def _used(request: Request, numbers: list[int], made_on: str | None) -> dict:
+    """The texts that a picture was selected by, its own list alone: the widget's own may be others, where linked."""
+    ending = f" @{made_on}" if made_on else ""
+    return {
+        "selection": ", ".join(map(str, numbers)) + ending,
+        "positive_points": request.positive_points,
+        "negative_points": request.negative_points,
+        "invert": request.invert,
+    }

@@ -1,15 +1,18 @@
 """Short ways to use the front end: graphs, runs, and the widget of Select Segments."""
 
+import contextlib
 import io
 import json
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import graphs
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route
 from scipy import ndimage
 
-import browser
+from comfyui import browser
 from comfyui.server import HostServer
 from comfyui.workflow import replace_loaders
 from small_model.scenes import HELD_OUT, scene
@@ -50,7 +53,18 @@ MAKE_GRAPH = """async ([scenes, segments]) => {
     mask.connect(0, preview, 0)
     await app.loadGraphData(app.graph.serialize()) // as a user opens it, with nothing left of what was there before
 }"""
-SELECT = "app.graph.nodes.find((node) => node.type === 'EmerDiffSelectSegments')"
+SHOWN = {  # addresses of the pictures that a node shows, in each mode
+    "classic": "({node}.imgs ?? []).map((each) => each.src)",
+    "vue": "[...document.querySelectorAll(`[data-node-id='${{{node}.id}}'] img`)].map((each) => each.src)",
+}
+
+
+def found(node: str) -> str:
+    """In JavaScript the first node of a type, in the graph that is open."""
+    return f"app.canvas.graph.nodes.find((node) => node.type === '{node}')"
+
+
+SELECT = found("EmerDiffSelectSegments")
 
 
 def put_scenes(server: HostServer) -> None:
@@ -109,9 +123,13 @@ class FrontEnd:
         self.page.evaluate(MAKE_GRAPH, [SCENES[:pictures], SEGMENTS])
         self.look(zoom)
 
-    def look(self, zoom: float) -> None:
+    def make(self, nodes: list[graphs.Node], look_at: str = "EmerDiffSelectSegments", zoom: float = 0.85) -> None:
+        self.page.evaluate(graphs.MAKE, graphs.as_json(nodes))
+        self.look(zoom, look_at)
+
+    def look(self, zoom: float, node: str = "EmerDiffSelectSegments") -> None:
         """Move the canvas so that the widget is in view."""
-        place = f"app.canvas.ds.scale = {zoom}; const [x, y] = {SELECT}.pos"
+        place = f"app.canvas.ds.scale = {zoom}; const [x, y] = {found(node)}.pos"
         self.page.evaluate(f"() => {{ {place}; app.canvas.ds.offset = [420 / {zoom} - x, 110 / {zoom} - y] }}")
         self.page.evaluate("app.canvas.setDirty(true, true)")
         self.page.wait_for_timeout(300)
@@ -122,15 +140,30 @@ class FrontEnd:
 
     def set(self, node: str, widget: str, value) -> None:
         """As a change by hand sets it."""
-        page = self.page
-        found = page.evaluate_handle(
-            f"(name) => {SELECT.replace('EmerDiffSelectSegments', node)}.widgets.find((each) => each.name === name)",
-            widget,
+        change = "widget.value = value; widget.callback?.(value)"
+        widgets = f"{found(node)}.widgets"
+        self.page.evaluate(
+            f"([name, value]) => {{ const widget = {widgets}.find((each) => each.name === name); {change} }}",
+            [widget, value],
         )
-        page.evaluate("([widget, value]) => { widget.value = value; widget.callback?.(value) }", [found, value])
 
     def outputs(self, node: str) -> dict | None:
-        return self.page.evaluate(f"app.nodeOutputs[app.graph.nodes.find((each) => each.type === '{node}').id] ?? null")
+        return self.page.evaluate(f"app.nodeOutputs[{found(node)}.id] ?? null")
+
+    @contextlib.contextmanager
+    def texts(self):
+        """Gives a function for the lines of text that nodes showed meanwhile."""
+        self.page.evaluate(
+            "() => { window.lines = []; app.api.addEventListener('progress_text', (e) => lines.push(e.detail.text)) }"
+        )
+        yield lambda: self.page.evaluate("window.lines")
+
+    def shown(self, node: str) -> list[str]:
+        """The names of the files that a node shows as pictures, or all of the address where it is no file."""
+        self.page.evaluate("app.canvas.draw(true, true)")  # the classic canvas takes them up when it draws
+        self.page.wait_for_timeout(1000)
+        addresses = self.page.evaluate(SHOWN[self.mode].format(node=found(node)))
+        return [parse_qs(urlsplit(address).query).get("filename", [address])[0] for address in addresses]
 
     def masks(self) -> np.ndarray:
         """What came out: [N, H, W] bool."""
@@ -184,6 +217,12 @@ class FrontEnd:
 
     def press(self, label: str) -> None:
         self.page.locator(f".emerdiff-picker button:visible:text-is('{label}')").last.click()
+
+    def another_tab_and_back(self) -> None:
+        self.page.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+        self.page.wait_for_function("app.graph.nodes.length === 0")
+        self.page.evaluate("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+        self.page.wait_for_function("app.graph.nodes.length > 3")
 
     def load_again(self) -> None:
         self.page.reload()

@@ -129,10 +129,7 @@ def test_a_batch_has_a_pager_and_a_list_a_picture(front_end):
 def test_another_tab_and_back_shows_the_picture_again(picker):
     (labels,) = picker.labels()
     picker.click(labels, 0)
-    picker.page.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
-    picker.page.wait_for_function("app.graph.nodes.length === 0")
-    picker.page.evaluate("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
-    picker.page.wait_for_function("app.graph.nodes.length > 3")
+    picker.another_tab_and_back()
     picker.wait_for_picture()
     assert picker.picked == "0" and picker.status.startswith("1 of 6")
 

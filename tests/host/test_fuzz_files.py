@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from checks.fuzz import refused, valid_files
+from comfyui.in_process import execute
 
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -218,7 +219,8 @@ def use_difference_maps(value, small):
 
 def use_segmentation(value, small):
     check_masks(
-        EmerDiffSelectSegments.execute(value, selection=f"0-{value.count - 1}").result[0], value.labels.shape[1:]
+        execute(EmerDiffSelectSegments, segmentation=value, selection=f"0-{value.count - 1}").result[0],
+        value.labels.shape[1:],
     )
     assert len(refused(EmerDiffToSEGS.execute, value).result[0]) == len(value.labels)
 

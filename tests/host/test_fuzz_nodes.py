@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from checks.fuzz import refused
+from comfyui.in_process import execute
 from small_model.model import WordList
 
 CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
@@ -117,9 +118,7 @@ def test_any_numbers_within_the_declared_ranges(name, size, wires, folders):
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
     def check(data):
-        values = values_of(data.draw, node, wires[size])
-        listed = {key: [value] for key, value in values.items()} if node.define_schema().is_input_list else values
-        output = refused(lambda: node.execute(**listed))
+        output = refused(lambda: execute(node, **values_of(data.draw, node, wires[size])))
         if output is None or output.expand is not None:
             return
         done.append(output)

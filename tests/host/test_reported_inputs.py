@@ -18,6 +18,7 @@ from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Segmentation, Trajectory
 from emerdiff.nodes.to_segs import EmerDiffToSEGS
 
+from comfyui.in_process import execute
 from small_model.model import WordList
 
 NODES = {each.define_schema().node_id: each for each in asyncio.run(EmerDiffExtension().get_node_list())}
@@ -91,7 +92,7 @@ def every_use(small, made, image):
         "segment": lambda: segment_pictures(small, image, made.trajectory, made.low_res, "fast"),
         "lift": lambda: lift_mask(small, image, mask.triu(), Push("fast")),
         "assemble": lambda: assemble_masks(maps, image=image),
-        "select": lambda: NODES["EmerDiffSelectSegments"].execute(segmentation=segmentation, image=image),
+        "select": lambda: execute(NODES["EmerDiffSelectSegments"], segmentation=segmentation, image=image),
         "text": lambda: EmerDiffSelectByText.execute(segmentation, small.model, WordList(), image, small.vae, **text),
         "boxes": lambda: EmerDiffBoundingBoxes.execute(masks=mask, image=image),
         "segs": lambda: EmerDiffToSEGS.execute(segmentation=segmentation, image=image),
@@ -237,9 +238,7 @@ def given(name, small, picture) -> dict:
 @pytest.mark.parametrize(("name", "slot", "kind"), list(inputs_of_ours()))
 def test_a_value_of_another_kind_is_named_with_what_belongs_there(small, picture, name, slot, kind):
     node, inputs = NODES[name], given(name, small, picture)
-    as_list = node.define_schema().is_input_list
     for other, value in VALUES.items():
         if other != kind:
-            values = {**inputs, slot: value}
             with pytest.raises(ValueError, match=f"holds {other}; this input takes {kind}.*EmerDiff Load"):
-                node.execute(**({key: [each] for key, each in values.items()} if as_list else values))
+                execute(node, **{**inputs, slot: value})

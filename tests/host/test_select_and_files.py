@@ -19,6 +19,8 @@ from emerdiff.nodes.steps.values import Segmentation
 from PIL import Image
 from safetensors.torch import save_file
 
+from comfyui.in_process import execute
+
 
 @pytest.fixture
 def segmentation():
@@ -28,7 +30,7 @@ def segmentation():
 
 
 def run(node, **inputs):
-    return node.execute(**inputs).result
+    return execute(node, **inputs).result
 
 
 def test_selection_by_number_and_point(segmentation):
@@ -78,7 +80,7 @@ def test_a_batch_takes_one_list_a_picture(segmentation):
 
 @pytest.mark.parametrize("selection", ["", " ; ", "9 @00000000"])
 def test_with_nothing_selected_nothing_downstream_runs_and_the_node_says_why(segmentation, selection, caplog):
-    output = EmerDiffSelectSegments.execute(segmentation=segmentation, selection=selection)
+    output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection=selection)
     assert [type(each) for each in output.result] == [ExecutionBlocker] * 2
     assert all(each.message is None for each in output.result)  # a message would open a dialog
     assert "click segments" in output.ui["text"][-1] and "click segments" in caplog.text
@@ -87,7 +89,7 @@ def test_with_nothing_selected_nothing_downstream_runs_and_the_node_says_why(seg
 
 def test_picks_of_another_segmentation_are_used_and_said(segmentation, caplog):
     def masks_and_texts(selection):
-        output = EmerDiffSelectSegments.execute(segmentation=segmentation, selection=selection)
+        output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection=selection)
         return output.result[0], output.ui["text"]
 
     mask, texts = masks_and_texts("1, 3-9 @00000000")
@@ -99,7 +101,7 @@ def test_picks_of_another_segmentation_are_used_and_said(segmentation, caplog):
 def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentation, folders, monkeypatch):
     monkeypatch.setattr(select, "LARGEST_SIDE", 4)
     image = torch.rand(2, 6, 8, 4).half()  # RGBA, in half precision
-    output = EmerDiffSelectSegments.execute(segmentation=segmentation, selection="1", image=image)
+    output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection="1", image=image)
     entries = json.loads(json.dumps(output.ui["emerdiff_segments"]))
     assert len(entries) == 2 and (entries[0]["width"], entries[0]["height"]) == (8, 6)
     assert entries[0]["areas"] == [0.5, 0.25, 0.25, 0]
@@ -108,8 +110,93 @@ def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentat
         picture, colours = (Image.open(folders / "temp" / "emerdiff" / name) for name in names)
         assert picture.size == colours.size == (4, 3)
         assert (np.asarray(colours)[..., 0] >> 3 == labels[1::2, 1::2].numpy()).all()
-    again = EmerDiffSelectSegments.execute(segmentation=segmentation, selection="0", image=image)
-    assert again.ui["emerdiff_segments"] == output.ui["emerdiff_segments"]  # so the browser loads nothing anew
+    again = execute(EmerDiffSelectSegments, segmentation=segmentation, selection="0", image=image)
+    files = [[entry[kind] for kind in ("picture", "labels")] for entry in again.ui["emerdiff_segments"]]
+    assert files == [[entry[kind] for kind in ("picture", "labels")] for entry in entries]  # nothing is loaded anew
+
+
+def two(rows: int, count: int) -> Segmentation:
+    """A segmentation of one picture: segment 0 above, 1 below on the left and 2 on the right."""
+    labels = torch.zeros(1, rows, 8, dtype=torch.int16)
+    labels[:, 2:, :4], labels[:, 2:, 4:] = 1, 2
+    return Segmentation(labels, count)
+
+
+def masks_of_a_list(segmentations, **lists) -> tuple[list, dict]:
+    """What the host gets from lists: for each element the segments of its mask, None where it was blocked; the ui."""
+    output = EmerDiffSelectSegments.execute(segmentations, **lists)
+    found = []
+    for mask, overlay, each in zip(*output.result, segmentations * 9):
+        assert isinstance(mask, ExecutionBlocker) == isinstance(overlay, ExecutionBlocker)
+        blocked = isinstance(mask, ExecutionBlocker)
+        found.append(None if blocked else [set(one[part > 0].tolist()) for one, part in zip(each.labels, mask)])
+    return found, output.ui
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("1; 2; 4", [[{1}], [{2}, set()]]),  # the third picture's segments are nine, but none is number 4
+        ("0-1; ; 0, 2", [[{0, 1}], [set(), {0, 2}]]),
+        ("2", [[{2}], [{2}, {2}]]),
+        ("1", [[{1}], [{1}, {1}]]),
+        ("1;", [[{1}], None]),
+        ("; 1", [None, [{1}, set()]]),
+        (" ; ", [None, None]),
+    ],
+)
+def test_one_text_has_a_list_for_each_picture_of_a_list_of_batches(text, found):
+    pair = two(6, 9)
+    pair = Segmentation(pair.labels.repeat(2, 1, 1), 9)
+    masks, ui = masks_of_a_list([two(4, 3), pair], selection=[text])
+    assert masks == found
+    assert len(ui["images"]) == len(ui["emerdiff_segments"]) == 3
+    assert [(entry["height"], len(entry["colors"])) for entry in ui["emerdiff_segments"]] == [(4, 3), (6, 9), (6, 9)]
+    assert len({entry["fingerprint"] for entry in ui["emerdiff_segments"]}) == 1
+
+
+def test_several_texts_go_to_their_own_elements_and_the_last_goes_on():
+    masks, _ = masks_of_a_list([two(4, 3)] * 3, selection=["1", "2"], invert=[False])
+    assert masks == [[{1}], [{2}], [{2}]]
+    masks, _ = masks_of_a_list([two(4, 3)] * 2, positive_points=['[{"x": 0, "y": 0}]'], selection=["1; 2"])
+    assert masks == [[{0, 1}], [{0, 2}]]
+    masks, _ = masks_of_a_list([two(4, 3)] * 2, invert=[False, True], selection=["1"])
+    assert masks == [[{1}], [{0, 2}]]
+
+
+def test_boxes_for_each_picture_of_a_list():
+    left, right = [0, 2, 4, 4], [4, 2, 8, 4]
+    assert masks_of_a_list([two(4, 3)] * 2, boxes=[[[left], [right]]])[0] == [[{1}], [{2}]]
+    assert masks_of_a_list([two(4, 3)] * 2, boxes=[[left], [right]])[0] == [[{1}], [{2}]]
+    assert masks_of_a_list([two(4, 3)] * 2, boxes=[[right]])[0] == [[{2}], [{2}]]
+
+
+def test_pictures_in_a_list_over_one_segmentation_and_none_at_all():
+    pictures = [torch.zeros(1, 4, 8, 3), torch.ones(1, 4, 8, 3)]
+    masks, ui = masks_of_a_list([two(4, 3)], selection=["1; 2"], image=pictures)
+    assert masks == [[{1}], [{2}]] and len(ui["emerdiff_segments"]) == 2
+    assert masks_of_a_list([], selection=["1"])[0] == []
+
+
+def test_a_list_says_which_lists_are_too_many_and_what_it_leaves_out():
+    with pytest.raises(ValueError, match="3 lists.*2 pictures"):
+        masks_of_a_list([two(4, 3)] * 2, selection=["1; 2; 0"])
+    _, ui = masks_of_a_list([two(4, 3)] * 3, selection=["; 1"])
+    assert len(ui["text"]) == 1 and "1, 3 of the list" in ui["text"][0]
+    picked_on = ui["emerdiff_segments"][0]["fingerprint"]
+    assert masks_of_a_list([two(4, 3)] * 3, selection=[f"1 @{picked_on}"])[1]["text"] == []
+    assert "has changed" in masks_of_a_list([two(4, 3)] * 2, selection=[f"1 @{picked_on}"])[1]["text"][0]
+
+
+def test_the_browser_gets_the_texts_that_were_used_each_picture_its_own():
+    points = '[{"x": 0, "y": 0}]'
+    _, ui = masks_of_a_list(
+        [two(4, 3)] * 2, selection=["1; 0, 2 @00000000"], positive_points=[points], boxes=[[0, 2, 4, 4]]
+    )
+    used = [entry["used"] for entry in ui["emerdiff_segments"]]
+    assert [each["selection"] for each in used] == ["1 @00000000", "0, 2 @00000000"]
+    assert all(each["positive_points"] == points and each["invert"] is False for each in used)
+    assert [entry["boxed"] for entry in ui["emerdiff_segments"]] == [[1], [1]]
 
 
 def test_inverting_nothing_selects_everything(segmentation):
@@ -181,11 +268,12 @@ def test_a_file_without_its_sizes_is_refused(folders):
 
 def test_segment_image_expands_into_the_steps():
     inputs = dict.fromkeys(("model", "vae", "conditioning", "image"), ["1", 0])
-    output = EmerDiffSegmentImage.execute(**inputs, segments=9, preset="paper", seed=3)
+    output = execute(EmerDiffSegmentImage, **inputs, segments=9, preset="paper", seed=3)
     steps = {node["class_type"]: node["inputs"] for node in output.expand.values()}
     assert list(steps) == [
         "EmerDiffExtractFeatures",
         "EmerDiffClusterFeatures",
         "EmerDiffModulateAndAssemble",
+        "EmerDiffGather",
     ]
     assert steps["EmerDiffClusterFeatures"]["segments"] == 9 and steps["EmerDiffExtractFeatures"]["seed"] == 3

@@ -1,0 +1,80 @@
+// A node that expands into others shows the picture of one of those. ComfyUI's cache has it there: a run that finds the
+// outer node cached sends no picture for it, so a page loaded again would show none, and a cache of several results
+// would leave another's. The server's history still has it: with the newest prompt in which the same node, on the same
+// inputs, was run. From there the picture goes to the front end as if it had just come.
+
+import { api } from "../../../scripts/api.js"
+import { app } from "../../../scripts/app.js"
+
+export const EXPANDING = ["EmerDiffSegmentImage"]
+const [FEW, MANY] = [16, 256] // prompts of the history looked through at first, and at most; they are large
+const REMEMBERED = 64
+const reported = new Map() // node id -> {promptId, output: null where cached} of a run that is not in the history yet
+const known = new Map() // output by what it depends on, the last used last
+
+api.addEventListener("execution_cached", ({ detail: { nodes, prompt_id: promptId } }) => {
+  for (const nodeId of nodes.filter(expands)) reported.set(nodeId, { promptId, output: null })
+})
+
+api.addEventListener("executed", ({ detail: { node, display_node: nodeId, prompt_id: promptId, output } }) => {
+  if (output && node !== nodeId && expands(nodeId)) reported.set(nodeId, { promptId, output })
+})
+
+api.addEventListener("executing", ({ detail }) => {
+  if (detail !== null) return // null: a run has ended and is in the history
+  for (const [nodeId, report] of reported) settle(nodeId, report)
+  reported.clear()
+})
+
+/** Whether the node of an id is one of ours that expand; "12:5" is number 5 inside the subgraph node 12. */
+function expands(id) {
+  const [first, ...inside] = `${id}`.split(":")
+  const graph = app.rootGraph ?? app.graph
+  const node = inside.reduce((outer, each) => outer?.subgraph?.getNodeById(each), graph.getNodeById(first))
+  return EXPANDING.includes(node?.constructor.comfyClass)
+}
+
+async function settle(nodeId, { promptId, output }) {
+  const run = (await history(`/${promptId}`))[promptId]
+  if (!run) return
+  const subject = subjectOf(run, nodeId)
+  const found = output ?? known.get(subject) ?? (await findIn(nodeId, subject))
+  if (!found) return
+  known.delete(subject)
+  known.set(subject, found)
+  if (known.size > REMEMBERED) known.delete(known.keys().next().value)
+  if (output) return
+  api.dispatchCustomEvent("executed", { node: nodeId, display_node: nodeId, prompt_id: promptId, output: found })
+}
+
+/** What the node showed at the end of the newest run on the same inputs, or undefined. */
+async function findIn(nodeId, subject) {
+  for (let items = FEW; items <= MANY; items *= 4) {
+    const runs = Object.values(await history(`?max_items=${items}`)).reverse() // the newest first
+    for (const run of runs) {
+      const last = Object.keys(run.outputs).findLast((id) => id !== nodeId && run.meta?.[id]?.display_node === nodeId)
+      if (last && subjectOf(run, nodeId) === subject) return run.outputs[last]
+    }
+    if (runs.length < items) return
+  }
+}
+
+/** What a node's result depends on, as text: its own class and inputs, and those of all that it is made from. */
+function subjectOf(run, nodeId) {
+  const prompt = run.prompt[2]
+  const nodes = new Map()
+  const open = [nodeId]
+  while (open.length) {
+    const id = open.pop()
+    if (nodes.has(id) || !prompt[id]) continue
+    const { class_type, inputs } = prompt[id]
+    nodes.set(id, [id, class_type, Object.entries(inputs).sort()])
+    open.push(...Object.values(inputs).filter(Array.isArray).map(([from]) => from))
+  }
+  return JSON.stringify([...nodes.values()].sort())
+}
+
+async function history(which) {
+  const answer = await api.fetchApi(`/history${which}`)
+  return answer.ok ? answer.json() : {}
+}

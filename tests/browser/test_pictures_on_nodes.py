@@ -1,0 +1,64 @@
+"""What nodes show after a run: the finished picture and nothing else, whatever was shown or cached before."""
+
+import pytest
+from front_end import PAINTED, SCENES, SEGMENTS, FrontEnd
+from graphs import Node, model_links
+
+SEGMENT = [
+    Node("EmerDiffLabSmallModel", (0, 0)),
+    Node("LoadImage", (0, 200), {"image": SCENES[0]}),
+    Node(
+        "EmerDiffSegmentImage",
+        (320, 0),
+        {"segments": SEGMENTS, "preset": "paper", "seed": 0},
+        model_links(0) | {"image": (1, 0)},
+    ),
+    Node("PreviewImage", (660, 0), {}, {"images": (2, 2)}),
+]
+LIFT = [
+    Node("EmerDiffLabSmallModel", (0, 0)),
+    Node("LoadImage", (0, 200), {"image": PAINTED}),
+    Node(
+        "EmerDiffLiftMask",
+        (320, 0),
+        {"preset": "balanced", "seed": 0},
+        model_links(0) | {"image": (1, 0), "mask": (1, 1)},
+    ),
+    Node("MaskToImage", (660, 0), {}, {"mask": (2, 0)}),
+    Node("PreviewImage", (660, 100), {}, {"images": (3, 0)}),
+]
+
+
+def given(front_end: FrontEnd, node: str) -> list[str]:
+    """The pictures that the server says a node gave."""
+    return [image["filename"] for image in front_end.outputs(node)["images"]]
+
+
+@pytest.mark.parametrize(("graph", "node"), [(SEGMENT, "EmerDiffSegmentImage"), (LIFT, "EmerDiffLiftMask")])
+def test_after_a_long_run_a_node_shows_its_result_once(front_end, graph, node):
+    front_end.make(graph, node)
+    with front_end.texts() as texts:
+        front_end.run()
+    assert any("left" in text for text in texts()), "too quick for a live preview"
+    result = given(front_end, node)
+    assert len(result) == 1 and front_end.shown(node) == result
+    front_end.run()  # all of it cached
+    assert front_end.shown(node) == result
+    front_end.another_tab_and_back()
+    assert front_end.shown(node) == result
+
+
+def test_a_cached_node_shows_its_picture_in_a_page_loaded_again(front_end):
+    front_end.make(SEGMENT, "EmerDiffSegmentImage")
+    front_end.set("EmerDiffSegmentImage", "preset", "fast")
+    front_end.run()
+    front_end.page.wait_for_timeout(1500)  # the front end keeps drafts a moment after a change
+    (result,) = given(front_end, "EmerDiffSegmentImage")
+    front_end.load_again()
+    assert front_end.shown("EmerDiffSegmentImage") == []
+    front_end.run()
+    assert front_end.shown("EmerDiffSegmentImage") == [result]
+    front_end.set("EmerDiffSegmentImage", "seed", 1)
+    front_end.run()
+    (other,) = given(front_end, "EmerDiffSegmentImage")
+    assert other != result and front_end.shown("EmerDiffSegmentImage") == [other]
