@@ -46,5 +46,7 @@ def execute(node, **inputs):
     if not schema.is_input_list:
         return node.execute(**inputs)
     output = node.execute(**{name: [value] for name, value in inputs.items()})
+    if output.expand is not None:
+        return output  # its results are links to the nodes that it expands into
     each = zip(output.result, schema.outputs)
     return type(output)(*(value[0] if one.is_output_list else value for value, one in each), ui=output.ui)
