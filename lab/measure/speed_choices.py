@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -11,7 +12,8 @@ import numpy as np
 import torch
 
 from comfyui.in_process import load_pack, start_host
-from measure.timing import PRECISIONS, compare
+from measure.timing import PRECISIONS, compare, peak, reset_peak
+from small_model.scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
 
 start_host()
@@ -20,7 +22,11 @@ load_pack()
 import comfy.model_management
 from emerdiff.emerdiff_ops.attention import shared_attention
 from emerdiff.emerdiff_ops.modulation import PRESETS
+from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
+from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
 from emerdiff.nodes.host.progress import Progress
+from emerdiff.nodes.modulate_and_assemble import EmerDiffModulateAndAssemble
 from emerdiff.nodes.steps.modulate import Push
 from emerdiff.nodes.steps.values import Source
 
@@ -29,6 +35,7 @@ from small_model.model import load
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "benchmark"
 BLOCKS = (18, 20, 22, 24, 26)  # powers of two
+LONG_BATCH, LONG_BATCH_SEGMENTS = (200, 288, 512), 12  # frames, height, width
 FEW_LEVELS = 81  # a timestep: 5 of the paper's 15 steps
 
 
@@ -91,6 +98,28 @@ def announcements(job) -> list[tuple[float, float]]:
     with mock.patch.object(Progress, "step", recording):
         job()
     return seen
+
+
+# --- long batches ---
+
+
+def batch(options) -> str:
+    """Memory of a long batch through the nodes of Segment Image, its masks left out."""
+    source, (frames, height, width) = Source(*load(PRECISIONS[options.precision])), LONG_BATCH
+    still = torch.from_numpy(scene(HELD_OUT, width).image)[None, :height]
+    shifts = [still.roll(4 * number, 2) for number in range(frames)]  # a thing moves through the picture
+    image = torch.cat(shifts)
+    before, begin = reset_peak(), time.perf_counter()
+    features, trajectory = EmerDiffExtractFeatures.execute(*source, image, 0).result
+    (masks,) = EmerDiffClusterFeatures.execute(features, LONG_BATCH_SEGMENTS, 0).result
+    given = EmerDiffModulateAndAssemble.execute(*source, image, trajectory, masks, "fast", make_masks=False)
+    above, seconds = (peak() - before) / 1e9, time.perf_counter() - begin
+    labels, left_out = given.result[1].labels, labels_to_masks(given.result[1].labels[:1], LONG_BATCH_SEGMENTS)
+    return (
+        f"{frames} frames of {width} x {height}, K = {LONG_BATCH_SEGMENTS}, preset `fast`: {above:.2f} GB above the "
+        f"start at most, in {seconds:.0f} s. The masks left out are {frames * left_out.nbytes / 1e9:.2f} GB, the labels kept "
+        f"{labels.nbytes / 1e9:.2f} GB, the pictures themselves {image.nbytes / 1e9:.2f} GB (counted before the start)."
+    )
 
 
 # --- growth ---
