@@ -120,12 +120,24 @@ class FrontEnd:
     # -- the graph
 
     def make_graph(self, pictures: int = 1, zoom: float = 0.85) -> None:
+        self.leave_subgraph()
         self.page.evaluate(MAKE_GRAPH, [SCENES[:pictures], SEGMENTS])
         self.look(zoom)
 
     def make(self, nodes: list[graphs.Node], look_at: str = "EmerDiffSelectSegments", zoom: float = 0.85) -> None:
+        self.leave_subgraph()
         self.page.evaluate(graphs.MAKE, graphs.as_json(nodes))
         self.look(zoom, look_at)
+
+    def make_promoted(self, nodes: list[graphs.Node], promoted: graphs.Promoted) -> None:
+        self.leave_subgraph()
+        self.page.evaluate(graphs.MAKE, graphs.as_json(nodes, promoted))
+
+    def leave_subgraph(self) -> None:
+        """To the root. The page's address follows; while it names a subgraph, the workflow that has it is opened."""
+        if not self.page.evaluate("app.canvas.graph.isRootGraph"):
+            self.page.evaluate("app.canvas.subgraph = undefined; app.canvas.setGraph(app.rootGraph)")
+            self.page.wait_for_timeout(500)
 
     def look(self, zoom: float, node: str = "EmerDiffSelectSegments") -> None:
         """Move the canvas so that the widget is in view."""
@@ -148,7 +160,9 @@ class FrontEnd:
         )
 
     def outputs(self, node: str) -> dict | None:
-        return self.page.evaluate(f"app.nodeOutputs[{found(node)}.id] ?? null")
+        graph = "app.canvas.graph"
+        key = f"(({{ id }}) => {graph}.isRootGraph ? id : `${{{graph}.id}}:${{id}}`)({found(node)})"
+        return self.page.evaluate(f"app.nodeOutputs[{key}] ?? null")
 
     @contextlib.contextmanager
     def texts(self):

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-MAKE = """async (nodes) => {
+MAKE = """async ([nodes, promoted]) => {
     app.clean()
     const made = nodes.map(({ type, place, widgets }) => {
         const node = LiteGraph.createNode(type)
@@ -14,7 +14,22 @@ MAKE = """async (nodes) => {
     nodes.forEach(({ links }, index) => {
         for (const [input, [from, output]] of Object.entries(links)) made[from].connect(output, made[index], input)
     })
+    if (promoted) await promote(promoted)
     await app.loadGraphData(app.graph.serialize()) // as a user opens it, with nothing left of what was there before
+
+    // A node into a subgraph, with some of its inputs on the subgraph's node; a subgraph in a subgraph, for two times.
+    async function promote({ type, names, times }) {
+        for (let time = 0; time < times; time++) {
+            const node = app.graph.nodes.find((each) => each.type === type || each.subgraph)
+            const { subgraph, node: host } = app.graph.convertToSubgraph(new Set([node]))
+            host.pos = node.pos
+            const [inner] = subgraph.nodes
+            for (const name of names) {
+                const slot = inner.inputs.find((input) => input.name === name)
+                subgraph.addInput(name, slot.type).connect(slot, inner)
+            }
+        }
+    }
 }"""
 
 
@@ -27,8 +42,16 @@ class Node(NamedTuple):
     links: dict[str, tuple[int, int]] = {}
 
 
-def as_json(nodes: list[Node]) -> list[dict]:
-    return [node._asdict() for node in nodes]
+class Promoted(NamedTuple):
+    """A type of node that is put into a subgraph, `times` deep, and inputs of it that the subgraph's node has too."""
+
+    type: str
+    names: tuple[str, ...]
+    times: int = 1
+
+
+def as_json(nodes: list[Node], promoted: Promoted | None = None) -> list:
+    return [[node._asdict() for node in nodes], promoted and promoted._asdict()]
 
 
 def model_links(number: int) -> dict[str, tuple[int, int]]:

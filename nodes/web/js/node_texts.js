@@ -1,34 +1,69 @@
-// The texts of the node: the only state of the picker is that of `selection`.
+// The texts of the node, wherever they stand: in its own widgets, or in those of the subgraph node it is in, where they
+// were promoted. A text that comes through a link is in no widget: then it is what the server used in the last run.
 
 import { app } from "../../../scripts/app.js"
+import { enteredThrough } from "./subgraphs.js"
+
+export const LINKED = "selection comes from a link"
+export const SEVERAL = "selection is set on several subgraph nodes"
 
 export class NodeTexts {
   constructor(node) {
     this.node = node
+    this.used = {} // what the server used for the page shown
   }
 
   value(name) {
-    return this.node.widgets.find((widget) => widget.name === name)?.value
+    const { widget } = this.place(name)
+    return widget ? widget.value : this.used[name]
   }
 
   get selection() {
     return String(this.value("selection") ?? "")
   }
 
-  get linked() {
-    return Boolean(this.node.inputs?.some((input) => input.name === "selection" && input.link != null))
+  /** Why clicks cannot write `selection`; null where they can. */
+  get closed() {
+    return this.place("selection").closed
   }
 
   /** Into `selection`, the way of a change by hand, so that one undo takes it back. */
   write(text) {
-    const widget = this.node.widgets.find((each) => each.name === "selection")
+    const { widget, node } = this.place("selection")
     app.canvas.emitBeforeChange()
     try {
       widget.value = text
-      widget.callback?.(text, app.canvas, this.node)
-      this.node.graph.change()
+      widget.callback?.(text, app.canvas, node)
+      node.graph.change()
     } finally {
       app.canvas.emitAfterChange()
     }
   }
+
+  /** {widget, node: whose it is, closed: null}, or {closed: why there is none}. */
+  place(name) {
+    return placeOf(this.node, this.node.inputs?.findIndex((input) => input.name === name) ?? -1, name)
+  }
+}
+
+function placeOf(node, slot, name) {
+  const link = slot < 0 ? null : linkInto(node, slot)
+  if (!link) {
+    const widget = (slot >= 0 && node.getWidgetFromSlot?.(node.inputs[slot])) || ownWidget(node, name)
+    return widget ? { widget, node, closed: null } : { closed: LINKED }
+  }
+  if (link.origin_id !== node.graph.inputNode?.id) return { closed: LINKED }
+  const host = enteredThrough(node.graph)
+  if (!host) return { closed: SEVERAL }
+  const promoted = node.graph.inputs[link.origin_slot].name
+  return placeOf(host, host.inputs.findIndex((input) => input.name === promoted), promoted)
+}
+
+function ownWidget(node, name) {
+  return node.widgets?.find((widget) => widget.name === name)
+}
+
+/** The link into an input. A subgraph node's own getInputLink answers another question: what its output is linked to. */
+function linkInto(node, slot) {
+  return node.graph && window.LiteGraph.LGraphNode.prototype.getInputLink.call(node, slot)
 }

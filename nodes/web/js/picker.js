@@ -26,12 +26,12 @@ export class Picker {
   build() {
     const { picks, stage } = this
     this.hint = element("div", "emerdiff-hint")
-    this.banner = element(
-      "div", "emerdiff-banner",
-      element("span", "", "The segmentation has changed since these segments were picked."),
+    this.ways = [
       button("keep", "The picks are right for this segmentation too", () => this.change(() => picks.write(picks.lists))),
       button("clear", "Pick anew", () => this.change(() => picks.write(picks.lists.map(() => new Set())))),
-    )
+    ]
+    const changed = element("span", "", "The segmentation has changed since these segments were picked.")
+    this.banner = element("div", "emerdiff-banner", changed, ...this.ways)
     this.status = element("span", "emerdiff-status")
     this.place = element("span")
     const back = button("\u2039", "Previous picture", () => this.turn(-1))
@@ -75,7 +75,7 @@ export class Picker {
     if (sent !== this.sent) this.receive(sent)
     const { texts } = this
     const seen = [texts.selection, texts.value("invert"), texts.value("positive_points"),
-      texts.value("negative_points"), texts.linked, ...this.stage.size()].join("\n")
+      texts.value("negative_points"), texts.closed, ...this.stage.size()].join("\n")
     if (seen === this.seen) return
     this.seen = seen
     this.show()
@@ -117,7 +117,7 @@ export class Picker {
 
   turn(step) {
     const { picks } = this
-    picks.page = (picks.page + step + picks.entries.length) % picks.entries.length
+    picks.turnTo((picks.page + step + picks.entries.length) % picks.entries.length)
     this.load()
   }
 
@@ -136,7 +136,7 @@ export class Picker {
   press(event) {
     if (event.button === 1) app.canvas.processMouseDown(event) // moves the canvas
     if (event.button !== 0 || !event.isPrimary) return this.abandon() // a second finger
-    if (!this.picks.map || this.texts.linked) return
+    if (!this.picks.map || this.texts.closed) return
     event.preventDefault()
     this.picks.begin(this.stage.pointAt(event))
     if (!this.picks.stroke) return
@@ -174,7 +174,9 @@ export class Picker {
     this.banner.hidden = !ready || !picks.changed
     this.pager.hidden = picks.entries.length <= 1
     this.place.textContent = `${picks.page + 1} / ${picks.entries.length}`
-    for (const tool of this.tools) tool.disabled = !ready || this.texts.linked
+    const { closed } = this.texts
+    for (const tool of this.tools) tool.disabled = !ready || Boolean(closed)
+    for (const way of this.ways) way.hidden = Boolean(closed)
     if (!ready) this.instruct()
     else {
       this.status.textContent = this.status.title = this.summary()
@@ -184,10 +186,11 @@ export class Picker {
   }
 
   instruct() {
-    const picked = this.texts.selection.trim()
-    const lines = [element("span", "", "Click a segment to pick it, drag to pick several.")]
-    if (picked) lines.push(element("span", "", `Picked so far: ${picked}`))
-    this.hint.replaceChildren(element("b", "", "Run once to see the picture here"), ...lines)
+    const { closed, selection } = this.texts
+    const lines = [closed ? `The ${closed}.` : "Click a segment to pick it, drag to pick several."]
+    if (!closed && selection.trim()) lines.push(`Picked so far: ${selection.trim()}`)
+    const texts = lines.map((line) => element("span", "", line))
+    this.hint.replaceChildren(element("b", "", "Run once to see the picture here"), ...texts)
     this.status.textContent = this.status.title = ""
   }
 
@@ -196,9 +199,10 @@ export class Picker {
     const mask = picks.mask()
     const count = mask.filter(Boolean).length
     const area = picks.entry.areas.reduce((sum, each, number) => sum + (mask[number] ? each : 0), 0)
-    if (this.texts.linked) return `${percent(area)} - selection comes from a link`
+    if (this.texts.closed) return `${percent(area)} - ${this.texts.closed}`
     if (count === 0) return "nothing selected"
     const points = picks.under("positive_points").size + picks.under("negative_points").size
-    return `${count} of ${mask.length} segments, ${percent(area)}${points ? ", with the points" : ""}`
+    const others = [points && "points", picks.boxed.size && "boxes"].filter(Boolean).join(" and ")
+    return `${count} of ${mask.length} segments, ${percent(area)}${others && `, with the ${others}`}`
   }
 }

@@ -16,8 +16,13 @@ export class Picks {
   /** What the node sent with its last result. */
   receive(sent) {
     this.entries = sent
-    this.page = Math.min(this.page, Math.max(0, sent.length - 1))
+    this.turnTo(Math.min(this.page, Math.max(0, sent.length - 1)))
+  }
+
+  turnTo(page) {
+    this.page = page
     this.stroke = null
+    this.texts.used = this.entry?.used ?? {}
   }
 
   get entry() {
@@ -25,7 +30,10 @@ export class Picks {
   }
 
   read() {
-    return readSelection(this.texts.selection, this.entry.colors.length, this.entries.length)
+    const counts = this.entries.map(({ colors }) => colors.length)
+    if (!this.texts.closed) return readSelection(this.texts.selection, counts)
+    const { lists, fingerprint } = readSelection(this.texts.selection, [counts[this.page]]) // this page's alone
+    return { lists: counts.map(() => lists[0]), fingerprint }
   }
 
   get lists() {
@@ -53,17 +61,22 @@ export class Picks {
     }
   }
 
+  /** Segments in the boxes that came through a link. */
+  get boxed() {
+    return new Set(this.entry.boxed)
+  }
+
   get inverted() {
     return Boolean(this.texts.value("invert"))
   }
 
   /** Which segments the mask will have. */
   mask() {
-    const [list, added, removed] = [this.list, this.under("positive_points"), this.under("negative_points")]
-    const all = removed.size > 0 && list.size + added.size === 0
-    return this.entry.colors.map((_, number) => {
-      return ((all || list.has(number) || added.has(number)) && !removed.has(number)) !== this.inverted
-    })
+    const wanted = new Set([...this.list, ...this.boxed, ...this.under("positive_points")])
+    const removed = this.under("negative_points")
+    const all = removed.size > 0 && wanted.size === 0
+    const { inverted } = this
+    return this.entry.colors.map((_, number) => ((all || wanted.has(number)) && !removed.has(number)) !== inverted)
   }
 
   /** The segment at a point of the true picture, or null beside it. */

@@ -1,17 +1,16 @@
-// The text of `selection`: "3, 7-9" for every picture of a batch, or "3; ; 5" one list a picture, and at its end
+// The text of `selection`: "3, 7-9" for every picture, or "3; ; 5" one list a picture, and at its end
 // perhaps " @1a2b3c4d", the fingerprint of the segmentation that the numbers were picked on.
 // Read here as emerdiff_ops/segments/selection.py reads it, but a piece that is no number is passed over: the server names it.
 
 const FINGERPRINT = /\s*@([0-9a-f]{8})\s*$/i
 const PIECE = /^\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?$/
 
-/** {lists: a Set of numbers below `count` for each picture, fingerprint: eight digits or null} */
-export function readSelection(text, count, pictures) {
+/** {lists: for each picture a Set of numbers below its count, fingerprint: eight digits or null} */
+export function readSelection(text, counts) {
   const match = FINGERPRINT.exec(text)
   const parts = (match ? text.slice(0, match.index) : text).split(";")
-  const each = Array.from({ length: pictures }, (_, index) => (parts.length === 1 ? parts[0] : parts[index] ?? ""))
   return {
-    lists: each.map((part) => numbersOf(part, count)),
+    lists: counts.map((count, index) => numbersOf(parts.length === 1 ? parts[0] : parts[index] ?? "", count)),
     fingerprint: match ? match[1].toLowerCase() : null,
   }
 }

@@ -1,0 +1,22 @@
+// Which subgraph node a subgraph is seen through. All nodes of one kind of subgraph share what is inside it.
+
+import { app } from "../../../scripts/app.js"
+
+const entered = new Map() // id of a subgraph -> id of the node through which it was opened last
+
+app.registerExtension({
+  name: "emerdiff.Subgraphs",
+  setup() {
+    app.canvas.canvas.addEventListener("subgraph-opened", ({ detail }) => {
+      entered.set(detail.subgraph.id, detail.fromNode?.id)
+    })
+  },
+})
+
+/** The only node of this subgraph, or the one through which it was opened; undefined where neither is known. */
+export function enteredThrough(subgraph) {
+  const { rootGraph } = subgraph
+  const graphs = [rootGraph, ...rootGraph.subgraphs.values()]
+  const hosts = graphs.flatMap((graph) => graph.nodes.filter((node) => node.subgraph === subgraph))
+  return hosts.length === 1 ? hosts[0] : hosts.find((node) => node.id === entered.get(subgraph.id))
+}
