@@ -115,10 +115,12 @@ def batch(options) -> str:
     given = EmerDiffModulateAndAssemble.execute(*source, image, trajectory, masks, "fast", make_masks=False)
     above, seconds = (peak() - before) / 1e9, time.perf_counter() - begin
     labels, left_out = given.result[1].labels, labels_to_masks(given.result[1].labels[:1], LONG_BATCH_SEGMENTS)
+    sizes = {"masks left out": frames * left_out.nbytes, "labels": labels.nbytes, "pictures": image.nbytes}
     return (
         f"{frames} frames of {width} x {height}, K = {LONG_BATCH_SEGMENTS}, preset `fast`: {above:.2f} GB above the "
-        f"start at most, in {seconds:.0f} s. The masks left out are {frames * left_out.nbytes / 1e9:.2f} GB, the labels kept "
-        f"{labels.nbytes / 1e9:.2f} GB, the pictures themselves {image.nbytes / 1e9:.2f} GB (counted before the start)."
+        f"start at most, the pictures counted before it, in {seconds:.0f} s. "
+        + "; ".join(f"{name} {size / 1e9:.2f} GB" for name, size in sizes.items())
+        + "."
     )
 
 
