@@ -14,6 +14,7 @@
   help_pictures  draw the pictures of the nodes' help pages
   thumbnails  draw the workflows' thumbnails and the README's pictures from what demo, evaluate and test left
   train      train the small model that the demo and the tests use
+  train_autoencoder  train the autoencoder of the small Stable Diffusion, on photographs
 
 Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once; for the tests in a browser also Debian's
 package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or newer and git.
@@ -56,6 +57,7 @@ class Script(NamedTuple):
 SCRIPTS = {
     "demo": Script("show.demo", False, {}),
     "train": Script("training.train", True, {}),
+    "train_autoencoder": Script("training.train_autoencoder", True, {}),
     "evaluate": Script("measure.masks", True, {"matplotlib": "matplotlib"}),
     "benchmark": Script("measure.speed", True, {"matplotlib": "matplotlib"}),
     "pareto": Script("measure.presets", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),

@@ -7,7 +7,6 @@ so a slower machine trains fewer steps but still ends well annealed.
 from __future__ import annotations
 
 import argparse
-import math
 import multiprocessing
 import os
 import time
@@ -19,6 +18,7 @@ from safetensors.torch import save_file
 
 from comfyui.in_process import start_host
 from small_model.scenes import scene
+from training.loop import resume, save, schedule, update_ema
 from training.optimizer import Muon
 
 start_host()
@@ -51,7 +51,8 @@ def train(options: argparse.Namespace) -> None:
     ema.load_state_dict(net.state_dict())
     optimizers = make_optimizers(net, options)
     images, prompts = scene_pool(options.scenes)
-    step, seconds, mean_loss = resume(net, ema, optimizers, options.device)
+    parts = {"net": net, "ema": ema, **{f"optimizer {number}": each for number, each in enumerate(optimizers)}}
+    step, seconds, mean_loss = resume(CHECKPOINT, options.device, **parts)
     generator = torch.Generator().manual_seed(step)
     saved = time.monotonic()
     end = 60 * sum(options.cycles)
@@ -75,7 +76,8 @@ def train(options: argparse.Namespace) -> None:
         if step % 50 == 0:
             print(f"step {step}  {seconds / 60:.1f} min  loss {mean_loss:.4f}  rate {rate:.1e}", flush=True)
         if time.monotonic() - saved > 120 or seconds >= end:
-            save(net, ema, optimizers, step, seconds, mean_loss)
+            save(CHECKPOINT, step, seconds, mean_loss, **parts)
+            keep(ema, step, seconds, mean_loss)
             saved = time.monotonic()
 
 
@@ -122,15 +124,6 @@ def initialise(unet) -> None:
     for name, parameter in unet.named_parameters():
         if name.startswith("out.2.") or ".out_layers.3." in name or ".proj_out." in name:
             torch.nn.init.zeros_(parameter)
-
-
-def schedule(step: int, minutes: float, cycles: list[float]) -> float:
-    """Share of the peak rate: a cosine per cycle, each cycle from half the height of the one before."""
-    cycle = 0
-    while minutes > cycles[cycle] and cycle + 1 < len(cycles):
-        minutes, cycle = minutes - cycles[cycle], cycle + 1
-    cosine = 0.5 * (1 + math.cos(math.pi * min(minutes / cycles[cycle], 1.0)))
-    return min(1.0, (step + 1) / 50) * 0.5**cycle * (0.02 + 0.98 * cosine)
 
 
 def sigmas() -> torch.Tensor:
@@ -185,28 +178,8 @@ def _pool_item(seed: int):
     return (image * 255).round().astype(np.uint8).transpose(2, 0, 1), tokens + [0] * (TOKENS - len(tokens))
 
 
-@torch.no_grad()
-def update_ema(ema, net, decay: float) -> None:
-    torch._foreach_lerp_(list(ema.parameters()), list(net.parameters()), 1 - decay)
-
-
-def resume(net, ema, optimizers, device):
-    if not CHECKPOINT.exists():
-        return 0, 0.0, 0.0
-    state = torch.load(CHECKPOINT, map_location=device, weights_only=True)
-    net.load_state_dict(state["net"])
-    ema.load_state_dict(state["ema"])
-    for optimizer, saved in zip(optimizers, state["optimizers"]):
-        optimizer.load_state_dict(saved)
-    return state["step"], state["seconds"], state["loss"]
-
-
-def save(net, ema, optimizers, step, seconds, loss) -> None:
-    """The checkpoint (written, then renamed) and the shipped weights: the averaged model in fp16."""
-    CHECKPOINT.parent.mkdir(exist_ok=True)
-    state = {"net": net.state_dict(), "ema": ema.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
-    torch.save({**state, "step": step, "seconds": seconds, "loss": loss}, CHECKPOINT.with_suffix(".tmp"))
-    os.replace(CHECKPOINT.with_suffix(".tmp"), CHECKPOINT)
+def keep(ema, step: int, seconds: float, loss: float) -> None:
+    """The shipped weights: the averaged model in fp16."""
     weights = {key: value.half().cpu().contiguous() for key, value in ema.state_dict().items()}
     save_file(weights, WEIGHTS, {"steps": str(step), "loss": f"{loss:.4f}", "minutes": f"{seconds / 60:.1f}"})
 

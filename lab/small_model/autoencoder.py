@@ -1,0 +1,52 @@
+"""The small Stable Diffusion's autoencoder: the host's own AutoencoderKL, /8, four channels, a nonlinear decoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.sd
+import torch
+from comfy.ldm.models.autoencoder import AutoencoderKL
+from safetensors.torch import load_file
+
+WEIGHTS = Path(__file__).parent / "small_sd_autoencoder.safetensors"
+CELL = 8  # pixels on a side of one cell of the latent
+CHANNELS = 4
+FORM = {
+    "double_z": True,
+    "z_channels": CHANNELS,
+    "resolution": 256,
+    "in_channels": 3,
+    "out_ch": 3,
+    "ch": 32,
+    "ch_mult": [1, 1, 2, 4],
+    "num_res_blocks": 1,
+    "attn_resolutions": [],
+    "dropout": 0.0,
+}
+
+
+def make_autoencoder() -> AutoencoderKL:
+    """SD's autoencoder at a quarter of its channels and half of its blocks, weights not set."""
+    return AutoencoderKL(ddconfig=FORM, embed_dim=CHANNELS)
+
+
+def load_vae(dtype: torch.dtype = torch.float32, weights: Path = WEIGHTS) -> comfy.sd.VAE:
+    """VAE: the trained autoencoder in the host's own wrapper, with SD's range of pixels and sizes."""
+    vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
+    vae.first_stage_model = make_autoencoder().eval().to(dtype)
+    vae.first_stage_model.load_state_dict({key: value.to(dtype) for key, value in load_file(weights).items()})
+    vae.vae_dtype, vae.latent_channels = dtype, CHANNELS
+    vae.downscale_ratio = vae.upscale_ratio = CELL
+    vae.process_input = lambda image: image * 2 - 1
+    vae.process_output = _to_unit_range
+    management = comfy.model_management
+    vae.patcher = comfy.model_patcher.ModelPatcher(vae.first_stage_model, vae.device, management.vae_offload_device())
+    return vae
+
+
+def _to_unit_range(image):
+    """In place, because newer hosts ignore the return value."""
+    return image.add_(1).div_(2).clamp_(0, 1)
