@@ -53,6 +53,11 @@ MAKE_GRAPH = """async ([scenes, segments]) => {
     mask.connect(0, preview, 0)
     await app.loadGraphData(app.graph.serialize()) // as a user opens it, with nothing left of what was there before
 }"""
+HOSTS = "app.rootGraph.nodes.filter((node) => node.subgraph)"  # the nodes that are subgraphs
+ENTER = f"""(number) => {{
+    for (let host = {HOSTS}[number]; host; host = host.subgraph.nodes.find((node) => node.subgraph))
+        app.canvas.openSubgraph(host.subgraph, host)
+}}"""
 SHOWN = {  # addresses of the pictures that a node shows, in each mode
     "classic": "({node}.imgs ?? []).map((each) => each.src)",
     "vue": "[...document.querySelectorAll(`[data-node-id='${{{node}.id}}'] img`)].map((each) => each.src)",
@@ -132,6 +137,13 @@ class FrontEnd:
     def make_promoted(self, nodes: list[graphs.Node], promoted: graphs.Promoted) -> None:
         self.leave_subgraph()
         self.page.evaluate(graphs.MAKE, graphs.as_json(nodes, promoted))
+
+    def enter_subgraph(self, number: int = 0, node: str = "EmerDiffSelectSegments") -> None:
+        """The innermost of the subgraph node of this number, with this node in view."""
+        self.leave_subgraph()
+        self.page.evaluate(ENTER, number)
+        self.look(0.85, node)
+        self.page.evaluate("window.dispatchEvent(new MouseEvent('mouseup'))")  # what is drawn now is undone to
 
     def leave_subgraph(self) -> None:
         """To the root. The page's address follows; while it names a subgraph, the workflow that has it is opened."""

@@ -1,17 +1,12 @@
 """Picking where the pictures come as a list, and where the texts stand elsewhere: linked, or on a subgraph node."""
 
 import pytest
-from front_end import PAINTED, SCENES, SEGMENTS, FrontEnd, found
+from front_end import HOSTS, PAINTED, SCENES, SEGMENTS, FrontEnd, found
 from graphs import Node, Promoted, model_links
 
 SELECT = "EmerDiffSelectSegments"
 POINT = '[{"x": 5, "y": 5}]'
 NONE = {"selection": "", "positive_points": "", "negative_points": "", "invert": False}
-HOSTS = "app.rootGraph.nodes.filter((node) => node.subgraph)"
-OPEN = f"""(number) => {{
-    for (let host = {HOSTS}[number]; host; host = host.subgraph.nodes.find((node) => node.subgraph))
-        app.canvas.openSubgraph(host.subgraph, host)
-}}"""
 
 
 def segmented(select: Node) -> list[Node]:
@@ -67,11 +62,8 @@ def promoted(front_end: FrontEnd, times: int = 1, **texts) -> None:
 
 
 def enter(front_end: FrontEnd, number: int = 0) -> None:
-    front_end.leave_subgraph()
-    front_end.page.evaluate(OPEN, number)
-    front_end.look(0.85)
+    front_end.enter_subgraph(number)
     front_end.wait_for_picture()
-    front_end.page.evaluate("window.dispatchEvent(new MouseEvent('mouseup'))")  # keeps the places drawn now, for undo
 
 
 def on_host(front_end: FrontEnd, name: str, number: int = 0):
@@ -123,7 +115,7 @@ def test_a_linked_text_is_drawn_as_it_was_used_and_not_written(front_end):
     assert shown(front_end) == f"{area} - selection comes from a link"
     front_end.click(labels, 0)
     assert front_end.selection == "1 @00000000" and shown(front_end).startswith(area)
-    assert front_end.page.locator(".emerdiff-bar button:enabled").count() == 0
+    assert front_end.page.locator(".emerdiff-bar button:visible").count() == 0
     front_end.shot("linked")
 
 

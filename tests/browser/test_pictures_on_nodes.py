@@ -2,7 +2,7 @@
 
 import pytest
 from front_end import PAINTED, SCENES, SEGMENTS, FrontEnd
-from graphs import Node, model_links
+from graphs import Node, Promoted, model_links
 
 SEGMENT = [
     Node("EmerDiffLabSmallModel", (0, 0)),
@@ -62,3 +62,16 @@ def test_a_cached_node_shows_its_picture_in_a_page_loaded_again(front_end):
     front_end.run()
     (other,) = given(front_end, "EmerDiffSegmentImage")
     assert other != result and front_end.shown("EmerDiffSegmentImage") == [other]
+
+
+def test_a_cached_node_in_a_subgraph_shows_its_picture_too(front_end):
+    node = "EmerDiffSegmentImage"
+    front_end.make_promoted([*SEGMENT, Node("PreviewImage", (660, 400), {}, {"images": (1, 0)})], Promoted(node, ()))
+    front_end.run()
+    front_end.page.wait_for_timeout(1500)
+    front_end.load_again()
+    front_end.enter_subgraph(node=node)
+    assert front_end.shown(node) == []
+    front_end.run()
+    front_end.page.wait_for_timeout(500)
+    assert front_end.shown(node) == given(front_end, node) != []

@@ -1,5 +1,6 @@
 """Selecting segments, and values that go to a file and back."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 from emerdiff.emerdiff_ops.files import safetensors_file
 from emerdiff.emerdiff_ops.segments.labels import fingerprint
+from emerdiff.nodes import EmerDiffExtension
 from emerdiff.nodes.load import EmerDiffLoad
 from emerdiff.nodes.save import EmerDiffSave
 from emerdiff.nodes.segment_image import EmerDiffSegmentImage
@@ -277,3 +279,11 @@ def test_segment_image_expands_into_the_steps():
         "EmerDiffGather",
     ]
     assert steps["EmerDiffClusterFeatures"]["segments"] == 9 and steps["EmerDiffExtractFeatures"]["seed"] == 3
+
+
+def test_the_page_knows_every_node_that_expands():
+    """Their pictures, where the run was cached, are looked for by nodes/web/js/cached_pictures.js."""
+    schemas = [node.define_schema() for node in asyncio.run(EmerDiffExtension().get_node_list())]
+    script = Path(__file__).resolve().parents[2] / "nodes" / "web" / "js" / "cached_pictures.js"
+    names = json.dumps([schema.node_id for schema in schemas if schema.enable_expand])
+    assert f"const EXPANDING = {names}\n" in script.read_text()

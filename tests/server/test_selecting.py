@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from server_client import SEGMENTS
 
-from comfyui.workflow import add
+from comfyui.workflow import STEPS, add, find, find_after
 
 
 @pytest.fixture
@@ -47,3 +47,40 @@ def test_the_label_map_sent_is_the_mask_that_comes_out(client, run):
 def test_an_old_fingerprint_is_said_on_the_node_and_the_run_goes_on(run):
     sent, shown, texts = run(f"1, {SEGMENTS}-99 @00000000")
     assert shown and "has changed" in texts[0] and sent["text"] == texts
+
+
+@pytest.fixture(scope="module")
+def select_in_a_list(client, picture):
+    """Outputs of Select, and of a PreviewImage behind it, for a list of two batches: of two pictures, and of one."""
+
+    def run(selection):
+        prompt = client.workflow(STEPS, picture)
+        cluster, load = find(prompt, "EmerDiffClusterFeatures"), find(prompt, "LoadImage")
+        prompt[cluster]["inputs"]["shared_clusters"] = False
+        prompt[find(prompt, "EmerDiffModulateAttention")]["inputs"]["preset"] = "fast"
+        three = add(prompt, "RepeatImageBatch", image=[load, 0], amount=3)
+        listed = add(prompt, "RebatchImages", images=[three, 0], batch_size=2)
+        for key, node in prompt.items():
+            if key != three and node["inputs"].get("image") == [load, 0]:
+                node["inputs"]["image"] = [listed, 0]
+        assembled = find_after(prompt, "EmerDiffAssembleMasks", find(prompt, "EmerDiffModulateAttention"))
+        select = add(
+            prompt, "EmerDiffSelectSegments", segmentation=[assembled, 1], image=[listed, 0], selection=selection,
+            positive_points="", negative_points="", invert=False,
+        )  # fmt: skip
+        shown = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[select, 0]), 0])
+        outputs = client.run(prompt)
+        return outputs[select], outputs.get(shown)
+
+    return run
+
+
+def test_a_list_of_batches_takes_one_text_for_all_its_pictures(client, select_in_a_list):
+    sent, shown = select_in_a_list("2; ; 1")
+    labels = [labels_of(client, entry) for entry in sent["emerdiff_segments"]]
+    masks = client.pixels(shown)[..., 0] > 0
+    assert len(labels) == len(masks) == len(sent["images"]) == 3
+    assert (masks[0] == (labels[0] == 2)).all() and not masks[1].any() and (masks[2] == (labels[2] == 1)).all()
+    sent, shown = select_in_a_list("; ; 1")
+    assert (client.pixels(shown)[..., 0] > 0).shape[0] == 1  # of the first element nothing was selected
+    assert "number 1 of the list" in sent["text"][0]

@@ -6,7 +6,7 @@
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
 
-export const EXPANDING = ["EmerDiffSegmentImage"]
+const EXPANDING = ["EmerDiffSegmentImage"]
 const [FEW, MANY] = [16, 256] // prompts of the history looked through at first, and at most; they are large
 const REMEMBERED = 64
 const reported = new Map() // node id -> {promptId, output: null where cached} of a run that is not in the history yet

@@ -4,8 +4,8 @@
 import { app } from "../../../scripts/app.js"
 import { enteredThrough } from "./subgraphs.js"
 
-export const LINKED = "selection comes from a link"
-export const SEVERAL = "selection is set on several subgraph nodes"
+const LINKED = "selection comes from a link"
+const SEVERAL = "selection is set on several nodes" // of one subgraph, and unknown through which of them it was opened
 
 export class NodeTexts {
   constructor(node) {

@@ -175,8 +175,8 @@ export class Picker {
     this.pager.hidden = picks.entries.length <= 1
     this.place.textContent = `${picks.page + 1} / ${picks.entries.length}`
     const { closed } = this.texts
-    for (const tool of this.tools) tool.disabled = !ready || Boolean(closed)
-    for (const way of this.ways) way.hidden = Boolean(closed)
+    for (const tool of this.tools) tool.disabled = !ready
+    for (const each of [...this.tools, ...this.ways]) each.hidden = Boolean(closed)
     if (!ready) this.instruct()
     else {
       this.status.textContent = this.status.title = this.summary()
