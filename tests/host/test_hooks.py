@@ -98,7 +98,7 @@ def test_progress_counts_every_row_and_shows_the_label_map_as_it_forms(sd1, prep
     seen = []
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_PREVIEWS", -1.0)
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda *call, **_: seen.append(call))
-    modulate(sd1, trajectory, low_res, rows=6)
+    modulate_attention(sd1, trajectory, low_res, Push(timestep=61), rows=6, preview=True)
     values, totals, previews = zip(*seen)
     rows = 2 * 5 + 3  # five masks' variants in chunks of four, each with the unmodulated run
     assert set(totals) == {rows * 4 + 10} and values[-1] == totals[-1]  # four levels from 61; ten decodings
