@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import comfy.model_management
-import comfy.model_patcher
 import comfy.sd
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from safetensors.torch import load_file
+
+from .model import wrapped
 
 WEIGHTS = Path(__file__).parent / "small_sd_autoencoder.safetensors"
 CELL = 8  # pixels on a side of one cell of the latent
@@ -34,19 +34,9 @@ def make_autoencoder() -> AutoencoderKL:
 
 
 def load_vae(dtype: torch.dtype = torch.float32, weights: Path = WEIGHTS) -> comfy.sd.VAE:
-    """VAE: the trained autoencoder in the host's own wrapper, with SD's range of pixels and sizes."""
-    vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
-    vae.first_stage_model = make_autoencoder().eval().to(dtype)
-    vae.first_stage_model.load_state_dict({key: value.to(dtype) for key, value in load_file(weights).items()})
-    vae.vae_dtype, vae.latent_channels = dtype, CHANNELS
-    vae.downscale_ratio = vae.upscale_ratio = CELL
-    vae.process_input = lambda image: image * 2 - 1
-    vae.process_output = _to_unit_range
-    management = comfy.model_management
-    vae.patcher = comfy.model_patcher.ModelPatcher(vae.first_stage_model, vae.device, management.vae_offload_device())
+    """VAE: the trained autoencoder in the host's own wrapper."""
+    autoencoder = make_autoencoder().eval().to(dtype)
+    autoencoder.load_state_dict({key: value.to(dtype) for key, value in load_file(weights).items()})
+    vae = wrapped(autoencoder, CHANNELS, CELL)
+    vae.vae_dtype = dtype
     return vae
-
-
-def _to_unit_range(image):
-    """In place, because newer hosts ignore the return value."""
-    return image.add_(1).div_(2).clamp_(0, 1)

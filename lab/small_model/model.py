@@ -132,10 +132,15 @@ class UnshuffleAutoencoder(nn.Module):
 
 def load_vae() -> comfy.sd.VAE:
     """VAE: the host's wrapper around the lossless pixel unshuffle."""
+    return wrapped(UnshuffleAutoencoder(), 3 * PATCH**2, PATCH)
+
+
+def wrapped(autoencoder: nn.Module, channels: int, cell: int) -> comfy.sd.VAE:
+    """An autoencoder of pictures in -1..1 in the host's wrapper; a cell of its latents is `cell` pixels a side."""
     vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
-    vae.first_stage_model = UnshuffleAutoencoder()
-    vae.latent_channels = 3 * PATCH**2
-    vae.downscale_ratio = vae.upscale_ratio = PATCH
+    vae.first_stage_model = autoencoder
+    vae.latent_channels = channels
+    vae.downscale_ratio = vae.upscale_ratio = cell
     vae.process_input = lambda image: image * 2 - 1
     vae.process_output = _to_unit_range
     management = comfy.model_management

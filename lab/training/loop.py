@@ -4,9 +4,78 @@ from __future__ import annotations
 
 import math
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
+
+SECONDS_BETWEEN_CHECKPOINTS = 120
+
+
+class Training:
+    """A network, its average over the steps, and the optimizers; every group of theirs has its `peak` rate.
+
+    `checkpoint` is resumed from where it is there; `weights`, the average in fp16, is what is shipped.
+    """
+
+    def __init__(self, net, average, optimizers: list[torch.optim.Optimizer], checkpoint: Path, weights: Path):
+        average.load_state_dict(net.state_dict())
+        self.net, self.average, self.optimizers = net, average, optimizers
+        self.checkpoint, self.weights = checkpoint, weights
+        self.step, self.seconds, self.loss = 0, 0.0, 0.0  # the loss is a running mean
+        self._resume()
+
+    def run(self, cycles: list[float], loss_of: Callable[[torch.Generator], torch.Tensor]) -> None:
+        """Steps down loss_of(generator) until the minutes of all cycles are over, those before included."""
+        saved, end = time.monotonic(), 60 * sum(cycles)
+        while self.seconds < end:
+            begin = time.monotonic()
+            rate = schedule(self.step, self.seconds / 60, cycles)
+            loss = self._descend(loss_of(torch.Generator().manual_seed(self.step)), rate)
+            self.seconds += time.monotonic() - begin
+            self.loss += (loss - self.loss) * max(0.01, 1 / self.step)
+            if self.step % 50 == 0:
+                minutes = self.seconds / 60
+                print(f"step {self.step}  {minutes:.1f} min  loss {self.loss:.4f}  rate {rate:.3f}", flush=True)
+            if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS or self.seconds >= end:
+                self._save()
+                saved = time.monotonic()
+
+    def _descend(self, loss: torch.Tensor, rate: float) -> float:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * rate
+        self.net.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        update_average(self.average, self.net, min(0.998, (1 + self.step) / (10 + self.step)))
+        self.step += 1
+        return loss.item()
+
+    def _parts(self) -> dict:
+        return {"net": self.net, "ema": self.average, **{str(n): each for n, each in enumerate(self.optimizers)}}
+
+    def _resume(self) -> None:
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, map_location=next(self.net.parameters()).device, weights_only=True)
+            for name, part in self._parts().items():
+                part.load_state_dict(state[name])
+            self.step, self.seconds, self.loss = state["step"], state["seconds"], state["loss"]
+
+    def _save(self) -> None:
+        """The checkpoint, written beside and renamed, and the weights to ship."""
+        self.checkpoint.parent.mkdir(exist_ok=True)
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        unfinished = self.checkpoint.with_suffix(".tmp")
+        torch.save({**state, "step": self.step, "seconds": self.seconds, "loss": self.loss}, unfinished)
+        os.replace(unfinished, self.checkpoint)
+        tensors = {key: value.half().cpu().contiguous() for key, value in self.average.state_dict().items()}
+        told = {"steps": str(self.step), "loss": f"{self.loss:.4f}", "minutes": f"{self.seconds / 60:.1f}"}
+        save_file(tensors, self.weights, told)
 
 
 def schedule(step: int, minutes: float, cycles: list[float]) -> float:
@@ -19,23 +88,5 @@ def schedule(step: int, minutes: float, cycles: list[float]) -> float:
 
 
 @torch.no_grad()
-def update_ema(ema, net, decay: float) -> None:
-    torch._foreach_lerp_(list(ema.parameters()), list(net.parameters()), 1 - decay)
-
-
-def resume(path: Path, device: str, **parts) -> tuple[int, float, float]:
-    """Step, seconds and mean loss of the checkpoint, whose states the parts take; zeros where there is none."""
-    if not path.exists():
-        return 0, 0.0, 0.0
-    state = torch.load(path, map_location=device, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return state["step"], state["seconds"], state["loss"]
-
-
-def save(path: Path, step: int, seconds: float, loss: float, **parts) -> None:
-    """The checkpoint, written beside and renamed."""
-    path.parent.mkdir(exist_ok=True)
-    state = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({**state, "step": step, "seconds": seconds, "loss": loss}, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
+def update_average(average, net, decay: float) -> None:
+    torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)

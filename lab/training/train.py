@@ -9,16 +9,14 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from comfyui.in_process import start_host
 from small_model.scenes import scene
-from training.loop import resume, save, schedule, update_ema
+from training.loop import Training
 from training.optimizer import Muon
 
 start_host()
@@ -46,39 +44,16 @@ def main() -> None:
 
 def train(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    net = Net().to(options.device)
-    ema = Net().to(options.device).requires_grad_(False)
-    ema.load_state_dict(net.state_dict())
-    optimizers = make_optimizers(net, options)
+    net, average = Net().to(options.device), Net().to(options.device).requires_grad_(False)
+    training = Training(net, average, make_optimizers(net, options), CHECKPOINT, WEIGHTS)
     images, prompts = scene_pool(options.scenes)
-    parts = {"net": net, "ema": ema, **{f"optimizer {number}": each for number, each in enumerate(optimizers)}}
-    step, seconds, mean_loss = resume(CHECKPOINT, options.device, **parts)
-    generator = torch.Generator().manual_seed(step)
-    saved = time.monotonic()
-    end = 60 * sum(options.cycles)
-    while seconds < end:
-        begin = time.monotonic()
-        rate = schedule(step, seconds / 60, options.cycles)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * rate
+
+    def loss_of(generator):
         batch = sample_batch(images, prompts, options.batch, generator)
         x0, tokens = (tensor.to(options.device) for tensor in batch)
-        loss = denoising_loss(net, x0, tokens, options.lean, generator)
-        net.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-        update_ema(ema, net, min(0.998, (1 + step) / (10 + step)))
-        step, seconds = step + 1, seconds + time.monotonic() - begin
-        mean_loss += (loss.item() - mean_loss) * max(0.01, 1 / step)
-        if step % 50 == 0:
-            print(f"step {step}  {seconds / 60:.1f} min  loss {mean_loss:.4f}  rate {rate:.1e}", flush=True)
-        if time.monotonic() - saved > 120 or seconds >= end:
-            save(CHECKPOINT, step, seconds, mean_loss, **parts)
-            keep(ema, step, seconds, mean_loss)
-            saved = time.monotonic()
+        return denoising_loss(net, x0, tokens, options.lean, generator)
+
+    training.run(options.cycles, loss_of)
 
 
 def make_optimizers(net, options) -> list[torch.optim.Optimizer]:
@@ -176,12 +151,6 @@ def _pool_item(seed: int):
     image, _, words = scene(seed)
     tokens = [VOCABULARY.index(word) for word in words]
     return (image * 255).round().astype(np.uint8).transpose(2, 0, 1), tokens + [0] * (TOKENS - len(tokens))
-
-
-def keep(ema, step: int, seconds: float, loss: float) -> None:
-    """The shipped weights: the averaged model in fp16."""
-    weights = {key: value.half().cpu().contiguous() for key, value in ema.state_dict().items()}
-    save_file(weights, WEIGHTS, {"steps": str(step), "loss": f"{loss:.4f}", "minutes": f"{seconds / 60:.1f}"})
 
 
 if __name__ == "__main__":

@@ -7,17 +7,16 @@ follows a cosine over the minutes given. Ends with the error of the reconstructi
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from comfyui.in_process import start_host
 from small_model.photographs import FOLDER, photographs
 from small_model.textures import random_crop, textured_scene
-from training.loop import resume, save, schedule, update_ema
+from training.loop import Training
 
 start_host()
 
@@ -43,33 +42,18 @@ def main() -> None:
 
 def train(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    net, ema = (fresh().to(options.device) for _ in range(2))
-    ema.load_state_dict(net.state_dict())
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0, betas=(0.9, 0.99), weight_decay=0.01)
-    parts = {"net": net, "ema": ema, "optimizer": optimizer}
-    step, seconds, mean_loss = resume(CHECKPOINT, options.device, **parts)
+    net, average = (fresh().to(options.device) for _ in range(2))
+    groups = [{"params": list(net.parameters()), "peak": options.learning_rate}]
+    optimizer = torch.optim.AdamW(groups, lr=0, betas=(0.9, 0.99), weight_decay=0.01)
+    training = Training(net, average, [optimizer], CHECKPOINT, WEIGHTS)
     pictures = [each.image for each in photographs("tuning", options.root)]
-    rng, saved, end = np.random.default_rng(step), time.monotonic(), 60 * sum(options.cycles)
-    while seconds < end:
-        begin = time.monotonic()
-        rate = options.learning_rate * schedule(step, seconds / 60, options.cycles)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = reconstruction_loss(net, sample_batch(pictures, options.batch, rng).to(options.device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        update_ema(ema, net, min(0.998, (1 + step) / (10 + step)))
-        step, seconds = step + 1, seconds + time.monotonic() - begin
-        mean_loss += (loss.item() - mean_loss) * max(0.01, 1 / step)
-        if step % 50 == 0:
-            print(f"step {step}  {seconds / 60:.1f} min  loss {mean_loss:.4f}  rate {rate:.1e}", flush=True)
-        if time.monotonic() - saved > 120 or seconds >= end:
-            save(CHECKPOINT, step, seconds, mean_loss, **parts)
-            keep(ema, step, seconds, mean_loss)
-            saved = time.monotonic()
-    report(ema, options)
+
+    def loss_of(generator):
+        rng = np.random.default_rng(generator.initial_seed())
+        return reconstruction_loss(net, sample_batch(pictures, options.batch, rng).to(options.device))
+
+    training.run(options.cycles, loss_of)
+    report(average, options)
 
 
 def fresh() -> torch.nn.Module:
@@ -112,20 +96,14 @@ def reconstruction_loss(net, pixels: torch.Tensor) -> torch.Tensor:
     return loss + KL * divergence
 
 
-def keep(ema, step: int, seconds: float, loss: float) -> None:
-    """The shipped weights: the averaged autoencoder in fp16."""
-    weights = {key: value.half().cpu().contiguous() for key, value in ema.state_dict().items()}
-    save_file(weights, WEIGHTS, {"steps": str(step), "loss": f"{loss:.4f}", "minutes": f"{seconds / 60:.1f}"})
-
-
 @torch.no_grad()
-def report(ema, options: argparse.Namespace) -> None:
+def report(average, options: argparse.Namespace) -> None:
     """How well crops of the reporting half come back, and how large their latents are."""
     pictures, rng = [each.image for each in photographs("reporting", options.root)], np.random.default_rng(0)
     crops = np.stack([random_crop(pictures[rng.integers(len(pictures))], 128, rng) for _ in range(HELD_OUT_CROPS)])
     pixels = torch.from_numpy(crops).movedim(-1, 1).to(options.device) * 2 - 1
-    latents = ema.encode(pixels)
-    error = (ema.decode(latents).clamp(-1, 1) - pixels).square().mean((1, 2, 3)) / 4  # of pixels in 0..1
+    latents = average.encode(pixels)
+    error = (average.decode(latents).clamp(-1, 1) - pixels).square().mean((1, 2, 3)) / 4  # of pixels in 0..1
     decibels = -10 * error.log10()
     print(f"PSNR {decibels.mean():.2f} +- {decibels.std() / HELD_OUT_CROPS**0.5:.2f} dB; latents {latents.std():.3f}")
 
