@@ -9,7 +9,6 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 
 import torch
 
@@ -43,8 +42,8 @@ def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[li
         return [parse_selection(text, count, clip) for count in counts]
     if any(map(str.strip, parts[len(counts) :])) and not clip:
         raise ValueError(f"selection has {len(parts)} lists (between semicolons), but there are {len(counts)} pictures")
-    each = zip_longest(parts[: len(counts)], counts, fillvalue="")
-    return [parse_selection(part, count, clip) for part, count in each]
+    parts += [""] * (len(counts) - len(parts))
+    return [parse_selection(part, count, clip) for part, count in zip(parts, counts)]
 
 
 def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:

@@ -1,5 +1,6 @@
 """The small model's two nodes, standing in for Load Checkpoint and CLIP Text Encode."""
 
+import time
 from pathlib import Path
 
 import folder_paths
@@ -10,10 +11,11 @@ from .model import VOCABULARY, WordList, load_conditioning, load_model, load_vae
 from .settings import COUNT_FILE
 
 
-def counted(model):
-    """The model, writing a byte whenever its UNet is evaluated."""
+def counted(model, pause: float):
+    """The model, writing a byte whenever its UNet is evaluated, and waiting `pause` seconds."""
 
     def count(executor, *args, **kwargs):
+        time.sleep(pause)
         with (Path(folder_paths.get_temp_directory()) / COUNT_FILE).open("ab") as file:
             file.write(b".")
         return executor(*args, **kwargs)
@@ -30,7 +32,11 @@ class EmerDiffLabSmallModel(io.ComfyNode):
             display_name="EmerDiff Lab Small Model",
             category="EmerDiff/lab",
             description="The small trained model of the development lab, in place of a checkpoint.",
-            inputs=[],
+            inputs=[
+                io.Float.Input(
+                    "pause", default=0.0, min=0.0, max=10.0, optional=True, tooltip="Seconds an evaluation waits."
+                )
+            ],
             outputs=[
                 io.Model.Output(),
                 io.Conditioning.Output(display_name="empty prompt"),
@@ -40,8 +46,8 @@ class EmerDiffLabSmallModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(counted(load_model()), load_conditioning([]), load_vae(), WordList())
+    def execute(cls, pause=0.0) -> io.NodeOutput:
+        return io.NodeOutput(counted(load_model(), pause), load_conditioning([]), load_vae(), WordList())
 
 
 class EmerDiffLabPrompt(io.ComfyNode):

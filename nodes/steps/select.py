@@ -104,15 +104,17 @@ def _numbers(group: list[Request]) -> list[Numbers]:
 
 def _in_boxes(group: list[Request]) -> list[list[list[int]]]:
     """Numbers of the segments in the boxes: for each request, for each picture."""
-    sizes = [labels.shape[::-1] for each in group for labels in each.segmentation.labels]
+    sizes = [(labels.shape[1], labels.shape[0]) for each in group for labels in each.segmentation.labels]
     boxes = iter(parse_boxes_in(sizes, group[0].boxes))
     return [[select_in_boxes(*pair) for pair in zip(each.segmentation.labels, boxes)] for each in group]
 
 
 def _points_and_invert(request: Request) -> tuple[list, list, bool]:
     height, width = request.segmentation.labels.shape[-2:]
-    texts = request.positive_points, request.negative_points
-    return *(parse_points(text, width, height) for text in texts), request.invert
+    positive, negative = (
+        parse_points(text, width, height) for text in (request.positive_points, request.negative_points)
+    )
+    return positive, negative, request.invert
 
 
 def notes_on(picks: list[Picks]) -> list[str]:

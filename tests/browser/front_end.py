@@ -37,7 +37,7 @@ MAKE_GRAPH = """async ([scenes, segments]) => {
         for (const widget of node.widgets ?? []) if (widget.name in values) widget.value = values[widget.name]
         return node
     }
-    const model = make("EmerDiffLabSmallModel", 0, 0)
+    const model = make("EmerDiffLabSmallModel", 0, 0, { pause: 0 })
     const images = scenes.map((image, index) => make("LoadImage", 0, 200 + 360 * index, { image }))
     const image = images.length === 1 ? images[0] : make("ImageBatch", 320, 400)
     const segment = make("EmerDiffSegmentImage", 320, 0, { segments, preset: "fast", seed: 0 })
@@ -183,6 +183,18 @@ class FrontEnd:
             "() => { window.lines = []; app.api.addEventListener('progress_text', (e) => lines.push(e.detail.text)) }"
         )
         yield lambda: self.page.evaluate("window.lines")
+
+    def forget(self) -> None:
+        """Empty the server's cache: what is run next is computed, whatever other tests ran before."""
+        self.server.post("/free", {"free_memory": True})
+        self.page.wait_for_timeout(1000)
+
+    def assert_shows(self, node: str, files: list[str]) -> None:
+        """That a node shows these pictures, once they have been loaded, and goes on showing them."""
+        for _ in range(10):
+            if self.shown(node) == files:
+                break
+        assert self.shown(node) == files
 
     def shown(self, node: str) -> list[str]:
         """The names of the files that a node shows as pictures, or all of the address where it is no file."""

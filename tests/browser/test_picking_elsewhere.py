@@ -15,7 +15,7 @@ def segmented(select: Node) -> list[Node]:
     settings = {"segments": SEGMENTS, "preset": "fast", "seed": 0}
     links = select.links | {"segmentation": (2, 1), "image": (1, 0)}
     return [
-        Node("EmerDiffLabSmallModel", (0, 0)),
+        Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0}),
         image,
         Node("EmerDiffSegmentImage", (320, 0), settings, model_links(0) | {"image": (1, 0)}),
         select._replace(place=(640, 0), links=links),
@@ -38,7 +38,7 @@ def in_a_list(pictures: int, batch_size: int) -> list[Node]:
         *images,
         *batches,
         Node("RebatchImages", (0, 200), {"batch_size": batch_size}, {"images": (n - 1, 0)}),
-        Node("EmerDiffLabSmallModel", (0, 0)),
+        Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0}),
         Node("EmerDiffExtractFeatures", (320, 0), {"seed": 0}, model_links(model) | {"image": (image, 0)}),
         Node("EmerDiffClusterFeatures", (320, 400), {"segments": SEGMENTS, "seed": 0}, {"features": (extract, 0)}),
         Node(
@@ -193,7 +193,7 @@ def test_names_of_files_are_filled_in_as_in_save_image(front_end):
     name = "tokens/%date:yyyy-MM-dd%/%EmerDiffExtractFeatures.seed%"
     save = Node("EmerDiffSave", (660, 0), {"filename_prefix": name}, {"value": (2, 0)})
     same = Node("SaveImage", (660, 200), {"filename_prefix": name}, {"images": (1, 0)})
-    front_end.make([Node("EmerDiffLabSmallModel", (0, 0)), image, features, save, same], "EmerDiffSave")
+    front_end.make([Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0}), image, features, save, same], "EmerDiffSave")
     front_end.run()
     (theirs,) = front_end.outputs("SaveImage")["images"]
     assert theirs["filename"].startswith("77_")

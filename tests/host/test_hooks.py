@@ -13,7 +13,7 @@ from emerdiff.nodes.host.unet import Layer
 from emerdiff.nodes.steps import read_out
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.extract import capture_queries, extract_features
-from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.modulate import Push, maps_as_they_come, modulate_attention
 
 from reference.plain_procedure import Replay, session
 
@@ -106,6 +106,17 @@ def test_progress_counts_every_row_and_shows_the_label_map_as_it_forms(sd1, prep
     kind, picture, side = previews[3]
     assert kind == "JPEG" and max(picture.size) == side
     assert len(picture.getcolors()) > 1
+
+
+def test_nodes_that_give_pictures_show_no_preview(sd1, prepared, monkeypatch):
+    """The front end would go on showing the last preview instead of the picture."""
+    _, trajectory, low_res = prepared
+    seen = []
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_PREVIEWS", -1.0)
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda *call, **_: seen.append(call))
+    for maps in maps_as_they_come(sd1, trajectory, low_res, Push("fast")):
+        assert len(list(maps)) == low_res.masks.shape[1]
+    assert seen and all(preview is None for _, _, preview in seen)
 
 
 def host_output(sd1):
