@@ -45,8 +45,9 @@ def main() -> int:
         record(*options.record)
         return 0
     with tempfile.TemporaryDirectory(prefix="emerdiff-compare-") as base, checked_out(options.commit) as before:
-        found = [recorded(tree, Path(base, name)) for name, tree in (("before", before), ("now", REPOSITORY))]
-    faults = [*differences(*(each[0] for each in found), options.tolerance), *changes(*(each[1] for each in found))]
+        numbers, said = recorded(before, Path(base, "before"))
+        numbers_now, said_now = recorded(REPOSITORY, Path(base, "now"))
+    faults = [*differences(numbers, numbers_now, options.tolerance), *changes(said, said_now)]
     print("\n".join(faults[:SHOWN]) or "nothing differs")
     return int(bool(faults))
 
@@ -209,13 +210,13 @@ class Recorder:
             self.call(f"{name}/lift {preset}", "EmerDiffLiftMask", **source, image=image, mask=rough, preset=preset,
                       strength=strength)  # fmt: skip
             self.segmented = given[1]
-        settings = {
+        settings: dict[str, dict] = {
             "plain": {"inject_attention": False},
             "later": {"modulation_timestep": 101, "modulation_layer": "output 4"},
         }
         for case, each in settings.items():
             self.call(f"{name}/maps {case}", "EmerDiffModulateAttention", **source, **wired, preset="balanced", **each)
-        ways = {
+        ways: dict[str, dict] = {
             "rough": {"smoothing": 0.0, "normalize": True},
             "tidy": {"smoothing": 3.5, "min_area": 0.02, "fill_holes": 0.05},
             "parts": {"min_area": 0.03, "split_parts": True},
@@ -269,10 +270,10 @@ class Recorder:
             self.keep(name, saved.metadata())
 
     def sd1(self) -> None:
-        sys.path.append(str(REPOSITORY / "tests" / "host"))
         import comfy.sd
         import folder_paths
-        from checkpoints import write_sd1_checkpoint
+
+        from reference.sd1_checkpoint import write_sd1_checkpoint
 
         path = write_sd1_checkpoint(Path(folder_paths.get_temp_directory()) / "sd1.safetensors")
         model, _, vae, *_ = comfy.sd.load_checkpoint_guess_config(str(path), output_vae=True, output_clip=False)

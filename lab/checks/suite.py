@@ -96,7 +96,8 @@ def run_all(runs: list[Run], rest: list[str]) -> int:
 
 def several(runs: list[Run], rest: list[str]) -> list[tuple[int, str]]:
     """Exit code and output of each run, AT_A_TIME at once; a Ctrl-C or a request to end reaches those that go on."""
-    waiting, going = list(enumerate(runs)), {}
+    waiting = list(enumerate(runs))
+    going: dict[int, tuple[subprocess.Popen, Path]] = {}
     ended: dict[int, tuple[int, str]] = {}
     signal.signal(signal.SIGTERM, lambda *_: stop(going, waiting))
     while waiting or going:

@@ -17,7 +17,7 @@ def textured_scene(seed: int, pictures: Sequence[np.ndarray], size: int) -> Scen
     plain, rng = scene(seed, size), np.random.default_rng(seed)
     image = np.zeros_like(plain.image)
     for region in range(len(plain.words)):
-        filling = random_crop(pictures[rng.integers(len(pictures))], size, rng)
+        filling = random_crop(pictures[int(rng.integers(len(pictures)))], size, rng)
         shifted = np.clip(filling + rng.uniform(-TINT, TINT, 3), 0, 1)
         image = np.where((plain.labels == region)[..., None], shifted, image)
     return Scene(image.astype(np.float32), plain.labels, plain.words)

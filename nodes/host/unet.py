@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import comfy.model_base
 import comfy.model_sampling
@@ -74,7 +74,7 @@ def cross_attention_layers(model) -> dict[Layer, int]:
     return layers
 
 
-def unet_of(model) -> torch.nn.Module:
+def unet_of(model) -> Any:
     network = model.get_model_object("diffusion_model")
     return getattr(network, "_orig_mod", network)  # of torch.compile
 

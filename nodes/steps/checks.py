@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -143,7 +144,7 @@ def check_image(image: Tensor) -> Tensor:
     return image
 
 
-def check_belongs(image: Tensor, shape: tuple[int, int, int]) -> Tensor:
+def check_belongs(image: Tensor, shape: Sequence[int]) -> Tensor:
     """IMAGE as `pictures_of` gives it; ValueError unless it is the pictures [B, H, W] that something was made from."""
     pictures = pictures_of(image)
     if tuple(pictures.shape[:3]) != tuple(shape):

@@ -76,8 +76,8 @@ def segment_signs(
     check_vae(model, vae)
     layers = unet.coarsest_output_layers(model)
     groups = pad_sequence([words_of(clip, phrase) for phrase in phrases], batch_first=True)  # [P, tokens]
-    prompts = [("", groups), *zip(phrases, groups.split(1))]
-    prompts = [(conditioning_of(clip, phrase), words) for phrase, words in prompts]
+    asked = [("", groups), *zip(phrases, groups.split(1))]
+    prompts = [(conditioning_of(clip, phrase), words) for phrase, words in asked]
     latents, size = latents_of(model, vae, check_image(picture_under(segmentation, image)))
     noise = torch.randn(len(TIMESTEPS), DRAWS, *latents.shape[1:], generator=torch.Generator().manual_seed(seed))
     rows = len(latents) * len(prompts) * len(TIMESTEPS) * DRAWS
@@ -115,7 +115,8 @@ class Respondent:
         predicted latent, averaged over channels, [levels, h'*w'].
         """
         attention, errors = [], []
-        rows = RowsAtOnce(self.model, latent.shape[-2:])
+        height, width = latent.shape[-2:]
+        rows = RowsAtOnce(self.model, (height, width))
 
         def work(x0, predict):
             for timestep, draws in zip(self.timesteps, self.noise):

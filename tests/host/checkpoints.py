@@ -10,24 +10,9 @@ import comfy.ops
 import comfy.sd
 import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
-from comfy.taesd.taesd import TAESD
-from safetensors.torch import save_file
 
 from reference import full_size
-from reference.random_weights import random_state
-
-COMMON = {"image_size": 32, "in_channels": 4, "out_channels": 4, "use_spatial_transformer": True, "legacy": False}
-SD1_UNET = {
-    **COMMON,
-    "model_channels": 320,
-    "num_res_blocks": [1, 1, 1, 1],
-    "channel_mult": (1, 1, 1, 1),
-    "transformer_depth": [1, 1, 1, 0],
-    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 0, 0],
-    "transformer_depth_middle": 1,
-    "context_dim": 768,
-    "num_heads": 8,
-}
+from reference.sd1_checkpoint import COMMON, autoencoder
 
 # The transformers of the output blocks are listed from the last block to the first, as the host takes them.
 SD1 = {**full_size.UNET, "channel_mult": (1, 1, 1, 1)}
@@ -85,14 +70,6 @@ KOALA_1B = {
 POOL = 2**22  # no weight here has more numbers
 
 
-def write_sd1_checkpoint(path, seed=0):
-    """UNet of SD1.x's form, small, and a tiny autoencoder; the text encoder is left out."""
-    unet = UNetModel(**SD1_UNET, dtype=torch.float32, operations=comfy.ops.disable_weight_init)
-    tensors = {f"model.diffusion_model.{name}": value for name, value in random_state(unet, seed).items()}
-    save_file({**tensors, **autoencoder(seed + 1)}, path)
-    return path
-
-
 def load(layout: dict, tensors: dict | None = None):
     """(MODEL, VAE) that the host's own loader makes of a checkpoint in memory; `tensors` are added to it."""
     state = {**checkpoint(layout), **(tensors or {})}
@@ -104,11 +81,6 @@ def checkpoint(layout: dict) -> dict:
     """A UNet with random weights and a tiny autoencoder, under the names that checkpoints give them."""
     weights = {f"model.diffusion_model.{name}": value for name, value in quick_weights(layout).items()}
     return {**weights, **autoencoder(1)}
-
-
-@cache
-def autoencoder(seed: int) -> dict:
-    return {f"first_stage_model.{name}": value for name, value in random_state(TAESD(), seed).items()}
 
 
 def quick_weights(layout: dict) -> dict:

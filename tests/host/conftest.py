@@ -9,9 +9,9 @@ start_host()
 
 import comfy.sd
 import folder_paths
-from checkpoints import write_sd1_checkpoint
 from emerdiff.nodes.steps.values import Source
 
+from reference.sd1_checkpoint import write_sd1_checkpoint
 from small_model.model import load
 
 

@@ -19,6 +19,7 @@ from emerdiff.nodes.steps.values import Source
 
 import nodes
 from comfyui.hosts import NEWEST
+from reference.sd1_checkpoint import SD1_UNET
 
 V_PREDICTION = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"  # told by its spread
 SIZE = slice(64), slice(96)  # of a picture; the coarsest grid has 2 x 3 cells
@@ -129,7 +130,7 @@ def test_family(loaded, photo):
 
 def test_inpainting_with_a_masked_picture_in_the_conditioning(photo):
     """As InpaintModelConditioning makes it: the host puts mask and masked latent beside every row's own."""
-    model, vae = checkpoints.load({**checkpoints.SD1_UNET, "in_channels": 9})
+    model, vae = checkpoints.load({**SD1_UNET, "in_channels": 9})
     latent, mask = vae.encode(photo[:, *SIZE]), torch.zeros(1, 1, 64, 96)
     mask[..., 32:, 32:] = 1
     check_pipeline(model, vae, text(768, concat_latent_image=latent, concat_mask=mask), photo)

@@ -1,12 +1,9 @@
 """A checkpoint on servers that were started to save memory, and a segmentation with it."""
 
 import io
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from checkpoints import write_sd1_checkpoint
 from PIL import Image
 from server_client import PIXELS
 
@@ -34,7 +31,7 @@ NODE_CLASS_MAPPINGS = {"TestText": Text}
 def checkpoint(tmp_path_factory):
     """A small checkpoint of SD1.x's layout, random weights; its text comes from a node of the test's."""
     start_host()
-    sys.path.append(str(Path(__file__).resolve().parents[1] / "host"))
+    from reference.sd1_checkpoint import write_sd1_checkpoint  # imports comfy
 
     return write_sd1_checkpoint(tmp_path_factory.mktemp("checkpoints") / "sd1.safetensors")
 
