@@ -13,6 +13,7 @@ from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 
+from reference.sd1_checkpoint import SD1_UNET
 from small_model.model import UNET_CONFIG, Sampling, SmallModel, load_model
 from small_model.scenes import HELD_OUT, scene
 
@@ -106,7 +107,7 @@ def fp8(tensors: dict) -> dict:
 @pytest.mark.parametrize("kept", [False, True], ids=["as the host likes", "kept in fp8"])
 def test_fp8_checkpoint(photo, kept):
     """A file in fp8, stored by the host as it chooses or in fp8 because the user asks for it."""
-    state = checkpoints.checkpoint(checkpoints.SD1_UNET)
+    state = checkpoints.checkpoint(SD1_UNET)
     state |= fp8({name: value for name, value in state.items() if name.startswith("model.")})
     options = {"dtype": torch.float8_e4m3fn} if kept else {}
     model, _, vae, *_ = comfy.sd.load_state_dict_guess_config(state, output_clip=False, model_options=options)
@@ -116,7 +117,7 @@ def test_fp8_checkpoint(photo, kept):
 
 def test_scaled_fp8_checkpoint(photo):
     """Each matrix in fp8 with a scale of its own, as such checkpoints are published."""
-    state, prefix = checkpoints.checkpoint(checkpoints.SD1_UNET), "model.diffusion_model."
+    state, prefix = checkpoints.checkpoint(SD1_UNET), "model.diffusion_model."
     for name in [name for name in state if ".transformer_blocks." in name and state[name].ndim == 2]:
         scale = state[name].abs().max() / 448
         state[name] = (state[name] / scale).to(torch.float8_e4m3fn)
