@@ -159,7 +159,9 @@ def check_belongs(image: Tensor, shape: Sequence[int]) -> Tensor:
 def masks_of(mask: Tensor) -> Tensor:
     """MASK as float32 [M, H, W] on the CPU, an axis too few or of one too many mended; ValueError where it is none."""
     shape = list(mask.shape)
-    if mask.ndim == 4 and 1 in (shape[1], shape[3]):
+    if mask.ndim == 3 and shape[2] == 1 < shape[1]:
+        mask = mask[None, ..., 0]  # one mask with an axis for its channel: none is a pixel wide
+    elif mask.ndim == 4 and 1 in (shape[1], shape[3]):
         mask = mask.squeeze(3) if shape[3] == 1 else mask.squeeze(1)
     elif mask.ndim == 2:
         mask = mask[None]

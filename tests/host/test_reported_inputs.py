@@ -51,6 +51,7 @@ SHAPES = {
     "1 H W": lambda mask: mask[None],
     "1 1 H W": lambda mask: mask[None, None],
     "1 H W 1": lambda mask: mask[None, ..., None],
+    "H W 1": lambda mask: mask[..., None],
 }
 
 
