@@ -23,7 +23,7 @@ from comfyui.own import own_comfyui
 TESTS = ROOT / "tests"
 TIERS = ("pure", "host", "server", "browser", "quality")
 ON_BOTH_HOSTS = ("host", "server")
-EVERY_TIER = ("quality or server", "host", "pure or browser")  # in three runs of about the same length
+EVERY_TIER = ("host", "quality or server", "pure or browser")  # the longest run first
 ON_EVERY_HOST = ("host", "server or browser")  # pure has none; quality asks about masks that host finds equal
 AT_A_TIME = 2
 PYTEST_NO_TESTS = 5  # an exit code of pytest
@@ -51,7 +51,8 @@ def plan_of(tier: str | None, version: str | None, every_host: bool) -> Plan:
         return [(NEWEST, tier), (OLDEST, tier)]
     if tier:
         return [(NEWEST, tier)]
-    return [*((NEWEST, each) for each in EVERY_TIER), (OLDEST, "host")]
+    longest, *others = EVERY_TIER
+    return [(NEWEST, longest), (OLDEST, "host"), *((NEWEST, each) for each in others)]
 
 
 def in_browser(plan: Plan, rest: list[str]) -> bool:
