@@ -144,7 +144,7 @@ def check(model, vae, photo) -> None:
 @pytest.fixture
 def with_lora(sd1):
     """The random checkpoint with a random LoRA on every projection of its cross-attentions."""
-    model, vae, conditioning = sd1
+    model = sd1.model
     generator, lora = torch.Generator().manual_seed(1), {}
     for name, value in model.model.diffusion_model.state_dict().items():
         if ".attn2.to_" in name and name.endswith(".weight"):
@@ -153,7 +153,7 @@ def with_lora(sd1):
             lora[f"{key}.lora_down.weight"] = torch.randn(4, value.shape[1], generator=generator) * 0.05
     patched, _ = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)
     assert len(patched.patches) == len(lora) / 2
-    return patched, vae, conditioning
+    return sd1._replace(model=patched)
 
 
 def test_a_lora_counts_and_leaves_the_model_it_is_put_on(sd1, with_lora, photo):
