@@ -13,7 +13,7 @@ import torch
 
 from comfyui.in_process import load_pack, start_host
 from measure.timing import PRECISIONS, compare, peak, reset_peak
-from small_model.scenes import HELD_OUT, scene
+from small_model.scenes import HELD_OUT, SIZE, scene
 from small_model.settings import STRENGTH
 
 start_host()
@@ -110,15 +110,15 @@ def batch(options) -> str:
     shifts = [still.roll(4 * number, 2) for number in range(frames)]  # a thing moves through the picture
     image = torch.cat(shifts)
     before, begin = reset_peak(), time.perf_counter()
-    features, trajectory = EmerDiffExtractFeatures.execute(*source, image, 0).result
+    features, trajectory = EmerDiffExtractFeatures.execute(*source, image, 0, resolution=SIZE).result
     (masks,) = EmerDiffClusterFeatures.execute(features, LONG_BATCH_SEGMENTS, 0).result
     given = EmerDiffModulateAndAssemble.execute(*source, image, trajectory, masks, "fast", make_masks=False)
     above, seconds = (peak() - before) / 1e9, time.perf_counter() - begin
     labels, left_out = given.result[1].labels, labels_to_masks(given.result[1].labels[:1], LONG_BATCH_SEGMENTS)
     sizes = {"masks left out": frames * left_out.nbytes, "labels": labels.nbytes, "pictures": image.nbytes}
     return (
-        f"{frames} frames of {width} x {height}, K = {LONG_BATCH_SEGMENTS}, preset `fast`: {above:.2f} GB above the "
-        f"start at most, the pictures counted before it, in {seconds:.0f} s. "
+        f"{frames} frames of {width} x {height}, seen at {SIZE} px, K = {LONG_BATCH_SEGMENTS}, preset `fast`: "
+        f"{above:.2f} GB above the start at most, the pictures counted before it, in {seconds:.0f} s. "
         + "; ".join(f"{name} {size / 1e9:.2f} GB" for name, size in sizes.items())
         + "."
     )
