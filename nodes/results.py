@@ -9,6 +9,7 @@ from ..emerdiff_ops.segments.labels import labels_to_masks, masks_to_labels
 from .host.folders import save_temp
 from .host.latents import to_output
 from .host.progress import show_text
+from .steps.checks import pictures_of
 from .steps.select import Selected
 from .steps.values import LowResMasks, Segmentation
 from .wires import SegmentationType
@@ -63,7 +64,7 @@ def coarse_preview(low_res_masks: LowResMasks):
 def lifted_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
     """Hard and soft masks [B * N, H, W] of N masks a picture, with the pictures under them as the node's preview."""
     hard = (soft > 0.5).float()
-    pictures = image.cpu().repeat_interleave(len(hard) // len(image), 0)
+    pictures = pictures_of(image).cpu().repeat_interleave(len(hard) // len(image), 0)
     return io.NodeOutput(to_output(hard), to_output(soft), ui=ui.PreviewImage(highlight(pictures, hard)))
 
 

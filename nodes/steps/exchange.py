@@ -31,7 +31,7 @@ def masks_a_picture(masks: Tensor, image: Tensor | None) -> int:
     if image is None:
         return len(masks)
     image = pictures_of(image)
-    if image.shape[1:3] != masks.shape[1:] or not len(image) or len(masks) % len(image):
+    if image.shape[1:3] != masks.shape[1:] or len(masks) % len(image):
         raise ValueError(
             f"{len(masks)} masks of {masks.shape[2]} x {masks.shape[1]} do not belong to {len(image)} pictures of "
             f"{image.shape[2]} x {image.shape[1]}; connect the image they were made from, or none for a single picture"

@@ -7,7 +7,7 @@ from ...emerdiff_ops.guided import guided_upsample
 from ...emerdiff_ops.lifting import against_complement, coarse_weights, contest, deal_out
 from ..host import unet
 from ..host.latents import pixels_per_cell
-from .checks import check_image, check_mask, check_model
+from .checks import check_mask, check_model, pictures_of
 from .extract import invert
 from .modulate import Push, modulate_attention
 from .values import LowResMasks, Source
@@ -25,6 +25,6 @@ def lift_mask(source: Source, image, mask, push: Push, seed=0, smoothing=1.0, re
     weights = [coarse_weights(each, trajectory.working_size, padded, grid) for each in masks]
     pairs = LowResMasks(torch.stack([against_complement(each) for each in weights]), latent_size)
     maps = modulate_attention(source, trajectory, pairs, push).difference
-    pictures = zip(maps, check_image(image).cpu())
+    pictures = zip(maps, pictures_of(image).cpu())
     soft = [guided_upsample(contest(gaussian_smooth(each, smoothing)), picture) for each, picture in pictures]
     return torch.cat(soft).clamp(0, 1)

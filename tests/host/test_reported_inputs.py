@@ -91,7 +91,7 @@ def every_use(small, made, image):
     return {
         "extract": lambda: extract_features(small, image),
         "segment": lambda: segment_pictures(small, image, made.trajectory, made.low_res, "fast"),
-        "lift": lambda: lift_mask(small, image, mask.triu(), Push("fast")),
+        "lift": lambda: EmerDiffLiftMask.execute(*small, image, mask.triu(), "fast", 0),
         "assemble": lambda: assemble_masks(maps, image=image),
         "select": lambda: execute(NODES["EmerDiffSelectSegments"], segmentation=segmentation, image=image),
         "text": lambda: EmerDiffSelectByText.execute(segmentation, small.model, WordList(), image, small.vae, **text),
