@@ -14,7 +14,15 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 from .difference import resize_maps
 
 UPSAMPLING_RADIUS = 4  # pixels of the maps
+# Of the shorter side, the windows in which masks find the borders they mean. Wider ones gain on scenes, whose things
+# differ in colour, and no more on photographs (docs/performance.md).
+ROUGH, COARSE = 3 / 32, 5 / 32
 EPSILON = 1e-3  # colours in 0..1, squared: contrasts well below 3% are not followed
+
+
+def radius_of(share: float, size: tuple[int, int]) -> int:
+    """Radius in pixels of windows that are such a share of a picture of this size."""
+    return max(1, round(share * min(size)))
 
 
 def guided_filter(maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilon: float = EPSILON) -> torch.Tensor:
@@ -75,5 +83,6 @@ def _fit(values, guide, mean_guide, inverse, radius: int) -> torch.Tensor:
 
 
 def _mean(values: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mean over each pixel's window: [C, H, W] -> [C, H, W]."""
-    return avg_pool2d(pad(values[None], (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)[0]
+    """Mean over each pixel's window: [C, H, W] -> [C, H, W]. Row by row, then down: large windows cost little more."""
+    padded, side = pad(values[None], (radius,) * 4, mode="replicate"), 2 * radius + 1
+    return avg_pool2d(avg_pool2d(padded, (1, side), 1), (side, 1), 1)[0]

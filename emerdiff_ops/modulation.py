@@ -27,15 +27,23 @@ class Preset(NamedTuple):
     # enlarged along the picture's borders
     readout: str = "pairs"
     evenness: float = 0.0  # each map is divided by its maximum to this power
+    prior: bool = False  # each map is weighted by its coarse mask, along the picture's borders
+    lifts: bool = True  # else the coarse masks themselves, along the picture's borders
 
 
-# All but the paper's were found on the small model of lab/ (docs/performance.md), not on Stable Diffusion's weights.
+# All but the paper's were found on the two small models of lab/ (docs/performance.md), not on Stable Diffusion's.
 PRESETS = {
     "paper": Preset(timestep=281),
-    "balanced": Preset(timestep=381, steps=4, deterministic=True, readout="halfway", evenness=0.5),
-    "fast": Preset(timestep=201, steps=2, deterministic=True, readout="latents", evenness=0.5),
-    "thorough": Preset(timestep=281, readout="halfway", evenness=0.5),
+    "balanced": Preset(timestep=381, steps=4, deterministic=True, readout="halfway", evenness=0.5, prior=True),
+    "fast": Preset(timestep=281, steps=2, deterministic=True, readout="latents", evenness=0.5, prior=True),
+    "thorough": Preset(timestep=281, readout="halfway", evenness=0.5, prior=True),
+    "draft": Preset(timestep=281, lifts=False),
 }
+
+
+# A relative strength of 1 pushes by so many times the layer's own output. The default of 10 is near the best on two
+# models whose outputs differ elevenfold (docs/robustness.md).
+RELATIVE = 10.0
 
 
 def modulation_levels(grid: tuple[int, ...], start: int, steps: int | None = None) -> tuple[int, ...]:

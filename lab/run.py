@@ -13,8 +13,12 @@
   fuzz       throw mutated files and texts at everything that reads them (Linux)
   help_pictures  draw the pictures of the nodes' help pages
   thumbnails  draw the workflows' thumbnails and the README's pictures from what demo, evaluate and test left
+  features   measure coarse masks from features read in several ways
+  strength   measure whether the right lambda follows from the layer that is pushed
+  photographs  measure masks, lifting and clicks on photographs that people drew regions in
   train      train the small model that the demo and the tests use
   train_autoencoder  train the autoencoder of the small Stable Diffusion, on photographs
+  train_small_sd  train the UNet of the small Stable Diffusion, on what its autoencoder makes of them
 
 Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once; for the tests in a browser also Debian's
 package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or newer and git.
@@ -58,10 +62,14 @@ SCRIPTS = {
     "demo": Script("show.demo", False, {}),
     "train": Script("training.train", True, {}),
     "train_autoencoder": Script("training.train_autoencoder", True, {}),
+    "train_small_sd": Script("training.train_small_sd", True, {}),
     "evaluate": Script("measure.masks", True, {"matplotlib": "matplotlib"}),
     "benchmark": Script("measure.speed", True, {"matplotlib": "matplotlib"}),
     "pareto": Script("measure.presets", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "tools": Script("measure.tools", True, {"sklearn": "scikit-learn"}),
+    "strength": Script("measure.strength", True, {"sklearn": "scikit-learn"}),
+    "photographs": Script("measure.photographs", True, {"sklearn": "scikit-learn"}),
+    "features": Script("measure.features", True, {"sklearn": "scikit-learn"}),
     "text": Script("measure.words", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "compare": Script("checks.compare", True, {}),
     "fuzz": Script("checks.fuzz", True, {"atheris": "atheris"}),

@@ -12,6 +12,7 @@ from .load import EmerDiffLoad
 from .merge_segments import EmerDiffMergeSegments
 from .modulate_and_assemble import EmerDiffModulateAndAssemble
 from .modulate_attention import EmerDiffModulateAttention
+from .pick_by_points import EmerDiffPickByPoints
 from .save import EmerDiffSave
 from .segment_image import EmerDiffSegmentImage
 from .select_by_text import EmerDiffSelectByText
@@ -25,6 +26,7 @@ class EmerDiffExtension(ComfyExtension):
             EmerDiffSegmentImage,
             EmerDiffSelectSegments,
             EmerDiffSelectByText,
+            EmerDiffPickByPoints,
             EmerDiffLiftMask,
             EmerDiffMergeSegments,
             EmerDiffExtractFeatures,

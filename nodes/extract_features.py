@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from . import inputs
-from .steps.extract import extract_features
+from .steps.extract import ROBUST, Reading, extract_features
 from .steps.values import Source
 from .wires import FeaturesType, TrajectoryType
 
@@ -53,6 +53,7 @@ class EmerDiffExtractFeatures(io.ComfyNode):
                     advanced=True,
                     tooltip='Cross-attention layer to read: "auto", or a name like "output 4" or "output 1.4".',
                 ),
+                *inputs.reading(),
             ],
             outputs=[
                 FeaturesType.Output(display_name="features", tooltip="Features on the UNet's grid, for clustering."),
@@ -65,7 +66,20 @@ class EmerDiffExtractFeatures(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, vae, conditioning, image, seed, resolution=0, steps=50, feature_timestep=1, feature_layer="auto"
+        cls,
+        model,
+        vae,
+        conditioning,
+        image,
+        seed,
+        resolution=0,
+        steps=50,
+        feature_timestep=1,
+        feature_layer="auto",
+        surroundings=ROBUST.surroundings,
+        mirrored=ROBUST.mirrored,
+        dense=ROBUST.dense,
     ) -> io.NodeOutput:
         source = Source(model, vae, conditioning)
-        return io.NodeOutput(*extract_features(source, image, seed, resolution, steps, feature_timestep, feature_layer))
+        reading = Reading(feature_timestep, feature_layer, surroundings, mirrored, dense)
+        return io.NodeOutput(*extract_features(source, image, seed, resolution, steps, reading))

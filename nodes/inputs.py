@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..emerdiff_ops.modulation import PRESETS
+from .steps.extract import ROBUST
 from .steps.modulate import PAPER
 from .wires import LowResMasksType, TrajectoryType
 
@@ -57,9 +58,10 @@ def preset():
         "preset",
         options=list(PRESETS),
         default="balanced",
-        tooltip='How the masks are lifted to pixels. "paper": the published method, 15 steps. "balanced": as good in 4 '
-        'steps, at 29% of the cost. "fast": 2 steps and no decoder, 9%. "thorough": the paper\'s steps, better masks. '
-        "All but paper were tuned on a small model and are not yet confirmed on Stable Diffusion's weights.",
+        tooltip='How the masks are lifted to pixels. "paper": the published method, 15 steps. "balanced": 4 steps, '
+        '30% of the cost. "fast": 2 steps and no decoder, 10%. "thorough": the paper\'s steps. "draft": the coarse '
+        "masks along the picture's borders, nothing is lifted: to click in. All but paper and draft weigh "
+        "in the coarse masks; tuned on two small models, not yet confirmed on Stable Diffusion's.",
     )
 
 
@@ -93,7 +95,19 @@ def strength():
         max=1000.0,
         step=0.5,
         advanced=True,
-        tooltip="lambda: how hard the UNet is pushed. The paper's 10 suits SD1.x; too much spills over.",
+        tooltip="How hard the UNet is pushed. Too little: ragged masks with specks. Too much: they spill over the "
+        "borders of things. See relative_strength for its unit; the preset paper takes it as the paper's lambda.",
+    )
+
+
+def relative_strength():
+    return io.Boolean.Input(
+        "relative_strength",
+        default=True,
+        optional=True,
+        advanced=True,
+        tooltip="On: strength counts in tens of the pushed layer's own output, so that 10 suits models of any scale. "
+        "Off: strength is lambda itself. The preset paper always takes it as lambda.",
     )
 
 
@@ -107,4 +121,36 @@ def resolution():
         advanced=True,
         tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
         "for SD1.x, 1024 for SDXL), never above the picture's own. Larger finds smaller things.",
+    )
+
+
+def reading():
+    """surroundings, mirrored, dense: the ways to read features that the paper does not have."""
+    return (
+        io.Float.Input(
+            "surroundings",
+            default=ROBUST.surroundings,
+            min=0.0,
+            max=0.5,
+            step=0.05,
+            optional=True,
+            advanced=True,
+            tooltip="The picture is mirrored outwards by this share of its shorter side before it is read, so that "
+            "segments follow things and not the picture's borders. 0 = as in the paper.",
+        ),
+        io.Boolean.Input(
+            "mirrored",
+            default=ROBUST.mirrored,
+            optional=True,
+            advanced=True,
+            tooltip="Read the picture mirrored left to right too, and take the mean. One more evaluation. Off in the "
+            "paper.",
+        ),
+        io.Boolean.Input(
+            "dense",
+            default=ROBUST.dense,
+            optional=True,
+            advanced=True,
+            tooltip="Read at half cells too: features twice as fine, four times the evaluations. Off in the paper.",
+        ),
     )

@@ -4,9 +4,10 @@ from comfy_api.latest import io
 
 from . import inputs
 from .results import lifted_result
-from .steps.lift import lift_mask
+from .steps.lift import Known, lift_mask
 from .steps.modulate import PAPER, Push
 from .steps.values import Source
+from .wires import FeaturesType, TrajectoryType
 
 
 class EmerDiffLiftMask(io.ComfyNode):
@@ -34,6 +35,13 @@ class EmerDiffLiftMask(io.ComfyNode):
                 inputs.smoothing(),
                 inputs.strength(),
                 inputs.resolution(),
+                inputs.relative_strength(),
+                FeaturesType.Input("features", optional=True, tooltip="Of the same pictures: not read again."),
+                TrajectoryType.Input(
+                    "trajectory",
+                    optional=True,
+                    tooltip="Of the same EmerDiff Extract Features, whose seed then counts: not encoded again.",
+                ),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="0 or 1, exactly the picture's size."),
@@ -54,6 +62,10 @@ class EmerDiffLiftMask(io.ComfyNode):
         smoothing=1.0,
         strength=PAPER.strength,
         resolution=0,
+        relative_strength=True,
+        features=None,
+        trajectory=None,
     ) -> io.NodeOutput:
-        push, source = Push(preset, strength), Source(model, vae, conditioning)
-        return lifted_result(image, lift_mask(source, image, mask, push, seed, smoothing, resolution))
+        push, source = Push(preset, strength, relative=relative_strength), Source(model, vae, conditioning)
+        known = Known(seed, resolution, features, trajectory)
+        return lifted_result(image, lift_mask(source, image, mask, push, known, smoothing))

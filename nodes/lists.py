@@ -2,6 +2,8 @@
 
 from comfy_api.latest import io
 
+GATHERED = ("masks", "segmentation", "label_image", "features", "trajectory")
+
 
 class EmerDiffEach(io.ComfyNode):
     @classmethod
@@ -31,20 +33,14 @@ class EmerDiffGather(io.ComfyNode):
             category="EmerDiff",
             description="Collects the results for a list of pictures; used inside EmerDiff Segment Image.",
             search_aliases=["EmerDiff Segment Image"],
-            inputs=[
-                io.AnyType.Input("masks", tooltip="From EmerDiff Modulate and Assemble."),
-                io.AnyType.Input("segmentation", tooltip="From the same node."),
-                io.AnyType.Input("label_image", tooltip="From the same node."),
-            ],
+            inputs=[io.AnyType.Input(name, tooltip="From the steps inside.") for name in GATHERED],
             outputs=[
-                io.AnyType.Output(display_name="masks", tooltip="All of them, a list as one value."),
-                io.AnyType.Output(display_name="segmentation", tooltip="All of them, a list as one value."),
-                io.AnyType.Output(display_name="label_image", tooltip="All of them, a list as one value."),
+                io.AnyType.Output(display_name=name, tooltip="All of them, a list as one value.") for name in GATHERED
             ],
             is_input_list=True,
             is_dev_only=True,
         )
 
     @classmethod
-    def execute(cls, masks, segmentation, label_image) -> io.NodeOutput:
-        return io.NodeOutput(masks, segmentation, label_image)
+    def execute(cls, masks, segmentation, label_image, features, trajectory) -> io.NodeOutput:
+        return io.NodeOutput(masks, segmentation, label_image, features, trajectory)

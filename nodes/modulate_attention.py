@@ -47,6 +47,13 @@ class EmerDiffModulateAttention(io.ComfyNode):
                     advanced=True,
                     tooltip="Hold all attention maps at the unmodulated run's, as the paper does.",
                 ),
+                inputs.relative_strength(),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The pictures that the features were extracted from. With them the presets that follow "
+                    "the picture's borders need not decode it, and find finer ones. The preset paper does not look.",
+                ),
             ],
             outputs=[
                 DifferenceMapsType.Output(
@@ -68,7 +75,10 @@ class EmerDiffModulateAttention(io.ComfyNode):
         modulation_timestep=0,
         modulation_layer="auto",
         inject_attention=True,
+        relative_strength=True,
+        image=None,
     ) -> io.NodeOutput:
-        push = Push(preset, strength, modulation_timestep, modulation_layer, inject_attention)
+        push = Push(preset, strength, modulation_timestep, modulation_layer, inject_attention, relative_strength)
         source = Source(model, vae, conditioning)
-        return io.NodeOutput(modulate_attention(source, trajectory, low_res_masks, push, preview=True))
+        maps = modulate_attention(source, trajectory, low_res_masks, push, preview=True, image=image)
+        return io.NodeOutput(maps)

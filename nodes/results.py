@@ -8,13 +8,18 @@ from ..emerdiff_ops.segments.colors import colorize, highlight, overlay
 from ..emerdiff_ops.segments.labels import labels_to_masks, masks_to_labels
 from .host.folders import save_temp
 from .host.latents import to_output
-from .host.progress import show_text
+from .host.progress import say, show_text
 from .steps.checks import pictures_of
+from .steps.lift import Lifted
 from .steps.select import Selected
 from .steps.values import LowResMasks, Segmentation
 from .wires import SegmentationType
 
 MASKS_LEFT_OUT = "make_masks is off: one empty mask stands for all of them"
+ELSEWHERE = (
+    "the result lies elsewhere than what was painted, no more alike than by chance: cover more of the thing, or try "
+    "another strength or preset"
+)
 
 
 def segmentation_outputs(lists: bool = False) -> list:
@@ -61,8 +66,15 @@ def coarse_preview(low_res_masks: LowResMasks):
     return ui.PreviewImage(image.repeat_interleave(8, 1).repeat_interleave(8, 2))
 
 
-def lifted_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
-    """Hard and soft masks [B * N, H, W] of N masks a picture, with the pictures under them as the node's preview."""
+def lifted_result(image: torch.Tensor, lifted: Lifted) -> io.NodeOutput:
+    """Hard and soft masks, and a word on those that lie elsewhere than what came in."""
+    if lifted.elsewhere:
+        say([f"mask {', '.join(map(str, lifted.elsewhere))}: {ELSEWHERE}"])
+    return soft_result(image, lifted.soft)
+
+
+def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
+    """Soft masks [B * N, H, W] of N a picture, and the same cut at the middle; the pictures under them as preview."""
     hard = (soft > 0.5).float()
     pictures = pictures_of(image).cpu().repeat_interleave(len(hard) // len(image), 0)
     return io.NodeOutput(to_output(hard), to_output(soft), ui=ui.PreviewImage(highlight(pictures, hard)))

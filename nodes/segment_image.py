@@ -8,7 +8,12 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
 from . import inputs
+from .lists import GATHERED
 from .results import segmentation_outputs
+from .steps.extract import reading_of
+from .wires import FeaturesType, TrajectoryType
+
+WAYS = ("surroundings", "mirrored", "dense")
 
 
 class EmerDiffSegmentImage(io.ComfyNode):
@@ -31,7 +36,17 @@ class EmerDiffSegmentImage(io.ComfyNode):
                 inputs.seed("Seed of the noise and of the clustering."),
                 inputs.make_masks(),
             ],
-            outputs=segmentation_outputs(lists=True),
+            outputs=[
+                *segmentation_outputs(lists=True),
+                FeaturesType.Output(
+                    display_name="features",
+                    is_output_list=True,
+                    tooltip="For EmerDiff Lift Mask and the like, which then read nothing again.",
+                ),
+                TrajectoryType.Output(
+                    display_name="trajectory", is_output_list=True, tooltip="Goes with the features."
+                ),
+            ],
             is_input_list=True,  # the four links hide whether lists come; every result is handed on as one
             enable_expand=True,
         )
@@ -40,8 +55,9 @@ class EmerDiffSegmentImage(io.ComfyNode):
     def execute(cls, model, vae, conditioning, image, segments, preset, seed, make_masks=(True,)) -> io.NodeOutput:
         graph = GraphBuilder()
         shared = {"model": model[0], "vae": vae[0], "conditioning": conditioning[0]}
-        seed = each(graph, seed)
-        extract = graph.node("EmerDiffExtractFeatures", **shared, image=image[0], seed=seed)
+        seed, readings = each(graph, seed), [reading_of(name) for name in preset]
+        ways = {name: each(graph, [getattr(one, name) for one in readings]) for name in WAYS}
+        extract = graph.node("EmerDiffExtractFeatures", **shared, image=image[0], seed=seed, **ways)
         cluster = graph.node(
             "EmerDiffClusterFeatures", features=extract.out(0), segments=each(graph, segments), seed=seed
         )
@@ -54,8 +70,9 @@ class EmerDiffSegmentImage(io.ComfyNode):
             preset=each(graph, preset),
             make_masks=each(graph, make_masks),
         )
-        gathered = graph.node("EmerDiffGather", masks=masks.out(0), segmentation=masks.out(1), label_image=masks.out(2))
-        return io.NodeOutput(gathered.out(0), gathered.out(1), gathered.out(2), expand=graph.finalize())
+        made = dict(zip(GATHERED, [*map(masks.out, range(3)), *map(extract.out, range(2))], strict=True))
+        gathered = graph.node("EmerDiffGather", **made)
+        return io.NodeOutput(*map(gathered.out, range(len(made))), expand=graph.finalize())
 
 
 def each(graph: GraphBuilder, values: list):

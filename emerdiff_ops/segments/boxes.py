@@ -57,12 +57,16 @@ def select_in_boxes(labels: torch.Tensor, boxes: Iterable[Box]) -> list[int]:
     A box that holds no such segment stands for the one that fills most of it, the lowest number where equal.
     """
     areas = torch.bincount(labels.flatten().long())  # [K]
-    chosen = set()
+    chosen: set[int] = set()
     for x1, y1, x2, y2 in boxes:
         inside = torch.bincount(labels[y1:y2, x1:x2].flatten().long(), minlength=len(areas))  # [K]
-        mostly = (2 * inside > areas).nonzero().flatten().tolist()
-        chosen.update(mostly or [int(inside.argmax())])
+        chosen |= mostly_inside(areas, inside)
     return sorted(chosen)
+
+
+def mostly_inside(areas: torch.Tensor, inside: torch.Tensor) -> set[int]:
+    """Numbers with more than half of their area [K] inside, or the one with most there, the lowest where equal."""
+    return set((2 * inside > areas).nonzero().flatten().tolist()) or {int(inside.argmax())}
 
 
 def box_around(mask: torch.Tensor, padding: int = 0) -> Box | None:

@@ -30,7 +30,7 @@ from comfyui.server import HostServer, default_host
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
 
-PRESETS = ("paper", "thorough", "balanced", "fast")
+PRESETS = ("paper", "thorough", "balanced", "fast")  # that every commit to compare with has
 SEGMENTS = 5
 SHOWN = 12  # differences named
 
@@ -176,7 +176,7 @@ class Recorder:
             self.said[name] = value if isinstance(value, (int, float, str, type(None))) else type(value).__name__
 
     def small_model(self) -> None:
-        from small_model.model import WordList, load
+        from small_model.model import load, load_clip
 
         model, vae, conditioning = load()
         source = {"model": model, "vae": vae, "conditioning": conditioning}
@@ -192,7 +192,7 @@ class Recorder:
         segmentation = self.segmented
         self.tools("small", segmentation, features, image)
         for by in ("attention", "prediction", "both"):
-            words = {"model": model, "vae": vae, "clip": WordList(), "text": "star, disc", "count": 2, "by": by}
+            words = {"model": model, "vae": vae, "clip": load_clip(), "text": "star, disc", "count": 2, "by": by}
             self.call(f"small/text {by}", "EmerDiffSelectByText", segmentation=segmentation, image=image, **words)
 
     def presets(self, name: str, source: dict, image, trajectory, masks, strength: float) -> None:

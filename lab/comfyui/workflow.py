@@ -17,6 +17,7 @@ STEPS = "EmerDiff step by step"
 INPAINT = "EmerDiff inpaint a segment"
 CLICK = "EmerDiff click and inpaint"
 REFINE = "EmerDiff refine a rough mask"
+POINT = "EmerDiff point at a thing"
 WORD = "EmerDiff replace by word"
 
 MUTED, BYPASSED = 2, 4  # a node's `mode`
@@ -162,7 +163,6 @@ def replace_loaders(prompt: dict) -> dict:
 def with_small_model_settings(prompt: dict) -> dict:
     """The step-by-step workflow's prompt with the settings that suit the small model."""
     prompt = with_inputs(prompt, "EmerDiffClusterFeatures", segments=settings.SEGMENTS)
-    prompt = with_inputs(prompt, "EmerDiffModulateAttention", strength=settings.STRENGTH)
     return with_inputs(prompt, "EmerDiffAssembleMasks", normalize=settings.NORMALIZE)
 
 

@@ -19,7 +19,7 @@ from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.extract import extract_features, reading_of
 from emerdiff.nodes.steps.modulate import Push, modulate_attention, noise_levels
 from emerdiff.nodes.steps.values import DifferenceMaps, Source
 
@@ -38,9 +38,9 @@ def whole_jobs(source: Source, image, segments: int, resolution: int, strength: 
 
 
 def pipeline(source: Source, image, push: Push, segments=SEGMENTS, resolution=0, rows=None):
-    features, trajectory = extract_features(source, image, resolution=resolution)
+    features, trajectory = extract_features(source, image, resolution=resolution, reading=reading_of(push.preset))
     masks = cluster_features(features, segments)
-    return assemble_masks(modulate_attention(source, trajectory, masks, push, rows))
+    return assemble_masks(modulate_attention(source, trajectory, masks, push, rows, image=image))
 
 
 def plain_pipeline(source: Source, image, segments=SEGMENTS, resolution=0, strength=STRENGTH, start=281):

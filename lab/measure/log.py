@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-Row = dict[str, Any]  # "seed", then what the row is of, then figures
+Row = dict[str, Any]  # "seed" (or a photograph's name), then what the row is of, then figures
 
 
 def measure_missing(
     log: Path,
-    seeds: Iterable[int],
-    measure: Callable[[int, list], list[Row]],
+    seeds: Iterable[Any],
+    measure: Callable[[Any, list], list[Row]],
     wanted: Iterable[Hashable] = (None,),
     name: Callable[[Row], Hashable] = lambda row: None,
     minutes: float = float("inf"),
@@ -32,7 +32,7 @@ def measure_missing(
         if missing and time.monotonic() < end:
             begin = time.monotonic()
             append(log, [{"seed": seed, **row} for row in measure(seed, missing)])
-            print(f"scene {seed}  {time.monotonic() - begin:.1f} s", flush=True)
+            print(f"picture {seed}  {time.monotonic() - begin:.1f} s", flush=True)
 
 
 def append(log: Path, rows: list[Row]) -> None:

@@ -1,5 +1,7 @@
 """EmerDiff against the bilinear baseline on held-out scenes with known labels, over a sweep of K and lambda.
 
+The baseline is the paper's: features read plainly, their coarse masks enlarged bilinearly.
+
 Every scene's scores are appended to a file as they come, so an interrupted run goes on where it stopped. Ends with
 a table (mean and standard error, and the paired gain over the baseline) and a picture of the first scenes.
 """
@@ -28,7 +30,9 @@ load_pack()
 
 from emerdiff.emerdiff_ops.segments.colors import overlay
 from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import reading_of
 
+from measure import beds
 from measure.pipeline import Pipeline
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "evaluation"
@@ -48,11 +52,12 @@ def main() -> None:
     options = parse()
     precision = options.precision or fastest_precision()
     options.output.mkdir(parents=True, exist_ok=True)
-    log, seeds = options.output / "scores.jsonl", range(options.first, options.first + options.scenes)
+    bed = beds.chosen(options)
+    log, seeds = options.output / f"{bed.name} scores.jsonl", range(options.first, options.first + options.scenes)
     swept = (options.preset, options.segments, options.strength, options.timestep, options.normalize, [precision])
     settings = [Setting(*values) for values in itertools.product(*swept)]
     with torch.inference_mode():
-        pipeline = Pipeline(PRECISIONS[precision])
+        pipeline = Pipeline(PRECISIONS[precision], bed)
         measure_missing(log, seeds, functools.partial(evaluate_scene, pipeline), settings, setting_of)
         picture(pipeline, options, settings[0])
     rows = [row for row in read(log) if row["seed"] in seeds and setting_of(row) in settings]
@@ -63,6 +68,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    beds.add_arguments(parser)
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--first", type=int, default=HELD_OUT, help="seed of the first scene")
     parser.add_argument("--preset", nargs="+", default=["paper"])
@@ -82,13 +88,16 @@ def setting_of(row: Row) -> Setting:
 
 def evaluate_scene(pipeline: Pipeline, seed: int, settings: list[Setting]) -> list[Row]:
     """Scores of the baseline and of EmerDiff on one scene, a row per setting; what settings share is computed once."""
-    true = scene(seed)
-    features, trajectory = pipeline.features(true.image, seed)
-    clusters = functools.cache(lambda segments: cluster_features(features, segments))
-    maps = functools.cache(lambda preset, segments, *rest: pipeline.maps(trajectory, clusters(segments), preset, *rest))
+    true = scene(seed, pipeline.bed.size)
+    read = functools.cache(lambda reading: pipeline.features(true.image, seed, reading=reading))
+    clusters = functools.cache(lambda preset, count: cluster_features(read(reading_of(preset))[0], count))
+    trajectory = read(reading_of("paper"))[1]
+    maps = functools.cache(
+        lambda preset, count, *rest: pipeline.maps(true.image, trajectory, clusters(preset, count), preset, *rest)
+    )
     rows: list[Row] = []
     for setting in settings:
-        baseline = bilinear_labels(clusters(setting.segments).masks[0], true.labels.shape)
+        baseline = bilinear_labels(clusters("paper", setting.segments).masks[0], true.labels.shape)
         ours = pipeline.labels(maps(*setting[:4]), bool(setting.normalize))
         figures = {"emerdiff": scores(ours, true.labels), "baseline": scores(baseline, true.labels)}
         rows.append({**setting._asdict(), **figures})
@@ -123,7 +132,8 @@ def picture(pipeline: Pipeline, options: argparse.Namespace, setting: Setting) -
     titles = ["scene", "true regions", "coarse masks", "bilinear baseline", "EmerDiff"]
     figure, axes = pyplot.subplots(options.pictures, 5, figsize=(10, 2.05 * options.pictures), squeeze=False)
     for row, axis_row in enumerate(axes):
-        images = pictures(pipeline, scene(options.first + row), options.first + row, setting)
+        seed = options.first + row
+        images = pictures(pipeline, scene(seed, pipeline.bed.size), seed, setting)
         for axis, image, title in zip(axis_row, images, titles):
             axis.imshow(image, interpolation="nearest")
             axis.set_axis_off()
@@ -136,9 +146,9 @@ def picture(pipeline: Pipeline, options: argparse.Namespace, setting: Setting) -
 
 
 def pictures(pipeline: Pipeline, true: Scene, seed: int, setting: Setting) -> list[np.ndarray]:
-    features, trajectory = pipeline.features(true.image, seed)
+    features, trajectory = pipeline.features(true.image, seed, reading=reading_of(setting.preset))
     low_res = cluster_features(features, setting.segments)
-    maps = pipeline.maps(trajectory, low_res, setting.preset, setting.strength, setting.timestep)
+    maps = pipeline.maps(true.image, trajectory, low_res, setting.preset, setting.strength, setting.timestep)
     labels = pipeline.labels(maps, bool(setting.normalize))
     size = true.labels.shape
     rows, columns = low_res.masks.shape[-2:]

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import adjusted_rand_score
 
 
-def scores(labels: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def scores(
+    labels: np.ndarray, truth: np.ndarray, known: np.ndarray | None = None, pixel: float = 1.0
+) -> dict[str, float]:
     """Of a label map [H, W] against the truth [H, W]; each segment counts to the true region it overlaps most.
 
-    "miou": mean over the true regions; "ari": adjusted Rand index; "f1", "f2": boundary F within 1 and 2 pixels.
+    "miou": mean over the true regions; "ari": adjusted Rand index, "ari_parts": of the segments as they are; "f1",
+    "f2": boundary F within 1 and 2 times `pixel`. What `known` [H, W] bool leaves out counts for the boundaries alone.
     """
-    merged = merged_to_truth(np.asarray(labels), np.asarray(truth))
-    boundary, true_boundary = boundaries(merged), boundaries(truth)
+    labels, truth = np.asarray(labels), np.asarray(truth)
+    inside = np.ones(truth.shape, bool) if known is None else known
+    merged = merged_to_truth(labels, truth, inside)
+    strict, loose = boundary_f(boundaries(merged), boundaries(truth), (pixel, 2 * pixel))
     return {
-        "miou": mean_iou(merged, truth),
-        "ari": float(adjusted_rand_score(truth.ravel(), merged.ravel())),
-        "f1": boundary_f(boundary, true_boundary, 1),
-        "f2": boundary_f(boundary, true_boundary, 2),
+        "miou": mean_iou(merged[inside], truth[inside]),
+        "ari": float(adjusted_rand_score(truth[inside], merged[inside])),
+        "ari_parts": float(adjusted_rand_score(truth[inside], labels[inside])),
+        "f1": strict,
+        "f2": loose,
     }
 
 
-def merged_to_truth(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Every segment renamed to the true region it overlaps most (the lowest of equals)."""
+def merged_to_truth(labels: np.ndarray, truth: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """Every segment renamed to the true region it overlaps most (the lowest of equals), where it is known."""
     overlap = np.zeros((int(labels.max()) + 1, int(truth.max()) + 1), np.int64)
-    np.add.at(overlap, (labels.ravel().astype(int), truth.ravel().astype(int)), 1)
+    chosen = ... if known is None else known
+    np.add.at(overlap, (labels[chosen].ravel().astype(int), truth[chosen].ravel().astype(int)), 1)
     return overlap.argmax(1)[labels].astype(truth.dtype)
 
 
@@ -47,16 +56,23 @@ def boundaries(labels: np.ndarray) -> np.ndarray:
     return edge
 
 
-def boundary_f(ours: np.ndarray, true: np.ndarray, radius: float) -> float:
-    """Harmonic mean of the shares of our boundary near the true one, and of the true one near ours."""
+def boundary_f(ours: np.ndarray, true: np.ndarray, radii: Sequence[float]) -> list[float]:
+    """Harmonic mean of the shares of our boundary near the true one, and of the true one near ours, for each radius."""
     if not ours.any() or not true.any():
-        return float(ours.any() == true.any())
-    precision = (distance_transform_edt(~true)[ours] <= radius).mean()
-    recall = (distance_transform_edt(~ours)[true] <= radius).mean()
-    return float(2 * precision * recall / max(precision + recall, 1e-12))
+        return [float(ours.any() == true.any())] * len(radii)
+    away, missed = distance_transform_edt(~true)[ours], distance_transform_edt(~ours)[true]
+    shares = [((away <= radius).mean(), (missed <= radius).mean()) for radius in radii]
+    return [float(2 * precision * recall / max(precision + recall, 1e-12)) for precision, recall in shares]
 
 
 def bilinear_labels(masks: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
     """The baseline to beat: low-resolution masks [K, h, w] upsampled bilinearly, argmax; labels [H, W]."""
     upsampled = torch.nn.functional.interpolate(torch.as_tensor(masks)[None].float(), size, mode="bilinear")
     return upsampled[0].argmax(0).numpy()
+
+
+def interior(region: np.ndarray) -> tuple[int, int]:
+    """The row and column of a region [H, W] bool that is farthest from its border."""
+    depth = distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    return int(row), int(column)

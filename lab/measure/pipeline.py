@@ -1,4 +1,4 @@
-"""The pack's steps on the small model, as the measurements call them."""
+"""The pack's steps on a small model or a checkpoint, as the measurements call them."""
 
 from __future__ import annotations
 
@@ -11,29 +11,40 @@ start_host()
 load_pack()
 
 from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.extract import extract_features
-from emerdiff.nodes.steps.lift import lift_mask
+from emerdiff.nodes.steps.extract import PLAIN, Reading, extract_features
+from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
-from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Source, Trajectory
+from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Trajectory
 
-from small_model.model import load
-from small_model.settings import STRENGTH
+from measure.beds import SMALL_MODEL, Bed
 
 
 class Pipeline:
-    """The small model in a precision, and the steps that need it."""
+    """A model in a precision, and the steps that need it."""
 
-    def __init__(self, dtype: torch.dtype):
-        self.source = Source(*load(dtype))
+    def __init__(self, dtype: torch.dtype, bed: Bed = SMALL_MODEL):
+        self.bed, self.source = bed, bed.source(dtype)
 
-    def features(self, image: np.ndarray, seed: int, resolution: int = 0) -> tuple[Features, Trajectory]:
-        return extract_features(self.source, torch.from_numpy(image)[None], seed, resolution)
+    def features(
+        self, image: np.ndarray, seed: int, resolution: int | None = None, reading: Reading = PLAIN
+    ) -> tuple[Features, Trajectory]:
+        size = self.bed.size if resolution is None else resolution
+        picture = torch.from_numpy(image)[None]
+        return extract_features(self.source, picture, seed, size, reading=reading)
 
-    def maps(self, trajectory: Trajectory, low_res: LowResMasks, preset: str, strength=STRENGTH, timestep=0):
-        return modulate_attention(self.source, trajectory, low_res, Push(preset, strength, timestep))
+    def maps(self, image: np.ndarray, trajectory: Trajectory, low_res: LowResMasks, preset, strength=None, timestep=0):
+        push = self.push(preset, strength)._replace(timestep=timestep)
+        return modulate_attention(self.source, trajectory, low_res, push, image=torch.from_numpy(image)[None])
+
+    def push(self, preset: str, strength=None) -> Push:
+        """By lambda where one is given, and in the paper's way by the bed's own; else as the nodes do unasked."""
+        if strength or preset == "paper":
+            return Push(preset, strength or self.bed.strength)
+        return Push(preset, relative=True)
 
     def lift(self, image: np.ndarray, masks: torch.Tensor, preset: str, seed: int) -> torch.Tensor:
-        return lift_mask(self.source, torch.from_numpy(image)[None], masks, Push(preset, STRENGTH), seed)
+        picture, push = torch.from_numpy(image)[None], self.push(preset)
+        return lift_mask(self.source, picture, masks, push, Known(seed, self.bed.size)).soft
 
     def labels(self, maps: DifferenceMaps, normalize: bool) -> np.ndarray:
         return assemble_masks(maps, normalize=normalize).labels[0].numpy()

@@ -1,17 +1,22 @@
-"""Search for presets: quality gained over the bilinear baseline against cost, for many ways of modulated denoising.
+"""Search for presets: quality against cost, for many ways of modulated denoising, on both models and four kinds of
+pictures.
 
-Every scene's scores are appended to a file as they come, so an interrupted run goes on where it stopped. Costs are
-those of Stable Diffusion 1.5 at 512 px with K = 20, not of the small model the gain is measured on.
+A preset is chosen for the worse of the models, on the tuning half, and reported on the other. What counts is the whole
+way, from the picture to the labels: gains are over the baseline, features read plainly as in the paper and enlarged
+bilinearly, and the paper's own way is the measure. Costs are those of Stable Diffusion 1.5 at 512 px with K = 20.
 
-  first look   python3 lab/run.py pareto --scenes 5
-  finalists    python3 lab/run.py pareto --scenes 100 --only finalists
-  the presets  python3 lab/run.py pareto --scenes 200 --first 10000000 --only presets
+  first look   python3 lab/run.py pareto --model small-sd --count 4
+  finalists    python3 lab/run.py pareto --model small-sd --count 30 --only finalists
+  the presets  python3 lab/run.py pareto --model small-sd --count 50 --only presets --half reporting
+
+Every picture's scores are appended to demo_output/pareto/MODEL HALF.jsonl, so an interrupted run goes on where it
+stopped. The report is of all models that there are scores of.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,38 +26,38 @@ import numpy as np
 import torch
 
 from comfyui.in_process import load_pack, start_host
-from measure.log import Row, mean_and_error, measure_missing, read
-from measure.metrics import bilinear_labels, scores
+from measure.log import Row, append, mean_and_error, read
+from measure.metrics import bilinear_labels
+from measure.pictures import KINDS, Pictured, pictured, spread_out
 from measure.timing import PRECISIONS, fastest_precision
-from small_model.scenes import scene
-from small_model.settings import SEGMENTS, STRENGTH
+from small_model.photographs import FOLDER, HALVES
 
 start_host()
 load_pack()
 
-from emerdiff.emerdiff_ops.difference import difference_maps, evened, gaussian_smooth, halfway, resize_maps
-from emerdiff.emerdiff_ops.guided import guided_filter
+from emerdiff.emerdiff_ops.difference import difference_maps, evened, gaussian_smooth, resize_maps
 from emerdiff.emerdiff_ops.modulation import PRESETS, modulated_denoising, modulation_levels, variant_offsets
 from emerdiff.emerdiff_ops.schedule import timestep_grid
 from emerdiff.emerdiff_ops.segments.labels import assign
 from emerdiff.nodes.host import unet
-from emerdiff.nodes.host.latents import decode, pixels_per_cell
+from emerdiff.nodes.host.latents import covered_pixels
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.extract import PLAIN, ROBUST
 from emerdiff.nodes.steps.modulate import noise_levels, pushed
-from emerdiff.nodes.steps.read_out import READOUTS
-from emerdiff.nodes.steps.values import Source
+from emerdiff.nodes.steps.read_out import READOUTS, along_borders, guide_of, weighted
 
-from measure.masks import METRICS
-from small_model.model import load
+from measure import beds
+from measure.pipeline import Pipeline
 
-TUNING = 20_000_000  # seed of the first scene that choices are made on
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "pareto"
 EVENNESS = (0.0, 0.5, 1.0)
-SHARES_SHOWN = (-0.5, 2.0)  # what lies outside is drawn at the edge
-# TFLOP at 512 px (design, section 6): one evaluation, what follows the modulated layer, one decoding.
-UNET, AFTER_LAYER, DECODER, MASKS = 0.80, 0.36, 2.5, 20
+METRICS = {"miou": "mIoU", "ari": "ARI", "f2": "boundary F, 2 px"}
+SHARES_SHOWN = (-0.5, 4.0)  # what lies outside is drawn at the edge
+# TFLOP at 512 px, counted: one evaluation, what follows the modulated layer, one decoding; features read plainly, and
+# with surroundings and mirrored (two encodings and two halves of an evaluation, of 768 px).
+UNET, AFTER_LAYER, DECODER, MASKS = 0.80, 0.36, 2.48, 20
+READING = {PLAIN: 0.32, ROBUST: 2 * (2.60 + 0.85)}
 
 
 class Setting(NamedTuple):
@@ -60,111 +65,130 @@ class Setting(NamedTuple):
 
     timestep: int
     steps: int | None
-    sides: int = 2  # 0: no lifting, the coarse masks along the picture's borders
     deterministic: bool = True
-    strength: float = STRENGTH
+    plain: bool = False  # whether features are read as in the paper
+    lifted: bool = True  # else the coarse masks along the picture's borders
 
     @property
     def name(self) -> str:
-        if self.sides == 0:
-            return "bilinear masks, no UNet"
+        read_as = "plain" if self.plain else "robust"
+        if not self.lifted:
+            return f"coarse masks, {read_as}"
         steps = "all" if self.steps is None else self.steps
-        kind = "ddim" if self.deterministic else "ddpm"
-        return f"t{self.timestep} {steps} x{self.sides} {kind} {self.strength:g} alone"
+        return f"t{self.timestep} {steps} {'ddim' if self.deterministic else 'ddpm'}, {read_as}"
 
     @property
     def levels(self) -> tuple[int, ...]:
         return modulation_levels(timestep_grid(50), self.timestep, self.steps)
 
 
-PAPER = Setting(281, None, deterministic=False)
-UNLIFTED = Setting(1, 1, sides=0)
-FINALISTS = [UNLIFTED, PAPER, Setting(201, 2), Setting(381, 4)]
+PAPER = Setting(281, None, deterministic=False, plain=True)
+PLAIN_DRAFT, DRAFT = (Setting(281, None, plain=plain, lifted=False) for plain in (True, False))
+UNLIFTED = "along the borders"
+FINALISTS = [PAPER, PLAIN_DRAFT, DRAFT, Setting(281, 2), Setting(281, 4), Setting(381, 4), Setting(281, None, False)]
 FIRST_LOOK = [
     *FINALISTS,
-    *(Setting(281, steps, sides) for steps in (2, 3, 4, 5) for sides in (1, 2)),
-    *(Setting(start, steps, sides) for start, steps in ((381, 4), (481, 3), (481, 5)) for sides in (1, 2)),
-    Setting(381, 2),
-    Setting(681, 5),
-    *(Setting(start, 5, sides, False) for start in (281, 481) for sides in (1, 2)),
-    *(Setting(281, 4, 2, True, strength) for strength in (10.0, 20.0, 45.0)),
-    Setting(101, 1),
+    *(Setting(start, steps) for start in (281, 381, 481) for steps in (2, 3, 4, 5)),
+    *(Setting(start, 2) for start in (101, 201)),
+    Setting(281, 4, plain=True),
+    Setting(481, 5, False),
 ]
-PRESET_SETTINGS = {name: Setting(p.timestep, p.steps, deterministic=p.deterministic) for name, p in PRESETS.items()}
-GROUPS = {"finalists": FINALISTS, "presets": [UNLIFTED, *PRESET_SETTINGS.values()]}
+PRESET_SETTINGS = {
+    name: Setting(p.timestep, p.steps, p.deterministic, name == "paper", p.lifts) for name, p in PRESETS.items()
+}
+GROUPS = {"finalists": FINALISTS, "presets": [PLAIN_DRAFT, *PRESET_SETTINGS.values()], "first_look": FIRST_LOOK}
+Key = tuple[str, str, float]  # setting, readout, evenness
 
 
 class Answer(NamedTuple):
-    """Difference maps [K, H, W] by one way to read them, and the TFLOP they cost."""
+    """Difference maps [K, H, W] by one way to read them, the TFLOP they cost, and what weights them once evened."""
 
     readout: str
     maps: torch.Tensor
     cost: float
+    weigh: Callable[[torch.Tensor], Iterable[torch.Tensor]] = iter
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=5)
-    parser.add_argument("--first", type=int, default=TUNING, help="seed of the first scene")
-    parser.add_argument("--only", choices=GROUPS, help="leave out the other settings")
-    parser.add_argument("--report", action="store_true", help="evaluate nothing, only tabulate what there is")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    settings = {setting.name: setting for setting in GROUPS.get(options.only, FIRST_LOOK)}
-    log, seeds = options.output / "scores.jsonl", range(options.first, options.first + options.scenes)
+    options = parse()
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    settings = {setting.name: setting for setting in GROUPS[options.only]}
     if not options.report:
+        bed = beds.chosen(options)
         with torch.inference_mode():
-            source = Source(*load(PRECISIONS[fastest_precision()]))
-            measure = partial(evaluate_scene, source, settings)
-            measure_missing(log, seeds, measure, settings, lambda row: row["setting"])
-    rows = [row for row in read(log) if row["seed"] in seeds]
-    report(rows, set(settings), options.only or "first_look", options.output)
+            pipeline = Pipeline(PRECISIONS[fastest_precision()], bed)
+            measure_all(pipeline, settings, OUTPUT / f"{bed.name} {options.half}.jsonl", options)
+    logs = {path.stem.removesuffix(f" {options.half}"): read(path) for path in OUTPUT.glob(f"* {options.half}.jsonl")}
+    report(logs, settings, f"{options.only} {options.half}")
 
 
-def evaluate_scene(source: Source, settings: dict[str, Setting], seed: int, names: list[str]) -> list[Row]:
-    """Gains over the baseline on one scene: a row for every setting, readout and evenness."""
-    true = scene(seed)
-    image = torch.from_numpy(true.image)
-    features, trajectory = extract_features(source, image[None], seed)
-    masks = cluster_features(features, SEGMENTS).masks[0]
-    baseline = scores(bilinear_labels(masks, true.labels.shape), true.labels)
-    rows: list[Row] = []
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    beds.add_arguments(parser)
+    parser.add_argument("--half", choices=HALVES, default="tuning")
+    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(KINDS))
+    parser.add_argument("--count", type=int, default=4, help="pictures of every kind")
+    parser.add_argument("--only", choices=GROUPS, default="first_look", help="which settings")
+    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+    parser.add_argument("--report", action="store_true", help="measure nothing, only tabulate what there is")
+    return parser.parse_args()
+
+
+def measure_all(pipeline: Pipeline, settings: dict[str, Setting], log: Path, options: argparse.Namespace) -> None:
+    """Every setting on every picture that the log lacks, appended."""
+    done = {(row["kind"], row["key"], row["setting"]) for row in read(log)}
+    for kind, key in spread_out(options.kinds, options.count, options.half, options.root):
+        missing = [name for name in ("baseline", *settings) if (kind, key, name) not in done]
+        if missing:
+            seen = pictured(kind, key, pipeline.bed.size, options.half, options.root)
+            rows = measured(pipeline, seen, settings, missing, options.only)
+            append(log, [{"kind": kind, "key": key, **row} for row in rows])
+            print(kind, key, flush=True)
+
+
+def measured(pipeline: Pipeline, seen: Pictured, settings, names: list[str], group: str) -> Iterator[Row]:
+    """A row for every setting, readout and evenness, and the baseline's; of the presets only what is shown."""
+    coarse = {
+        reading == PLAIN: (cluster_features(features, pipeline.bed.segments).masks[0], trajectory)
+        for reading in (PLAIN, ROBUST)
+        for features, trajectory in [pipeline.features(seen.image, 0, reading=reading)]
+    }
+    size, baseline = seen.image.shape[:2], {"setting": "baseline", "readout": "", "evenness": 0.0, "cost": 0.0}
     for name in names:
-        for answer in answers(source, trajectory, masks, image, settings[name]):
+        if name == "baseline":
+            yield {**baseline, **seen.scores(bilinear_labels(coarse[True][0], size))}
+            continue
+        masks, trajectory = coarse[settings[name].plain]
+        readouts = [each for each in READOUTS if group != "presets" or is_own(name, each)]
+        for answer in answers(pipeline, trajectory, masks, seen, settings[name], readouts):
             for evenness in EVENNESS:
-                maps = gaussian_smooth(evened(answer.maps, evenness), 1.0)
-                ours = scores(assign(maps).numpy(), true.labels)
-                gains = {metric: ours[metric] - baseline[metric] for metric in METRICS}
-                tried = {"setting": name, "readout": answer.readout, "evenness": evenness}
-                rows.append({**tried, "cost": answer.cost, **gains})
-    return rows
+                if group == "presets" and not is_shown((name, answer.readout, evenness), group):
+                    continue
+                maps = gaussian_smooth(torch.stack(list(answer.weigh(evened(answer.maps, evenness)))), 1.0)
+                tried = {"setting": name, "readout": answer.readout, "evenness": evenness, "cost": answer.cost}
+                yield {**tried, **seen.scores(assign(maps, size).numpy())}
 
 
-def answers(source: Source, trajectory, masks, image, setting: Setting) -> Iterator[Answer]:
-    """The setting's difference maps, by every way to read its latents."""
-    size = trajectory.working_size
-    if setting.sides == 0:
-        yield Answer("latents", guided_filter(resize_maps(masks, size), image, pixels_per_cell(source.vae)), DECODER)
+def answers(pipeline: Pipeline, trajectory, masks, seen: Pictured, setting: Setting, readouts) -> Iterator[Answer]:
+    """The setting's difference maps, by every one of these ways to read its latents."""
+    size, vae = trajectory.working_size, pipeline.source.vae
+    reading = READING[PLAIN if setting.plain else ROBUST]
+    guide = guide_of(vae, trajectory.latent, size, Unseen(), torch.from_numpy(seen.image))
+    covered = covered_pixels(vae, trajectory.latent.shape[-2:])
+    if not setting.lifted:
+        yield Answer(UNLIFTED, torch.stack(list(along_borders(masks, guide, covered, size))), reading)
         return
-    offsets = variant_offsets(masks, setting.strength) if setting.sides == 2 else setting.strength * masks.flatten(1)
-    finals = final_latents(source, trajectory, offsets, setting)
-    cost = unet_cost(MASKS * setting.sides, setting)
-    for readout, maps, decodings in readings(source, finals, trajectory, image, setting.sides == 2):
-        yield Answer(readout, maps, cost + DECODER * decodings)
-
-
-def final_latents(source: Source, trajectory, offsets, setting: Setting) -> torch.Tensor:
-    """The final latents of the unmodulated run and of every variant, [1 + V, c, h', w']."""
-    layer = unet.find_layer(source.model, "auto", last=True)
-    noises, sigmas = noise_levels(source.model, trajectory, 0, setting)
-
-    def work(x0, predict):
-        denoise = partial(pushed, predict, layer, True)
-        eps = [noise.to(x0) for noise in noises]
-        return modulated_denoising(denoise, x0, eps, sigmas, offsets.to(x0), setting.deterministic).cpu()
-
-    return run_session(source.model, source.conditioning, trajectory.latent, work)
+    finals = final_latents(pipeline, trajectory, masks, setting)
+    cost = reading + unet_cost(2 * MASKS, setting)
+    for name in readouts:
+        readout = READOUTS[name]
+        maps = torch.stack(list(readout.maps(vae, finals, guide, size, Unseen())))
+        price = cost + DECODER * readout.decodings(MASKS)
+        yield Answer(name, maps, price)
+        if setting != PAPER:
+            weigh = partial(weighted, masks=masks, guide=guide, covered=covered, size=size)
+            yield Answer(f"{name}, prior", maps, price, weigh)
+    yield Answer("latents, unguided", resize_maps(difference_maps(finals[1:], axis=1), size), cost)
 
 
 class Unseen:
@@ -174,20 +198,20 @@ class Unseen:
         pass
 
 
-def readings(source: Source, finals, trajectory, image, two_sided: bool) -> Iterator[tuple[str, torch.Tensor, int]]:
-    """(name, maps [K, H, W], decodings for MASKS masks) of each way to compare the variants."""
-    vae, size = source.vae, trajectory.working_size
-    if two_sided:
-        for name, readout in READOUTS.items():
-            maps = readout.maps(vae, finals, trajectory.latent, size, Unseen())
-            yield name, torch.stack(list(maps)), readout.decodings(MASKS)
-        finals = halfway(finals)
-    coarse = resize_maps(difference_maps(finals[1:], finals[:1], axis=1), size)
-    yield "latents, unguided", coarse, 0
-    if not two_sided:
-        shown = decode(vae, finals, size)
-        yield "pictures", difference_maps(shown[1:], shown[:1]), MASKS + 1
-        yield "latents", guided_filter(coarse, image, pixels_per_cell(vae)), 1
+def final_latents(pipeline: Pipeline, trajectory, masks, setting: Setting) -> torch.Tensor:
+    """The final latents of the unmodulated run and of every variant, [1 + V, c, h', w']."""
+    source = pipeline.source
+    layer = unet.find_layer(source.model, "auto", last=True)
+    push = pipeline.push("paper" if setting == PAPER else "balanced")
+    offsets = variant_offsets(masks, push.size)
+    noises, sigmas = noise_levels(source.model, trajectory, 0, setting)
+
+    def work(x0, predict):
+        denoise = partial(pushed, predict, layer, push)
+        eps = [noise.to(x0) for noise in noises]
+        return modulated_denoising(denoise, x0, eps, sigmas, offsets.to(x0), setting.deterministic).cpu()
+
+    return run_session(source.model, source.conditioning, trajectory.latent, work)
 
 
 def unet_cost(variants: int, setting: Setting) -> float:
@@ -197,79 +221,123 @@ def unet_cost(variants: int, setting: Setting) -> float:
 
 # --- the report ---
 
-Tried = dict[tuple[str, str, float], dict[int, dict]]  # (setting, readout, evenness): rows by seed
+
+class Tried(NamedTuple):
+    """What one setting, readout and evenness gave on one model and kind of pictures, picture by picture."""
+
+    cost: float
+    gains: dict[str, np.ndarray]  # over the baseline
+    shares: dict[str, float]  # of what the paper's way gains on the same pictures
 
 
-def report(rows: list[Row], wanted: set[str], name: str, output: Path) -> None:
-    """NAME.md, and NAME.png of everything tried on these scenes: what was gained against what it costs."""
-    tried: Tried = {}
-    for row in rows:
-        tried.setdefault((row["setting"], row["readout"], row["evenness"]), {})[row["seed"]] = row
-    paper = tried[(PAPER.name, "pairs", 0.0)]
-    shown = {key: group for key, group in tried.items() if key[0] in wanted and is_shown(key, name)}
+def report(logs: dict[str, list[Row]], settings: dict[str, Setting], name: str) -> None:
+    """NAME.md: a table per model and kind, and what every setting keeps on the worse; NAME.png of the latter."""
+    tables = {(bed, kind): tried(rows, kind) for bed, rows in logs.items() for kind in KINDS}
+    tables = {what: each for what, each in tables.items() if each}
+    worst = worst_of(tables)
+    shown = [key for key in worst if key[0] in settings and is_shown(key, name)]
     lines = [
-        f"Scenes from seed {min(paper)}. Gain over the bilinear baseline, paired, mean +- standard error; "
-        "cost in TFLOP of SD1.5 at 512 px with K = 20; shares of what the paper's setting costs and gains here.",
+        "What every setting keeps of the paper's gain, on the model and kind of pictures where it keeps least.",
         "",
-        f"| {'preset | ' if name == 'presets' else ''}scenes | setting | readout | evenness | cost | "
-        f"{' | '.join(METRICS.values())} | share of mIoU, ARI, F 2 px (scenes of both) |",
-        "|---" * (11 if name == "presets" else 10) + "|",
     ]
-    for key, group in sorted(shown.items(), key=lambda item: mean_cost(item[1])):
-        first = f"{preset_names().get(key, '')} | " if name == "presets" else ""
-        lines.append(f"| {first}{line(key, group, paper)} |")
-    (output / f"{name}.md").write_text("\n".join(lines) + "\n")
+    lines += ["| setting | readout | evenness | cost, TFLOP | mIoU | ARI | boundary F, 2 px |", "|---" * 7 + "|"]
+    for key in sorted(shown, key=lambda each: worst[each].cost):
+        shares = (f"{worst[key].shares[metric]:.2f}" for metric in METRICS)
+        lines.append(f"| {' | '.join(cells_of(key, worst[key].cost))} | {' | '.join(shares)} |")
+    for (bed, kind), table in tables.items():
+        lines += ["", *section(f"{bed}, {kind}", table, shown)]
+    (OUTPUT / f"{name}.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-    plot(tried, paper, output / f"{name}.png")
+    plot(worst, OUTPUT / f"{name}.png")
 
 
-def preset_names() -> dict[tuple, str]:
-    return {(PRESET_SETTINGS[name].name, p.readout, p.evenness): name for name, p in PRESETS.items()}
+def tried(rows: list[Row], kind: str) -> dict[Key, Tried]:
+    groups: dict[Key, dict] = {}
+    for row in rows:
+        if row["kind"] == kind:
+            groups.setdefault((row["setting"], row["readout"], row["evenness"]), {})[row["key"]] = row
+    baseline, paper = groups.pop(("baseline", "", 0.0), {}), groups.get((PAPER.name, "pairs", 0.0), {})
+    return {key: gained(group, baseline, paper) for key, group in groups.items() if group.keys() & paper.keys()}
 
 
-def is_shown(key: tuple, name: str) -> bool:
-    """Of the presets their own readout and what to hold it against; of the others those evened by 0.5."""
-    controls = [(UNLIFTED.name, "latents", 0.5), (PRESET_SETTINGS["fast"].name, "latents, unguided", 0.5)]
-    if name == "presets":
-        return key in preset_names() or key in controls
+def gained(group: dict, baseline: dict, paper: dict) -> Tried:
+    """Gains on all pictures of the group; shares on those that the paper's way ran on too."""
+    common = sorted(group.keys() & paper.keys())
+    gains, shares = {}, {}
+    for metric in METRICS:
+        gains[metric] = np.array([row[metric] - baseline[key][metric] for key, row in group.items()])
+        ours, theirs = (
+            float(np.mean([rows[key][metric] - baseline[key][metric] for key in common])) for rows in (group, paper)
+        )
+        shares[metric] = ours / theirs
+    return Tried(float(np.mean([row["cost"] for row in group.values()])), gains, shares)
+
+
+def worst_of(tables: dict[tuple[str, str], dict[Key, Tried]]) -> dict[Key, Tried]:
+    """Of settings that ran everywhere the least share in each metric."""
+    everywhere = set.intersection(*(set(each) for each in tables.values())) if tables else set()
+    return {
+        key: Tried(
+            next(iter(tables.values()))[key].cost,
+            {},
+            {metric: min(each[key].shares[metric] for each in tables.values()) for metric in METRICS},
+        )
+        for key in everywhere
+    }
+
+
+def section(title: str, table: dict[Key, Tried], shown: list[Key]) -> list[str]:
+    lines = [f"**{title}**: gain over the baseline, paired, +- standard error, and the share of the paper's.", ""]
+    lines += [f"| setting | readout | evenness | cost, TFLOP | pictures | {' | '.join(METRICS.values())} |"]
+    lines += ["|---" * (5 + len(METRICS)) + "|"]
+    for key in sorted(shown, key=lambda each: table[each].cost):
+        one = table[key]
+        cells = [f"{mean_and_error(one.gains[metric], '+')} ({one.shares[metric]:.2f})" for metric in METRICS]
+        count = str(len(one.gains["ari"]))
+        lines.append(f"| {' | '.join([*cells_of(key, one.cost), count, *cells])} |")
+    return lines
+
+
+def cells_of(key: Key, cost: float) -> list[str]:
+    setting, readout, evenness = key
+    preset = preset_names().get(key)
+    return [f"**{preset}**: {setting}" if preset else setting, readout, f"{evenness:g}", f"{cost:.0f}"]
+
+
+def preset_names() -> dict[Key, str]:
+    readouts = {name: p.readout + ", prior" * p.prior if p.lifts else UNLIFTED for name, p in PRESETS.items()}
+    return {(PRESET_SETTINGS[name].name, readouts[name], p.evenness): name for name, p in PRESETS.items()}
+
+
+def is_own(setting: str, readout: str) -> bool:
+    """Whether a preset of this setting reads its latents so."""
+    return any(key[0] == setting and key[1].startswith(readout) for key in preset_names())
+
+
+def is_shown(key: Key, name: str) -> bool:
+    """Of the presets their own readout and what to hold it against; of the others those evened by half, and paper's."""
+    if name.startswith("presets"):
+        return key in preset_names() or (key[1] == UNLIFTED and key[2] == 0.0)
     return key[2] == 0.5 or key == (PAPER.name, "pairs", 0.0)
 
 
-def line(key: tuple, group: dict[int, dict], paper: dict[int, dict]) -> str:
-    cost = f"{mean_cost(group):.0f} ({mean_cost(group) / mean_cost(paper):.0%})"
-    cells = [mean_and_error(np.array([row[metric] for row in group.values()]), "+") for metric in METRICS]
-    common = len(group.keys() & paper.keys())
-    shares = ", ".join(f"{share(group, paper, metric):.2f}" for metric in ("miou", "ari", "f2")) + f" ({common})"
-    return " | ".join([str(len(group)), *key[:2], f"{key[2]:g}", cost, *cells, shares])
-
-
-def share(group: dict[int, dict], paper: dict[int, dict], metric: str) -> float:
-    """What is gained, of what the paper's setting gains on the same scenes."""
-    seeds = group.keys() & paper.keys()
-    return float(np.mean([group[seed][metric] for seed in seeds]) / np.mean([paper[seed][metric] for seed in seeds]))
-
-
-def mean_cost(group: dict[int, dict]) -> float:
-    return float(np.mean([row["cost"] for row in group.values()]))
-
-
-def plot(tried: Tried, paper: dict[int, dict], path: Path) -> None:
+def plot(worst: dict[Key, Tried], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    colours = {"pairs": "tab:blue", "halfway": "tab:cyan", "pictures": "tab:purple", "latents, unguided": "tab:green"}
+    colours = {"pairs": "tab:blue", "halfway": "tab:cyan", "latents": "tab:orange", "latents, unguided": "tab:green"}
     figure, axes = pyplot.subplots(1, 2, figsize=(13, 5.5), sharex=True, sharey=True)
     for axis, metric in zip(axes, ("ari", "f2")):
-        for key, group in tried.items():
-            point = mean_cost(group), float(np.clip(share(group, paper, metric), *SHARES_SHOWN))
-            axis.plot(*point, "o", color=colours.get(key[1], "tab:orange"), alpha=0.5, ms=5)
+        for key, each in worst.items():
+            point = each.cost, float(np.clip(each.shares[metric], *SHARES_SHOWN))
+            axis.plot(*point, "o", color=colours.get(key[1].removesuffix(", prior"), "tab:gray"), alpha=0.5, ms=5)
             if key in preset_names():
                 axis.plot(*point, "*", color="tab:red", ms=15)
                 axis.annotate(preset_names()[key], point, xytext=(7, -12), textcoords="offset points", weight="bold")
-        axis.set(xscale="log", xlim=(2, 1500), xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=METRICS[metric])
+        axis.set(xscale="log", xlim=(0.2, 1500), xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=METRICS[metric])
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("share of the paper's gain over the bilinear baseline")
-    for name, colour in {**colours, "latents, along the picture's borders": "tab:orange"}.items():
+    axes[0].set_ylabel("share of the paper's gain, on the worse model")
+    for name, colour in {**colours, "coarse masks along the borders": "tab:gray"}.items():
         axes[1].plot([], [], "o", color=colour, label=name)
     axes[1].legend(loc="lower right", title="compared are")
     figure.suptitle("Every setting tried, as it is and evened; stars: the presets")

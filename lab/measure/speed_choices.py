@@ -77,7 +77,7 @@ def progress(options) -> str:
     """How far the announced time left is from the true one, between the first tenth of a run and its last."""
     source, image = Source(*load(PRECISIONS[options.precision])), scene_image()
     lines = ["| preset | seconds | announcements | median error of the time left | largest |", "|---|---|---|---|---|"]
-    for name in PRESETS:
+    for name in (name for name, preset in PRESETS.items() if preset.lifts):
         announced = announcements(partial(pipeline, source, image, Push(name, STRENGTH), segments=30, rows=9))
         end = announced[-1][0]
         middle = [(now, left) for now, left in announced if 0.1 < now / end < 0.9]

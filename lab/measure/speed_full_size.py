@@ -96,6 +96,8 @@ def whole_runs(unet: dict[str, Measured], decoder: float, variants: int, masks: 
         f"| plain | 15 | {2 * masks} | {plain:.0f} | 1.00 |",
     ]
     for name, preset in PRESETS.items():
+        if not preset.lifts:
+            continue
         levels = len(modulation_levels(timestep_grid(50), preset.timestep, preset.steps))
         decoded = READOUTS[preset.readout].decodings(masks)
         seconds = 2 * masks * (first["exact"] + (levels - 1) * later["exact"]) + decoded * decoder

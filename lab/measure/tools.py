@@ -1,27 +1,29 @@
 """What the tools around the segmentation do to scenes whose true regions are known.
 
   --part lifting    rough masks of an object, lifted: IoU with the object before and after
+  --part clicks     an object pointed at: the segment under a click, what is like one point, like two, in a box
   --part merging    segments merged: how many, and how well they agree with the true regions
   --part refining   pictures of four times the working size: masks enlarged with and without the picture's borders
 
-Every scene's scores are appended to demo_output/tools/PART.jsonl, so an interrupted run goes on where it stopped; the
-table is made from all of them. `--publish` puts the tables into docs/tools.md.
+On either small model. Every scene's scores are appended to demo_output/tools/MODEL PART.jsonl, so an interrupted run
+goes on where it stopped; the table is made from all of them. `--publish` puts the tables into docs/tools.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import ndimage
 from sklearn.metrics import adjusted_rand_score
 
 from comfyui.in_process import load_pack, start_host
 from measure.log import Row, mean_and_error, measure_missing, publish, read
 from measure.metrics import iou, scores
+from measure.rough import rough_masks
 from measure.timing import PRECISIONS, fastest_precision
 from small_model.scenes import HELD_OUT, SIZE, scene
 from small_model.settings import SEGMENTS
@@ -31,15 +33,18 @@ load_pack()
 
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.merge import merge_alike
 
+from measure import beds
+from measure.clicks import clicked
 from measure.masks import METRICS
 from measure.pipeline import Pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "demo_output" / "tools"
 PAGE = ROOT / "docs" / "tools.md"
-SMALLEST_OBJECT = 60  # pixels; less is left of an object that others cover
+SMALLEST_OBJECT = 60 / SIZE**2  # of a picture; less is left of an object that others cover
 ENLARGED = 4  # times the working size
 FINER = 2  # times as many segments as elsewhere, for merging
 TARGETS, SIMILARITIES = (14, 10, 7, 5), (0.95, 0.9, 0.85, 0.8)
@@ -50,12 +55,13 @@ def main() -> None:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     seeds = range(options.first, options.first + options.scenes)
     with torch.inference_mode():
-        pipeline = functools.cache(lambda: Pipeline(PRECISIONS[fastest_precision()]))
+        bed = beds.chosen(options)
+        pipeline = functools.cache(lambda: Pipeline(PRECISIONS[fastest_precision()], bed))
         for name in options.part:
-            log, part = OUTPUT / f"{name}.jsonl", PARTS[name]
+            log, part = OUTPUT / f"{bed.name} {name}.jsonl", PARTS[name]
             measure_missing(log, seeds, lambda seed, _: part(pipeline(), seed), minutes=options.minutes)  # noqa: B023
             report = table(read(log))
-            (OUTPUT / f"{name}.md").write_text(report)
+            log.with_suffix(".md").write_text(report)
             print(f"{name}\n\n{report}", flush=True)
     if options.publish:
         publish(PAGE, OUTPUT)
@@ -63,6 +69,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    beds.add_arguments(parser)
     parser.add_argument("--part", choices=PARTS, nargs="*", default=list(PARTS))
     parser.add_argument("--scenes", type=int, default=100)
     parser.add_argument("--first", type=int, default=HELD_OUT, help="seed of the first scene")
@@ -99,12 +106,12 @@ def table(rows: list[Row]) -> str:
 
 def lifting(pipeline: Pipeline, seed: int) -> list[Row]:
     """The two objects drawn first, under five rough masks: IoU of the rough mask, and of the lifted ones."""
-    true = scene(seed)
+    true = scene(seed, pipeline.bed.size)
     objects = [true.labels == number for number in range(2, 4)]
     cases = [
         (kind, rough, region)
         for region in objects
-        if region.sum() >= SMALLEST_OBJECT
+        if region.mean() >= SMALLEST_OBJECT
         for kind, rough in rough_masks(region, seed).items()
     ]
     rough = torch.from_numpy(np.stack([case[1] for case in cases]))
@@ -116,32 +123,15 @@ def lifting(pipeline: Pipeline, seed: int) -> list[Row]:
     return rows
 
 
-def rough_masks(region: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """What people and other nodes give for a region [H, W] bool: float32 [H, W] in 0..1."""
-    box = np.zeros(region.shape, bool)
-    box[ndimage.find_objects(region.astype(int))[0]] = True
-    eroded = ndimage.binary_erosion(region, iterations=3)
-    shift = np.random.default_rng(seed).integers(3, 7, 2)
-    small = torch.nn.functional.interpolate(torch.from_numpy(region)[None, None].float(), (8, 8), mode="area")
-    masks = {
-        "box around it": box,
-        "grown by 6 pixels": ndimage.binary_dilation(region, iterations=6),
-        "shrunk by 3 pixels": eroded if eroded.any() else ndimage.binary_erosion(region),
-        "moved by 3 to 6 pixels each way": np.roll(region, shift, (0, 1)),
-        "blob of an 8 x 8 grid": torch.nn.functional.interpolate(small, region.shape, mode="bilinear")[0, 0].numpy(),
-    }
-    return {kind: mask.astype(np.float32) for kind, mask in masks.items()}
-
-
 # --- merging ---
 
 
 def merging(pipeline: Pipeline, seed: int) -> list[Row]:
     """Twice the usual number of segments, as they are and merged."""
-    true = scene(seed)
-    features, trajectory = pipeline.features(true.image, seed)
+    true = scene(seed, pipeline.bed.size)
+    features, trajectory = pipeline.features(true.image, seed, reading=ROBUST)
     low_res = cluster_features(features, FINER * SEGMENTS)
-    segmentation = assemble_masks(pipeline.maps(trajectory, low_res, "fast"))
+    segmentation = assemble_masks(pipeline.maps(true.image, trajectory, low_res, "fast"))
     cases = {"as they are": segmentation}
     cases |= {f"merged to {target}": merge_alike(segmentation, features, target, 0.0) for target in TARGETS}
     cases |= {f"merged down to a cosine of {s}": merge_alike(segmentation, features, 0, s) for s in SIMILARITIES}
@@ -175,20 +165,35 @@ def conditional_entropy(of: np.ndarray, given: np.ndarray) -> float:
 
 def refining(pipeline: Pipeline, seed: int) -> list[Row]:
     """Pictures four times as large as what the model sees of them; boundaries within so many of their own pixels."""
-    true = scene(seed, ENLARGED * SIZE)
-    features, trajectory = pipeline.features(true.image, seed, resolution=SIZE)
+    true = scene(seed, ENLARGED * pipeline.bed.size)
+    features, trajectory = pipeline.features(true.image, seed, reading=ROBUST)
     low_res = cluster_features(features, SEGMENTS)
     rows = []
     for preset in ("balanced", "fast"):
-        maps = pipeline.maps(trajectory, low_res, preset)
+        maps = pipeline.maps(true.image, trajectory, low_res, preset)
         for guide, name in ((None, "bilinear"), (torch.from_numpy(true.image)[None], "along the picture's borders")):
             segmentation = assemble_masks(maps, image=guide)
             figures = scores(segmentation.labels[0].numpy(), true.labels)
-            rows.append({"case": f"{preset}, {name}", **{METRICS[key]: value for key, value in figures.items()}})
+            rows.append({"case": f"{preset}, {name}", **{name: figures[key] for key, name in METRICS.items()}})
     return rows
 
 
-PARTS = {"lifting": lifting, "merging": merging, "refining": refining}
+# --- clicks ---
+
+
+def clicks(pipeline: Pipeline, seed: int) -> list[Row]:
+    """The two objects drawn first, pointed at in every way."""
+    true = scene(seed, pipeline.bed.size)
+    objects = [true.labels == number for number in range(2, 4)]
+    return [
+        {"case": preset, **clicked(pipeline, true.image, region, partial(iou, region), preset)}
+        for preset in ("draft", "fast")
+        for region in objects
+        if region.mean() >= SMALLEST_OBJECT
+    ]
+
+
+PARTS = {"lifting": lifting, "clicks": clicks, "merging": merging, "refining": refining}
 
 
 if __name__ == "__main__":

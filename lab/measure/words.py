@@ -30,17 +30,18 @@ from emerdiff.emerdiff_ops.segments.labels import segment_areas
 from emerdiff.emerdiff_ops.text_scores import SIGNS, attention_sign, prediction_sign, text_scores
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.host.clip import conditioning_of, words_of
+from emerdiff.nodes.host.latents import working_pixels
 from emerdiff.nodes.host.progress import Progress
 from emerdiff.nodes.host.unet import Layer
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.checks import check_image
 from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import latents_of
+from emerdiff.nodes.steps.extract import ROBUST, latents_of
 from emerdiff.nodes.steps.score_text import Reader, Respondent, segment_signs, weights_on
 from emerdiff.nodes.steps.values import Segmentation
 
 from measure.pipeline import Pipeline
-from small_model.model import WordList
+from small_model.model import load_clip
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "demo_output" / "text"
@@ -95,8 +96,8 @@ def scene_row(pipeline: Pipeline, measure, seed: int) -> Row:
 
 
 def segmented(pipeline: Pipeline, true: Scene, seed: int) -> Segmentation:
-    features, trajectory = pipeline.features(true.image, seed)
-    maps = pipeline.maps(trajectory, cluster_features(features, SEGMENTS), "fast")
+    features, trajectory = pipeline.features(true.image, seed, reading=ROBUST)
+    maps = pipeline.maps(true.image, trajectory, cluster_features(features, SEGMENTS), "fast")
     return assemble_masks(maps, normalize=NORMALIZE)
 
 
@@ -113,7 +114,7 @@ def tasks_of(true: Scene, segmentation: Segmentation) -> Iterator[Task]:
 
 def report_scene(pipeline: Pipeline, true: Scene, segmentation: Segmentation, tasks: list[Task], seed: int) -> dict:
     """Means over the objects of a scene: the node by each kind of sign, and what does not read the word."""
-    reader = Reader(pipeline.source.model, WordList(), pipeline.source.vae)
+    reader = Reader(pipeline.source.model, load_clip(), pipeline.source.vae)
     words, image = list(true.words[2:]), torch.from_numpy(true.image)[None]
     attention, prediction = segment_signs(reader, segmentation, image, words, seed)
     area = segment_areas(segmentation.labels, segmentation.count)[0]
@@ -165,8 +166,9 @@ def layer_sets(model) -> dict[str, list[Layer]]:
 def signs(pipeline, true, segmentation, tasks, layers, seed) -> tuple[torch.Tensor, torch.Tensor]:
     """Both signs of every object's word at every level: [levels, P, K] each."""
     model, vae, _ = pipeline.source
-    labels, clip, image = segmentation.labels[0], WordList(), torch.from_numpy(true.image)[None]
-    latent, size = latents_of(model, vae, check_image(image))
+    labels, clip, image = segmentation.labels[0], load_clip(), torch.from_numpy(true.image)[None]
+    pixels = working_pixels(model, vae, check_image(image), resolution=0)
+    latent, size = latents_of(model, vae, pixels), tuple(pixels.shape[-2:])
     noise = torch.randn(len(LEVELS), TUNING_DRAWS, *latent.shape[1:], generator=torch.Generator().manual_seed(seed))
     height, width = latent.shape[-2:]
     grids = [unet.grid_of(model, layers[0], (height, width)), (height, width)]

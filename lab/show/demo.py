@@ -12,6 +12,7 @@ The server runs on a free port of this machine and is stopped at the end, whatev
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 import time
@@ -24,6 +25,7 @@ from PIL import Image
 from comfyui.server import HostServer, ServerError, WorkflowError, default_host, interrupt_on_termination
 from comfyui.workflow import (
     INPAINT,
+    POINT,
     REFINE,
     STEPS,
     WORD,
@@ -34,12 +36,12 @@ from comfyui.workflow import (
     with_inputs,
     with_small_model_settings,
 )
-from measure.metrics import bilinear_labels, iou, scores
+from measure.metrics import bilinear_labels, interior, iou, scores
 from show.results import OUTPUT, Inpainting, Picked, Picture, Row, Segments, table, write
 from show.session import SEGMENTS_OF_A_PHOTO, Session, png
 from show.sheet import to_image
 from small_model.scenes import HELD_OUT, scene
-from small_model.settings import SAMPLING, SEGMENTS, STRENGTH
+from small_model.settings import SAMPLING, SEGMENTS
 
 
 class Task(NamedTuple):
@@ -189,8 +191,6 @@ def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> 
     painted_over.putalpha(Image.fromarray(np.uint8(255) * ~rough))  # as the mask editor saves a mask
     session.server.put_input(f"{picture.name}_rough.png", png(painted_over))
     prompt = with_inputs(session.prompt(REFINE, picture), "LoadImage", image=f"{picture.name}_rough.png")
-    if not session.checkpoint:
-        prompt = with_inputs(prompt, "EmerDiffLiftMask", strength=STRENGTH)
     lifted = session.run(f"{picture.name}: lifting a box", prompt)[find(prompt, "EmerDiffLiftMask")]
     prompt = with_inputs(session.prompt(WORD, picture, task.prompt), "EmerDiffSelectByText", text=task.word)
     redirect(prompt, [find(prompt, "ImageScaleToTotalPixels"), 0], [find(prompt, "LoadImage"), 0])
@@ -201,7 +201,20 @@ def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> 
     add(prompt, "PreviewImage", images=[selecting, 1])
     found = session.run(f"{picture.name}: looking for {task.word}", prompt)[selecting]
     shown = Image.fromarray(np.uint8(255) * rough)
-    return Picked(shown, session.images(lifted)[0], session.images(found)[0], task.word)
+    pointed, exact = point(session, picture, np.isin(segments.labels, task.segments))
+    return Picked(shown, session.images(lifted)[0], pointed, exact, session.images(found)[0], task.word)
+
+
+def point(session: Session, picture: Picture, region: np.ndarray) -> tuple[Image.Image, Image.Image]:
+    """Run the workflow that takes a point, in the middle of a region; what is like it, and the exact mask."""
+    row, column = interior(region)
+    text = json.dumps([{"x": column, "y": row}])
+    prompt = with_inputs(session.prompt(POINT, picture), "EmerDiffPickByPoints", positive_points=text)
+    outputs = session.run(f"{picture.name}: pointing at {column}, {row}", prompt)
+    pointed, exact = (
+        session.images(outputs[find(prompt, node)])[0] for node in ("EmerDiffPickByPoints", "EmerDiffLiftMask")
+    )
+    return pointed, exact
 
 
 def box_around(region: np.ndarray) -> np.ndarray:

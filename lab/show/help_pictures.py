@@ -25,12 +25,13 @@ from emerdiff.emerdiff_ops.segments.colors import colorize, highlight, overlay
 from emerdiff.emerdiff_ops.segments.labels import masks_to_labels
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.score_text import Reader, masks_of_the_best, picture_with_scores, score_segments
 
 from measure.pipeline import Pipeline
-from measure.tools import rough_masks
-from small_model.model import WordList
+from measure.rough import rough_masks
+from small_model.model import load_clip
 
 SEED = HELD_OUT + 2
 FOLDER = Path(__file__).resolve().parents[2] / "nodes" / "web" / "docs" / "images"
@@ -47,9 +48,9 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
     """What goes in and what comes out, by node."""
     true = scene(SEED)
     image = torch.from_numpy(true.image)[None]
-    features, trajectory = pipeline.features(true.image, SEED)
+    features, trajectory = pipeline.features(true.image, SEED, reading=ROBUST)
     low_res = cluster_features(features, SEGMENTS)
-    maps = pipeline.maps(trajectory, low_res, "balanced")
+    maps = pipeline.maps(true.image, trajectory, low_res, "balanced")
     segmentation = assemble_masks(maps, normalize=True)
     labels = segmentation.labels
     region = true.labels == 2
@@ -58,7 +59,7 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
     rough = torch.from_numpy(rough_masks(region, SEED)["grown by 6 pixels"])[None]
     soft = pipeline.lift(true.image, rough, "balanced", SEED)
     model, vae, _ = pipeline.source
-    scores = score_segments(Reader(model, WordList(), vae), segmentation, image, true.words[2])
+    scores = score_segments(Reader(model, load_clip(), vae), segmentation, image, true.words[2])
     found = masks_of_the_best(segmentation, scores, true.words[2])
     by_text = drawn(picture_with_scores(segmentation, image, found, scores))
     picture, numbered = Panel("picture", drawn(image)), Panel("segmentation", drawn(overlay(image, labels)))

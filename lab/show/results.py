@@ -38,10 +38,12 @@ class Inpainting(NamedTuple):
 
 
 class Picked(NamedTuple):
-    """Other ways to the same thing: from a rough mask, and by a word."""
+    """Other ways to the same thing: from a rough mask, from a point, and by a word."""
 
     rough: Image.Image
     lifted: Image.Image
+    pointed: Image.Image
+    exact: Image.Image
     by_word: Image.Image
     word: str
 
@@ -72,6 +74,8 @@ def write(picture: Picture, segments: Segments, painted: Inpainting, picked: Pic
     painted.result.save(folder / "inpainted.png")
     picked.rough.save(folder / "rough_mask.png")
     picked.lifted.save(folder / "lifted.png")
+    picked.pointed.save(folder / "pointed.png")
+    picked.exact.save(folder / "exact.png")
     picked.by_word.save(folder / "by_word.png")
     sheet(picture, segments, painted, picked, row).save(folder / "sheet.png")
 
@@ -96,6 +100,8 @@ def sheet(picture: Picture, segments: Segments, painted: Inpainting, picked: Pic
         Panel(f"Inpainted: {painted.caption}", enlarged(painted.result)),
         Panel("A rough mask", enlarged(picked.rough)),
         Panel("The rough mask, lifted", enlarged(picked.lifted)),
+        Panel("What is like one point", enlarged(picked.pointed)),
+        Panel("The same, lifted", enlarged(picked.exact)),
         Panel(f"By the word: {picked.word}", enlarged(picked.by_word)),
     ]
     return draw_sheet(row.scene, "   ".join(facts(row)), panels)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from comfyui.workflow import CLICK, INPAINT, REFINE, SEGMENT, STEPS, WORD, WORKFLOWS
+from comfyui.workflow import CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, WORD, WORKFLOWS
 from show.sheet import BACKGROUND
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +30,7 @@ SHOWN = {
     INPAINT: ["input", "overlay", "selection", "inpainted"],
     CLICK: ["overlay", "inpainted"],
     REFINE: ["rough_mask", "lifted"],
+    POINT: ["pointed", "exact"],
     WORD: ["../scene_10000000/by_word", "../scene_10000000/inpainted"],  # where the word finds its object
 }
 

@@ -9,7 +9,7 @@ import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from safetensors.torch import load_file
 
-from .model import wrapped
+from .host_objects import with_groups_of, wrapped
 
 WEIGHTS = Path(__file__).parent / "small_sd_autoencoder.safetensors"
 CELL = 8  # pixels on a side of one cell of the latent
@@ -30,7 +30,7 @@ FORM = {
 
 def make_autoencoder() -> AutoencoderKL:
     """SD's autoencoder at a quarter of its channels and half of its blocks, weights not set."""
-    return AutoencoderKL(ddconfig=FORM, embed_dim=CHANNELS)
+    return with_groups_of(4, AutoencoderKL(ddconfig=FORM, embed_dim=CHANNELS))
 
 
 def load_vae(dtype: torch.dtype = torch.float32, weights: Path = WEIGHTS) -> comfy.sd.VAE:

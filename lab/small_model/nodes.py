@@ -7,8 +7,9 @@ import folder_paths
 from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io
 
-from .model import VOCABULARY, WordList, load_conditioning, load_model, load_vae
+from .model import load_clip, load_model, load_vae
 from .settings import COUNT_FILE
+from .words import SCENES
 
 
 def counted(model, pause: float):
@@ -47,7 +48,7 @@ class EmerDiffLabSmallModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, pause=0.0) -> io.NodeOutput:
-        return io.NodeOutput(counted(load_model(), pause), load_conditioning([]), load_vae(), WordList())
+        return io.NodeOutput(counted(load_model(), pause), load_clip().conditioning(""), load_vae(), load_clip())
 
 
 class EmerDiffLabPrompt(io.ComfyNode):
@@ -57,14 +58,14 @@ class EmerDiffLabPrompt(io.ComfyNode):
             node_id="EmerDiffLabPrompt",
             display_name="EmerDiff Lab Prompt",
             category="EmerDiff/lab",
-            description=f"A prompt for the small model, of the words {', '.join(VOCABULARY[1:])}.",
+            description=f"A prompt for the small model, of the words {', '.join(SCENES)}.",
             inputs=[io.String.Input("text", default="", tooltip="Words separated by spaces; empty = empty prompt.")],
             outputs=[io.Conditioning.Output()],
         )
 
     @classmethod
     def execute(cls, text) -> io.NodeOutput:
-        return io.NodeOutput(load_conditioning(text.split()))
+        return io.NodeOutput(load_clip().conditioning(text))
 
 
 class SmallModelExtension(ComfyExtension):

@@ -73,6 +73,10 @@ class Training:
         unfinished = self.checkpoint.with_suffix(".tmp")
         torch.save({**state, "step": self.step, "seconds": self.seconds, "loss": self.loss}, unfinished)
         os.replace(unfinished, self.checkpoint)
+        self.ship()
+
+    def ship(self) -> None:
+        """Write the averaged weights as they are now."""
         tensors = {key: value.half().cpu().contiguous() for key, value in self.average.state_dict().items()}
         told = {"steps": str(self.step), "loss": f"{self.loss:.4f}", "minutes": f"{self.seconds / 60:.1f}"}
         save_file(tensors, self.weights, told)

@@ -17,11 +17,13 @@ import torch
 from comfyui.in_process import start_host
 from small_model.scenes import scene
 from training.loop import Training
-from training.optimizer import Muon
+from training.network import SIGMAS, PromptedUNet, inside_the_unet
+from training.optimizer import muon_and_adamw
 
 start_host()
 
-from small_model.model import CONTEXT_WIDTH, PATCH, SCALE_FACTOR, TOKENS, VOCABULARY, WEIGHTS, make_unet
+from small_model.model import CONTEXT_WIDTH, PATCH, SCALE_FACTOR, TOKENS, WEIGHTS, make_unet
+from small_model.words import SMALL_MODEL
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / ".training" / "small_model.pt"
 DROP_PROMPT = 0.2
@@ -44,8 +46,10 @@ def main() -> None:
 
 def train(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
-    net, average = Net().to(options.device), Net().to(options.device).requires_grad_(False)
-    training = Training(net, average, make_optimizers(net, options), CHECKPOINT, WEIGHTS)
+    net, average = (PromptedUNet(make_unet(), len(SMALL_MODEL), CONTEXT_WIDTH).to(options.device) for _ in range(2))
+    rates = options.muon_rate, options.learning_rate
+    optimizers = muon_and_adamw(net.named_parameters(), inside_the_unet, *rates)
+    training = Training(net, average, optimizers, CHECKPOINT, WEIGHTS)
     images, prompts = scene_pool(options.scenes)
 
     def loss_of(generator):
@@ -54,61 +58,6 @@ def train(options: argparse.Namespace) -> None:
         return denoising_loss(net, x0, tokens, options.lean, generator)
 
     training.run(options.cycles, loss_of)
-
-
-def make_optimizers(net, options) -> list[torch.optim.Optimizer]:
-    """Muon for the convolutions and feed-forwards inside the UNet, AdamW for the rest.
-
-    Not for the attention: Muon gives every direction of a projection equal weight, which spoils the queries for
-    k-means.
-    """
-    inner = ("input_blocks.", "middle_block.", "output_blocks.")
-    matrices: list[torch.nn.Parameter] = []
-    others: list[torch.nn.Parameter] = []
-    for name, parameter in net.named_parameters():
-        is_inner = name.startswith(tuple("unet." + part for part in inner)) and "input_blocks.0." not in name
-        is_inner = is_inner and ".attn" not in name
-        (matrices if parameter.ndim >= 2 and is_inner else others).append(parameter)
-    muon = Muon([{"params": matrices, "peak": options.muon_rate}], lr=0, weight_decay=0.01)
-    adamw = torch.optim.AdamW(
-        [{"params": others, "peak": options.learning_rate}], lr=0, betas=(0.9, 0.99), weight_decay=0.01
-    )
-    return [muon, adamw]
-
-
-class Net(torch.nn.Module):
-    """The UNet and the word table that makes its prompts."""
-
-    def __init__(self):
-        super().__init__()
-        self.words = torch.nn.Parameter(torch.randn(len(VOCABULARY), CONTEXT_WIDTH))
-        self.unet = make_unet()
-        initialise(self.unet)
-
-    def forward(self, x, timestep, tokens):
-        with torch.autocast(x.device.type, torch.bfloat16):
-            return self.unet(x, timestep, self.words[tokens], transformer_options={}).float()
-
-
-def initialise(unet) -> None:
-    """PyTorch's own initialisation (the host's layers skip it), zero where a residual branch ends."""
-    for module in unet.modules():
-        for kind in (torch.nn.Linear, torch.nn.Conv2d, torch.nn.GroupNorm, torch.nn.LayerNorm):
-            if isinstance(module, kind):
-                kind.reset_parameters(module)  # type: ignore[arg-type]  # which of the kinds, mypy has lost
-    for name, parameter in unet.named_parameters():
-        if name.startswith("out.2.") or ".out_layers.3." in name or ".proj_out." in name:
-            torch.nn.init.zeros_(parameter)
-
-
-def sigmas() -> torch.Tensor:
-    """SD's scaled-linear schedule, sigma of each of the 1000 timesteps."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    alphas = torch.cumprod(1 - betas, 0)
-    return ((1 - alphas) / alphas).sqrt().float()
-
-
-SIGMAS = sigmas()
 
 
 def denoising_loss(net, x0, tokens, lean, generator) -> torch.Tensor:
@@ -149,7 +98,7 @@ def scene_pool(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _pool_item(seed: int):
     image, _, words = scene(seed)
-    tokens = [VOCABULARY.index(word) for word in words]
+    tokens = [SMALL_MODEL.index(word) for word in words]
     return (image * 255).round().astype(np.uint8).transpose(2, 0, 1), tokens + [0] * (TOKENS - len(tokens))
 
 

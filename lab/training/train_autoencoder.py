@@ -17,15 +17,18 @@ from comfyui.in_process import start_host
 from small_model.photographs import FOLDER, photographs
 from small_model.textures import random_crop, textured_scene
 from training.loop import Training
+from training.optimizer import muon_and_adamw
 
 start_host()
 
-from small_model.autoencoder import WEIGHTS, make_autoencoder
+from small_model.autoencoder import CELL, WEIGHTS, make_autoencoder
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / ".training" / "small_sd_autoencoder.pt"
-SIZE = 96  # pixels of a crop
 SHARE_OF_SCENES = 0.3
-FINEST = 3  # scales at which edges are compared
+SCALES, FINEST = 5, 3  # at which colours are compared, and of them those at which edges are
+# Three channels are drawn to the colours of their cell, as SD's come to be nearly: without that they all became
+# brightness, and every picture grey.
+SHOWN = 0.5
 KL = 1e-6  # weight of the latents' distance from a normal distribution, as in SD
 HELD_OUT_CROPS = 64
 
@@ -34,7 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cycles", type=float, nargs="+", default=[60], help="minutes of each cosine cycle")
     parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--size", type=int, default=64, help="pixels of a crop")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--muon-rate", type=float, default=0.02)
     parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     train(parser.parse_args())
@@ -43,16 +48,18 @@ def main() -> None:
 def train(options: argparse.Namespace) -> None:
     torch.manual_seed(0)
     net, average = (fresh().to(options.device) for _ in range(2))
-    groups = [{"params": list(net.parameters()), "peak": options.learning_rate}]
-    optimizer = torch.optim.AdamW(groups, lr=0, betas=(0.9, 0.99), weight_decay=0.01)
-    training = Training(net, average, [optimizer], CHECKPOINT, WEIGHTS)
+    rates = options.muon_rate, options.learning_rate
+    optimizers = muon_and_adamw(net.named_parameters(), between_pictures_and_latents, *rates)
+    training = Training(net, average, optimizers, CHECKPOINT, WEIGHTS)
     pictures = [each.image for each in photographs("tuning", options.root)]
 
     def loss_of(generator):
         rng = np.random.default_rng(generator.initial_seed())
-        return reconstruction_loss(net, sample_batch(pictures, options.batch, rng).to(options.device))
+        return reconstruction_loss(net, sample_batch(pictures, options, rng).to(options.device))
 
     training.run(options.cycles, loss_of)
+    standardise(average, sample_batch(pictures, options, np.random.default_rng(0)).to(options.device))
+    training.ship()
     report(average, options)
 
 
@@ -69,31 +76,55 @@ def fresh() -> torch.nn.Module:
     return net
 
 
-def sample_batch(pictures: list[np.ndarray], count: int, rng: np.random.Generator) -> torch.Tensor:
-    """Crops [N, 3, SIZE, SIZE] in -1..1, their colour channels permuted at random."""
+def between_pictures_and_latents(name: str) -> bool:
+    """Whether a weight is inside the encoder or the decoder, and not the first or the last of them."""
+    return ("encoder." in name or "decoder." in name) and "conv_in" not in name and "conv_out" not in name
+
+
+def sample_batch(pictures: list[np.ndarray], options: argparse.Namespace, rng: np.random.Generator) -> torch.Tensor:
+    """Crops [N, 3, size, size] in -1..1, their colour channels permuted at random."""
     crops = []
-    for _ in range(count):
+    for _ in range(options.batch):
         if rng.random() < SHARE_OF_SCENES:
-            crop = textured_scene(int(rng.integers(8192)), pictures, SIZE).image
+            crop = textured_scene(int(rng.integers(8192)), pictures, options.size).image
         else:
-            crop = random_crop(pictures[rng.integers(len(pictures))], SIZE, rng)
+            crop = random_crop(pictures[rng.integers(len(pictures))], options.size, rng)
         crops.append(crop[..., rng.permutation(3)])
     return torch.from_numpy(np.stack(crops)).movedim(-1, 1) * 2 - 1
 
 
 def reconstruction_loss(net, pixels: torch.Tensor) -> torch.Tensor:
-    """Absolute error of the pixels and, at several scales, of their edges; and the latents' KL divergence."""
+    """Absolute error of the colours and edges at several scales, and the latents' KL divergence."""
     mean, logvar = net.quant_conv(net.encoder(pixels)).chunk(2, 1)
     logvar = logvar.clamp(-30, 20)
     latent = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
     painted = net.decoder(net.post_quant_conv(latent))
-    loss = (painted - pixels).abs().mean()
-    ours, true = painted, pixels
-    for _ in range(FINEST):
-        loss = loss + sum((ours.diff(dim=axis) - true.diff(dim=axis)).abs().mean() for axis in (-1, -2))
+    shown = (mean[:, :3] - torch.nn.functional.avg_pool2d(pixels, CELL)).square().mean()
+    loss, ours, true = KL * divergence_of(mean, logvar) + SHOWN * shown, painted, pixels
+    for scale in range(SCALES):
+        loss = loss + (ours - true).abs().mean() + 2 * (ours - true).square().mean()
+        if scale < FINEST:
+            loss = loss + sum((ours.diff(dim=axis) - true.diff(dim=axis)).abs().mean() for axis in (-1, -2))
         ours, true = (torch.nn.functional.avg_pool2d(each, 2) for each in (ours, true))
-    divergence = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
-    return loss + KL * divergence
+    return loss
+
+
+def divergence_of(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """KL divergence of the latents from a normal distribution, summed over each latent."""
+    return 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
+
+
+@torch.no_grad()
+def standardise(autoencoder, pixels: torch.Tensor) -> None:
+    """Latents of mean 0 and standard deviation 1 in every channel, and a decoder that takes them, else the same."""
+    latents = autoencoder.encode(pixels).transpose(0, 1).flatten(1)  # [c, all cells]
+    centre, spread = latents.mean(1), latents.std(1)
+    to_latents, from_latents = autoencoder.quant_conv, autoencoder.post_quant_conv
+    from_latents.bias += from_latents.weight[..., 0, 0] @ centre
+    from_latents.weight *= spread[:, None, None]
+    to_latents.weight[: len(centre)] /= spread[:, None, None, None]  # the other half gives the variance's logarithm
+    to_latents.bias[: len(centre)] = (to_latents.bias[: len(centre)] - centre) / spread
+    to_latents.bias[len(centre) :] -= 2 * spread.log()
 
 
 @torch.no_grad()
@@ -105,7 +136,8 @@ def report(average, options: argparse.Namespace) -> None:
     latents = average.encode(pixels)
     error = (average.decode(latents).clamp(-1, 1) - pixels).square().mean((1, 2, 3)) / 4  # of pixels in 0..1
     decibels = -10 * error.log10()
-    print(f"PSNR {decibels.mean():.2f} +- {decibels.std() / HELD_OUT_CROPS**0.5:.2f} dB; latents {latents.std():.3f}")
+    error_of_mean = decibels.std() / HELD_OUT_CROPS**0.5
+    print(f"PSNR {decibels.mean():.2f} +- {error_of_mean:.2f} dB; latents {latents.mean():+.3f} +- {latents.std():.3f}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from functools import partial
 
 from torch import Tensor
 
-from ...emerdiff_ops.attention import add_offset, base_rows, shared_attention, spread_rows
+from ...emerdiff_ops.attention import add_offset, base_rows, loudness, shared_attention, spread_rows
 from ...emerdiff_ops.text_scores import word_attention
 from .unet import Layer
 
@@ -65,12 +65,13 @@ class Modulation:
     """Hooks of one UNet evaluation over rows that share row 0's attention maps, offset at one layer if asked.
 
     With offsets all rows enter equal, so everything before the offset layer runs on a single row. `rows` are those of
-    one conditioning; the host may stack several.
+    one conditioning; the host may stack several. `relative`: offsets are multiples of the layer's own output.
     """
 
-    def __init__(self, layer: Layer, offsets: Tensor | None, inject: bool, rows: int):
+    def __init__(self, layer: Layer, offsets: Tensor | None, inject: bool, rows: int, relative: bool = False):
         self.layer = layer
         self.offsets = offsets  # [rows, h*w]
+        self.relative = relative
         self.inject = inject
         self.rows = rows
         self.running = rows  # one while the rows are still equal
@@ -145,7 +146,8 @@ class Modulation:
                 "before it, or choose another modulation_layer"
             )
         self.running = self.rows
-        return add_offset(spread_rows(n, groups, self.rows), self.offsets)
+        offsets = loudness(n) * self.offsets if self.relative else self.offsets
+        return add_offset(spread_rows(n, groups, self.rows), offsets)
 
     def skip_connection(self, h, skip, options):
         """The skips of blocks that ran as one row, for the rows there are by now."""

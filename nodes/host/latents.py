@@ -11,8 +11,8 @@ from .unet import own_cells
 AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
 
 
-def encode(model, vae, image: Tensor, resolution: int) -> tuple[Tensor, tuple[int, int]]:
-    """Latents [B, c, h', w'] of an IMAGE brought to working size, and that size (height, width)."""
+def working_pixels(model, vae, image: Tensor, resolution: int) -> Tensor:
+    """An IMAGE [B, H, W, 3] at the size the model sees it in: [B, 3, height, width]."""
     height, width = image.shape[1:3]
     shorter = min(resolution or own_resolution(model, vae), height, width)
     scale = shorter / min(height, width)
@@ -20,9 +20,14 @@ def encode(model, vae, image: Tensor, resolution: int) -> tuple[Tensor, tuple[in
     pixels = image.movedim(-1, 1)  # [B, 3, H, W]
     if size != (height, width):
         pixels = interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
-    multiple = pixels_per_cell(vae)
-    pixels = pad(pixels, (0, -size[1] % multiple, 0, -size[0] % multiple), mode="replicate")
-    return vae.encode(pixels.movedim(1, -1)).float().cpu(), size
+    return pixels
+
+
+def encode(vae, pixels: Tensor) -> Tensor:
+    """Latents [B, c, h', w'] of pictures [B, 3, height, width], padded to whole cells at the right and below."""
+    multiple, (height, width) = pixels_per_cell(vae), pixels.shape[-2:]
+    pixels = pad(pixels, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+    return vae.encode(pixels.movedim(1, -1)).float().cpu()
 
 
 def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
@@ -39,6 +44,12 @@ def own_resolution(model, vae) -> int:
 def pixels_per_cell(vae) -> int:
     """Pixels on a side of the picture that one cell of the latent stands for: 8 in Stable Diffusion."""
     return vae.spacial_compression_encode()
+
+
+def covered_pixels(vae, latent_size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width in pixels that the cells of a latent stand for, the padding of the picture included."""
+    cell = pixels_per_cell(vae)
+    return cell * latent_size[0], cell * latent_size[1]
 
 
 def decoding_weight(vae) -> float:

@@ -58,6 +58,11 @@ def grid_of(model, layer: Layer, latent_size: tuple[int, int]) -> tuple[int, int
     return height, width
 
 
+def cells_together(model, layer: Layer) -> int:
+    """Cells of the latent on a side of one cell of the layer's grid: 4 at SD1.x's coarsest level with text."""
+    return 2 ** cross_attention_layers(model)[layer]
+
+
 def cross_attention_layers(model) -> dict[Layer, int]:
     """Every cross-attention layer in running order, with how often the latent has been halved there."""
     unet = unet_of(model)

@@ -48,7 +48,7 @@ def segment_pictures(
     check_kind(trajectory, Trajectory)
     check_kind(low_res_masks, LowResMasks)
     sizes = (len(trajectory.latent), *trajectory.image_size), trajectory.working_size
-    pictures = maps_as_they_come(source, trajectory, low_res_masks, Push(preset))
+    pictures = maps_as_they_come(source, trajectory, low_res_masks, Push(preset, relative=True), image=image)
     labels = [
         label_picture(maps, trajectory.image_size, upsample=upsample)
         for maps, upsample in zip(pictures, guided_upsamplers(image, *sizes), strict=True)

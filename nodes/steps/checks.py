@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..host import clip as clips
 from ..host import unet
-from ..host.latents import pixels_per_cell
-from .values import DifferenceMaps, Features, LowResMasks, Segmentation, Source, Trajectory
+from ..host.latents import covered_pixels, pixels_per_cell
+from .values import DifferenceMaps, Features, LowResMasks, Segmentation, Source, Trajectory, size_of
 
 log = logging.getLogger("EmerDiff")
 
@@ -232,14 +232,20 @@ def check_latent(model, latent: Tensor, whose: str) -> None:
         )
 
 
-def check_trajectory(model, trajectory: Trajectory, low_res_masks: LowResMasks) -> None:
-    """ValueError unless the model can go on from both, and both are of the same pictures."""
-    name = unet.latent_format_name(model)
-    check_latent(model, trajectory.latent, "the trajectory's")
+def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks) -> None:
+    """ValueError unless model and VAE can go on from both, and both are of the same pictures."""
+    name = unet.latent_format_name(source.model)
+    check_latent(source.model, trajectory.latent, "the trajectory's")
     if trajectory.latent_format != name:
         raise ValueError(
             f"the trajectory was made with another kind of model ({trajectory.latent_format}, not {name}); "
             "run EmerDiff Extract Features with this model"
+        )
+    covered = covered_pixels(source.vae, size_of(trajectory.latent))
+    if any(side > most for side, most in zip(trajectory.working_size, covered)):
+        raise ValueError(
+            f"the trajectory's latents stand for {covered[1]} x {covered[0]} pixels and its picture is "
+            f"{trajectory.working_size[1]} x {trajectory.working_size[0]}: run EmerDiff Extract Features again"
         )
     if low_res_masks.latent_size != tuple(trajectory.latent.shape[-2:]):
         raise ValueError(
@@ -250,6 +256,18 @@ def check_trajectory(model, trajectory: Trajectory, low_res_masks: LowResMasks) 
         raise ValueError(
             f"masks of {len(low_res_masks.masks)} images, but a trajectory of {len(trajectory.latent)}; "
             "take both from one EmerDiff Extract Features"
+        )
+
+
+def check_same_pictures(features: Features, trajectory: Trajectory) -> None:
+    """ValueError unless both are of so many pictures at one working size."""
+    of_features = len(features.features), *features.latent_size
+    of_trajectory = len(trajectory.latent), *size_of(trajectory.latent)
+    if of_features != of_trajectory:
+        raise ValueError(
+            f"the features are of {of_features[0]} pictures as latents of {of_features[2]} x {of_features[1]}, the "
+            f"trajectory of {of_trajectory[0]} as {of_trajectory[2]} x {of_trajectory[1]}: connect both, from one "
+            "EmerDiff Extract Features of these pictures"
         )
 
 

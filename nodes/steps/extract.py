@@ -1,48 +1,95 @@
 """image -> features: the UNet's own low-resolution features, and the trajectory that later steps return along."""
 
 from contextlib import suppress
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ...emerdiff_ops.schedule import nearest_timestep, noise_for, sample_level, timestep_grid
+from ...emerdiff_ops.views import View, canvas_of, mean_reading, views
 from ..host import hooks, unet
-from ..host.latents import encode
+from ..host.latents import encode, pixels_per_cell, working_pixels
 from ..host.progress import Progress
 from ..host.session import run_session
 from .checks import check_encoded, check_image, check_model, check_predicted, check_source
-from .values import Features, Source, Trajectory
+from .values import Features, Size, Source, Trajectory, size_of
+
+
+class Reading(NamedTuple):
+    """Where and how features are read; the paper reads every picture once, as it is."""
+
+    timestep: int = 1  # t_f
+    layer: str = "auto"  # the first cross-attention of the coarsest output level that has any
+    surroundings: float = 0.0  # share of the shorter side by which the picture is mirrored outwards
+    mirrored: bool = False  # the mean with the picture mirrored left to right
+    dense: bool = False  # at half cells: a grid twice as fine
+
+
+PLAIN = Reading()
+ROBUST = Reading(surroundings=0.25, mirrored=True)
+
+
+def reading_of(preset: str) -> Reading:
+    """How Segment Image reads features: as the paper does where its method is asked for, else as measured best."""
+    return PLAIN if preset == "paper" else ROBUST
 
 
 def extract_features(
-    source: Source, image, seed=0, resolution=0, steps=50, timestep=1, layer="auto"
+    source: Source, image, seed=0, resolution=0, steps=50, reading: Reading = PLAIN
 ) -> tuple[Features, Trajectory]:
     """Queries of one cross-attention layer at timestep t_f (paper, sec. 3), and the inverted trajectory."""
     check_model(source.model)
-    place = unet.find_layer(source.model, layer, last=False)
+    unet.find_layer(source.model, reading.layer, last=False)  # an unknown one is refused before the work
     trajectory = invert(source, image, seed, resolution, steps)
-    timestep, latent = nearest_timestep(timestep, trajectory.timesteps), trajectory.latent
-    noise = noise_for(latent.shape, seed, trajectory.timesteps, {timestep})[timestep]
-    sigma, progress = unet.sigma_of(source.model, timestep), Progress({"picture": len(latent)}, {"picture": 1.0})
-    maps = []
-    for x0, eps in zip(latent.split(1), noise.split(1), strict=True):
-        maps.append(capture_queries(source, x0, eps, sigma, place))
-        progress.step("picture")
-    height, width = latent.shape[-2:]
-    return Features(torch.cat(maps), (height, width)), trajectory
+    pixels = working_pixels(source.model, source.vae, check_image(image), resolution)
+    features = read_pictures(source, pixels, trajectory, reading)
+    return Features(features, size_of(trajectory.latent)), trajectory
 
 
 def invert(source: Source, image, seed=0, resolution=0, steps=50) -> Trajectory:
     """The picture's latent and what its noise at every timestep is drawn from (paper, sec. 3: DDPM inversion)."""
     check_source(source)
     grid, image = timestep_grid(steps), check_image(image)
-    latent, size = latents_of(source.model, source.vae, image, resolution)
+    pixels = working_pixels(source.model, source.vae, image, resolution)
+    latent, size = latents_of(source.model, source.vae, pixels), size_of(pixels)
     return Trajectory(latent, seed, grid, size, tuple(image.shape[1:3]), unet.latent_format_name(source.model))
 
 
-def latents_of(model, vae, image, resolution=0) -> tuple[torch.Tensor, tuple[int, int]]:
-    """Latents [B, c, h', w'] of a checked image, and the working size (height, width) that the model sees it in."""
-    latent, size = encode(model, vae, image, resolution)
-    return check_encoded(model, latent), size
+def latents_of(model, vae, pixels: Tensor) -> Tensor:
+    """Latents [B, c, h', w'] of pictures [B, 3, H, W] at working size."""
+    return check_encoded(model, encode(vae, pixels))
+
+
+def read_pictures(source: Source, pixels: Tensor, trajectory: Trajectory, reading: Reading) -> Tensor:
+    """Features [B, h, w, C] of pictures [B, 3, H, W] at working size: the mean over the views of each."""
+    layer = unet.find_layer(source.model, reading.layer, last=False)
+    latent, size = trajectory.latent, size_of(pixels)
+    cell = pixels_per_cell(source.vae) * unet.cells_together(source.model, layer)
+    ways = reading.surroundings, reading.mirrored, reading.dense
+    grid = unet.grid_of(source.model, layer, size_of(latent))
+    seen = views(*ways, size, grid, cell)
+    noise, sigma = noise_of(source, trajectory, seen[0].canvas, reading.timestep)
+    progress = Progress({"reading": len(pixels) * len(seen)}, {"reading": 1.0})
+
+    def read(picture: int, view: View) -> tuple[View, Tensor]:
+        own = slice(picture, picture + 1)
+        is_own = view.canvas == size and not view.mirrored
+        x0 = latent[own] if is_own else latents_of(source.model, source.vae, canvas_of(pixels[own], view))
+        queries = capture_queries(source, x0, noise[own], sigma, layer)
+        progress.step("reading")
+        return view, queries
+
+    pictures = range(len(pixels))
+    return torch.cat([mean_reading((read(n, view) for view in seen), grid, reading.dense) for n in pictures])
+
+
+def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) -> tuple[Tensor, float]:
+    """The noise [B, c, h', w'] for canvases of `size` pixels at the trajectory's nearest timestep, and its sigma."""
+    timestep, cell = nearest_timestep(timestep, trajectory.timesteps), pixels_per_cell(source.vae)
+    shape = *trajectory.latent.shape[:2], *(-(-side // cell) for side in size)
+    noise = noise_for(torch.Size(shape), trajectory.seed, trajectory.timesteps, {timestep})
+    return noise[timestep], unet.sigma_of(source.model, timestep)
 
 
 def capture_queries(source: Source, latent, noise, sigma: float, layer) -> torch.Tensor:

@@ -1,30 +1,102 @@
-"""coarse mask -> pixel-accurate mask: modulated denoising of any MASK against its complement."""
+"""coarse mask -> pixel-accurate mask: modulated denoising of any MASK against the rest of the picture."""
+
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-from ...emerdiff_ops.difference import gaussian_smooth
-from ...emerdiff_ops.guided import guided_upsample
-from ...emerdiff_ops.lifting import against_complement, coarse_weights, contest, deal_out
+from ...emerdiff_ops.difference import gaussian_smooth, resize_maps
+from ...emerdiff_ops.guided import ROUGH, guided_filter, radius_of
+from ...emerdiff_ops.lifting import coarse_weights, contenders, contest, deal_out, kappa, shared_out, with_prior
 from ..host import unet
-from ..host.latents import pixels_per_cell
-from .checks import check_mask, check_model, pictures_of
-from .extract import invert
-from .modulate import Push, modulate_attention
-from .values import LowResMasks, Source
+from ..host.latents import covered_pixels, working_pixels
+from .checks import check_belongs, check_kind, check_mask, check_model, check_same_pictures, pictures_of
+from .cluster import cluster_features
+from .extract import ROBUST, extract_features, invert, read_pictures
+from .modulate import Push, maps_as_they_come, masks_on_grid
+from .values import Features, LowResMasks, Source, Trajectory, size_of
+
+RIVALS = 8  # segments of the rest of the picture that a mask competes with
 
 
-def lift_mask(source: Source, image, mask, push: Push, seed=0, smoothing=1.0, resolution=0) -> torch.Tensor:
-    """How far every pixel sides with each mask, 0..1: [B * N, H, W] for N masks a picture, at the pictures' size."""
+class Lifted(NamedTuple):
+    soft: Tensor  # how far every pixel sides with each mask, 0..1: [B * N, H, W]
+    elsewhere: list[int]  # masks whose result agrees with what came in no better than chance
+
+
+class Known(NamedTuple):
+    """What is known of the pictures: what Extract Features gave, or how it is to be read now."""
+
+    seed: int = 0
+    resolution: int = 0
+    features: Features | None = None
+    trajectory: Trajectory | None = None
+
+
+NOTHING_YET = Known()
+
+
+def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YET, smoothing=1.0) -> Lifted:
+    """N masks a picture, each against its complement, the others, and segments of the rest; at the pictures' size."""
     check_model(source.model)
     masks = deal_out(check_mask(mask), len(image))  # [B, N, any, any]
-    trajectory = invert(source, image, seed, resolution)
-    height, width = trajectory.latent.shape[-2:]
-    layer = unet.find_layer(source.model, push.layer, last=True)
-    latent_size, cell = (height, width), pixels_per_cell(source.vae)
-    padded, grid = (cell * height, cell * width), unet.grid_of(source.model, layer, latent_size)
-    weights = [coarse_weights(each, trajectory.working_size, padded, grid) for each in masks]
-    pairs = LowResMasks(torch.stack([against_complement(each) for each in weights]), latent_size)
-    maps = modulate_attention(source, trajectory, pairs, push).difference
-    pictures = zip(maps, pictures_of(image).cpu())
-    soft = [guided_upsample(contest(gaussian_smooth(each, smoothing)), picture) for each, picture in pictures]
-    return torch.cat(soft).clamp(0, 1)
+    features, trajectory = read_where_unknown(source, image, known)
+    weights = on_grid(source, masks, trajectory, push)  # [B, N, h, w]
+    clusters = rivals(features, weights.shape[-2:])
+    pushed = torch.stack([contenders(*each) for each in zip(weights, clusters, strict=True)])
+    low_res_masks = LowResMasks(pushed, features.latent_size)
+    maps = maps_as_they_come(source, trajectory, low_res_masks, push._replace(prior=False), image=image)
+    soft = torch.cat(
+        [
+            decided(gaussian_smooth(torch.stack(list(each)), smoothing), own, rough, picture)
+            for each, own, rough, picture in zip(maps, weights, masks, pictures_of(image).cpu(), strict=True)
+        ]
+    )
+    return Lifted(soft, out_of_place(soft, masks.flatten(0, 1)))
+
+
+def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, Trajectory]:
+    """Features and trajectory of the pictures; of those that came in nothing is computed again."""
+    seed, resolution, features, trajectory = known
+    if features is None and trajectory is None:
+        return extract_features(source, image, seed, resolution, reading=ROBUST)
+    if trajectory is None:
+        trajectory = invert(source, image, seed, resolution)
+    check_kind(trajectory, Trajectory)
+    pictures = check_belongs(image, (len(trajectory.latent), *trajectory.image_size))
+    if features is None:
+        pixels = working_pixels(source.model, source.vae, pictures, min(trajectory.working_size))
+        features = Features(read_pictures(source, pixels, trajectory, ROBUST), size_of(trajectory.latent))
+    check_kind(features, Features)
+    check_same_pictures(features, trajectory)
+    return features, trajectory
+
+
+def decided(maps: Tensor, weights: Tensor, rough: Tensor, picture: Tensor) -> Tensor:
+    """From the contenders' maps of N masks, weights [N, h, w], to soft masks [N, H, W] at the picture's size."""
+    sides = contest(maps, len(weights))  # [N, h', w']
+    size = size_of(sides)
+    both = torch.cat([sides, resize_maps(rough.float(), size)])
+    answer, prior = guided_filter(both, picture, radius_of(ROUGH, size)).clamp(0, 1).chunk(2)
+    return shared_out(with_prior(answer, prior), weights)
+
+
+def out_of_place(soft: Tensor, masks: Tensor) -> list[int]:
+    """Numbers of the masks [N, any, any] whose results [N, H, W] agree with them no better than chance."""
+    rough = resize_maps(masks, size_of(soft))
+    varied = rough.flatten(1).amax(1) > rough.flatten(1).amin(1)
+    return ((kappa(soft > 0.5, rough > 0.5) <= 0) & varied).nonzero().flatten().tolist()
+
+
+def on_grid(source: Source, masks: Tensor, trajectory: Trajectory, push: Push) -> Tensor:
+    """The share of each cell of the modulated layer's grid that every mask covers: [B, N, h, w]."""
+    size = size_of(trajectory.latent)
+    grid = unet.grid_of(source.model, unet.find_layer(source.model, push.layer, last=True), size)
+    covered = covered_pixels(source.vae, size)
+    return torch.stack([coarse_weights(each, trajectory.working_size, covered, grid) for each in masks])
+
+
+def rivals(features: Features, grid) -> Tensor:
+    """Clusters of every picture's features on a grid, [B, R, h, w]; fewer than RIVALS where there is less to see."""
+    distinct = min(len(each.flatten(0, 1).unique(dim=0)) for each in features.features)
+    return masks_on_grid(cluster_features(features, min(RIVALS, distinct)).masks, grid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,17 +12,24 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ...emerdiff_ops.difference import difference_maps, evened
-from ...emerdiff_ops.modulation import PRESETS, in_chunks, modulated_denoising, modulation_levels, variant_offsets
+from ...emerdiff_ops.modulation import (
+    PRESETS,
+    RELATIVE,
+    in_chunks,
+    modulated_denoising,
+    modulation_levels,
+    variant_offsets,
+)
 from ...emerdiff_ops.schedule import TRAINING_STEPS, nearest_timestep, noise_for
 from ...emerdiff_ops.segments.colors import colorize
 from ...emerdiff_ops.segments.labels import masks_to_labels
 from ..host import hooks, unet
-from ..host.latents import decoding_weight
+from ..host.latents import covered_pixels, decoding_weight
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import run_session
-from .checks import check_kind, check_predicted, check_source, check_trajectory
-from .read_out import READOUTS, read_out
+from .checks import check_belongs, check_kind, check_predicted, check_source, check_trajectory
+from .read_out import READOUTS, along_borders, guide_of, looks, read_out, weighted
 from .values import DifferenceMaps, LowResMasks, Source, Trajectory
 
 log = logging.getLogger("EmerDiff")
@@ -38,6 +45,17 @@ class Push(NamedTuple):
     timestep: int = 0  # t_m; 0: the preset's own
     layer: str = "auto"  # the last cross-attention of the coarsest output level that has any
     inject: bool = True  # whether all attention maps are held at the unmodulated run's
+    relative: bool = False  # strength counts in RELATIVE times the layer's own output; never with the preset paper
+    prior: bool = True  # whether coarse masks weight their maps where the preset says so
+
+    @property
+    def is_relative(self) -> bool:
+        return self.relative and self.preset != "paper"
+
+    @property
+    def size(self) -> float:
+        """Of c: lambda, or how many times the layer's output."""
+        return self.strength * (RELATIVE if self.is_relative else 1)
 
 
 PAPER = Push()
@@ -50,13 +68,15 @@ def modulate_attention(
     push: Push = PAPER,
     rows: int | None = None,
     preview: bool = False,
+    image: Tensor | None = None,
 ) -> DifferenceMaps:
     """How much every pixel changes when the UNet is pushed along each mask: d_i = || I_i^- - I_i^+ ||_2.
 
     `rows` bounds the batch of one UNet evaluation, the unmodulated run counted in; None: what fits in memory.
     `preview`: show the label map as it forms; not for nodes that return pictures, which the front end would hide.
+    `image`: the pictures [B, any, any, 3] whose borders count for presets that look; None: as the VAE decodes them.
     """
-    pictures = maps_as_they_come(source, trajectory, low_res_masks, push, rows, preview)
+    pictures = maps_as_they_come(source, trajectory, low_res_masks, push, rows, preview, image)
     return DifferenceMaps(torch.stack([torch.stack(list(maps)) for maps in pictures]), trajectory.image_size)
 
 
@@ -67,35 +87,65 @@ def maps_as_they_come(
     push: Push = PAPER,
     rows: int | None = None,
     preview: bool = False,
+    image: Tensor | None = None,
 ) -> Iterator[Iterator[Tensor]]:
     """The difference maps [H, W] of every picture, one after the other, none kept here."""
     check_kind(trajectory, Trajectory)
     check_kind(low_res_masks, LowResMasks)
     check_source(source)
-    check_trajectory(source.model, trajectory, low_res_masks)
-    run = Run(source, trajectory, low_res_masks, push, rows, preview)
+    check_trajectory(source, trajectory, low_res_masks)
+    seen = seen_of(image, trajectory)
+    if not PRESETS[push.preset].lifts:
+        yield from drafts(source, trajectory, low_res_masks, seen)
+        return
+    run, size = Run(source, trajectory, low_res_masks, push, rows, image is None), trajectory.working_size
+    run.preview = run.picture if preview else None
+    covered = covered_pixels(source.vae, low_res_masks.latent_size)
     for picture, latent in enumerate(trajectory.latent.split(1)):
         finals = run.variants(picture)
-        maps = read_out(source.vae, finals, latent, trajectory.working_size, run.preset.readout, run.progress)
-        yield (evened(each[None], run.preset.evenness)[0] for each in maps)
+        guide = guide_of(source.vae, latent, size, run.progress, seen[picture]) if run.looks else None
+        maps = read_out(source.vae, finals, guide, size, run.preset.readout, run.progress)
+        maps = (evened(each[None], run.preset.evenness)[0] for each in maps)
+        if run.prior:
+            maps = weighted(maps, low_res_masks.masks[picture], guide, covered, size)
+        yield maps
+
+
+def drafts(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, seen) -> Iterator[Iterator[Tensor]]:
+    """The coarse masks of every picture along its borders: nothing is lifted."""
+    size, covered = trajectory.working_size, covered_pixels(source.vae, low_res_masks.latent_size)
+    missing = sum(picture is None for picture in seen)
+    progress = Progress({"decoding": missing}, {"decoding": 1.0})
+    for latent, picture, masks in zip(trajectory.latent.split(1), seen, low_res_masks.masks, strict=True):
+        guide = guide_of(source.vae, latent, size, progress, picture)
+        yield along_borders(masks, guide, covered, size)
+
+
+def seen_of(image: Tensor | None, trajectory: Trajectory) -> Sequence[Tensor | None]:
+    """The pictures [any, any, 3] of a trajectory, or nothing for each."""
+    count = len(trajectory.latent)
+    return [None] * count if image is None else [*check_belongs(image, (count, *trajectory.image_size)).cpu()]
 
 
 class Run:
     """The modulated denoising of all pictures: where and when they are pushed, how many rows at once, the progress."""
 
-    def __init__(self, source, trajectory, low_res_masks, push, rows=None, preview=False):
+    def __init__(self, source, trajectory, low_res_masks, push, rows=None, decodes_own=True):
         model, latent_size = source.model, trajectory.latent.shape[-2:]
         self.source, self.push, self.preset = source, push, PRESETS[push.preset]
+        self.prior = push.prior and self.preset.prior
+        self.looks = looks(self.preset.readout, self.prior)
+        self.decodes_own = decodes_own and self.looks
         self.layer = unet.find_layer(model, push.layer, last=True)
         self.latent = trajectory.latent
         self.noises, self.sigmas = noise_levels(model, trajectory, push.timestep, self.preset)
         self.rows = RowsAtOnce(model, latent_size, rows)
         masks = masks_on_grid(low_res_masks.masks, unet.grid_of(model, self.layer, latent_size))
-        offsets = [variant_offsets(each, push.strength) for each in masks]  # [2K, h*w] a picture
+        offsets = [variant_offsets(each, push.size) for each in masks]  # [2K, h*w] a picture
         self.chunks = [list(in_chunks(each, self.rows.most - 1, together=2)) for each in offsets]
         self.progress = Progress(self._planned(), self._weights())
         self.forming = torch.zeros(masks.shape[1], *latent_size)  # difference maps so far
-        self.preview = self.picture if preview else None
+        self.preview: Callable[[], Tensor] | None = None
 
     def variants(self, picture: int) -> Tensor:
         """Final latents [1 + V, c, h', w'] of one picture: the unmodulated run's, then every variant's."""
@@ -125,7 +175,7 @@ class Run:
         def part(rows: range) -> Tensor:
             chosen = [0, *(row + 1 for row in rows)]
             some = None if offsets is None else offsets[chosen]
-            return pushed(predict, self.layer, self.push.inject, x[chosen], sigma, some)
+            return pushed(predict, self.layer, self.push, x[chosen], sigma, some)
 
         parts = self.rows.in_parts(part, len(x) - 1, riding=1)
         denoised = torch.cat([parts[0], *(each[1:] for each in parts[1:])])
@@ -143,16 +193,17 @@ class Run:
         """How many rows go through the UNet at the first level and at the later ones, and how many are decoded."""
         variants = [sum(map(len, chunks)) for chunks in self.chunks]
         rows = sum(variants) + sum(map(len, self.chunks))  # the unmodulated run rides along in every chunk
-        decoded = sum(READOUTS[self.preset.readout].decodings(count // 2) for count in variants)
+        decodings = READOUTS[self.preset.readout].decodings
+        decoded = sum(decodings(count // 2) + self.decodes_own for count in variants)
         return {"first level": rows, "later levels": rows * (len(self.sigmas) - 1), "decoding": decoded}
 
     def _weights(self) -> dict[str, float]:
         return {"first level": FIRST_LEVEL, "later levels": 1.0, "decoding": decoding_weight(self.source.vae)}
 
 
-def pushed(predict, layer, inject: bool, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
+def pushed(predict, layer, push: Push, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
     """One evaluation of rows that share row 0's attention maps, offset at the layer where offsets are given."""
-    return predict(x, sigma, hooks.Modulation(layer, offsets, inject, len(x)))
+    return predict(x, sigma, hooks.Modulation(layer, offsets, push.inject, len(x), push.is_relative))
 
 
 def noise_levels(model, trajectory: Trajectory, modulation_timestep: int, preset) -> tuple[list[Tensor], list[float]]:

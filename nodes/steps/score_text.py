@@ -24,7 +24,7 @@ from ...emerdiff_ops.text_scores import (
 )
 from ..host import hooks, unet
 from ..host.clip import conditioning_of, words_of
-from ..host.latents import pixels_per_cell
+from ..host.latents import pixels_per_cell, working_pixels
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import attend, run_session
@@ -78,7 +78,8 @@ def segment_signs(
     groups = pad_sequence([words_of(clip, phrase) for phrase in phrases], batch_first=True)  # [P, tokens]
     asked = [("", groups), *zip(phrases, groups.split(1))]
     prompts = [(conditioning_of(clip, phrase), words) for phrase, words in asked]
-    latents, size = latents_of(model, vae, check_image(picture_under(segmentation, image)))
+    pixels = working_pixels(model, vae, check_image(picture_under(segmentation, image)), resolution=0)
+    latents, size = latents_of(model, vae, pixels), tuple(pixels.shape[-2:])
     noise = torch.randn(len(TIMESTEPS), DRAWS, *latents.shape[1:], generator=torch.Generator().manual_seed(seed))
     rows = len(latents) * len(prompts) * len(TIMESTEPS) * DRAWS
     respondent = Respondent(model, layers, TIMESTEPS, noise, Progress({"row": rows}, {"row": 1.0}))

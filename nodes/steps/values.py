@@ -14,6 +14,12 @@ from torch import Tensor
 Size = tuple[int, int]  # height, width
 
 
+def size_of(maps: Tensor) -> Size:
+    """Of maps [..., height, width]."""
+    height, width = maps.shape[-2:]
+    return height, width
+
+
 class Source(NamedTuple):
     """What a picture is seen through: MODEL, VAE and CONDITIONING (the empty prompt, in the paper)."""
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import graphs
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, TimeoutError
 from scipy import ndimage
 
 from comfyui import browser
@@ -70,6 +70,16 @@ def found(node: str) -> str:
 
 
 SELECT = found("EmerDiffSelectSegments")
+SELECTION = f"{SELECT}.widgets.find((each) => each.name === 'selection').value"
+SETTLED = """async () => {
+    const sizes = () => JSON.stringify(app.rootGraph.nodes.map((node) => [...node.size]))
+    for (let before = null; before !== sizes(); ) {
+        before = sizes()
+        await new Promise((resolve) => setTimeout(resolve, 700))
+    }
+}"""
+STATE = "app.extensionManager.workflow.activeWorkflow.changeTracker.activeState"
+TRACKED = f"JSON.stringify({STATE}, (key, value) => key === 'size' ? undefined : value)"
 
 
 def put_scenes(server: HostServer) -> None:
@@ -143,7 +153,17 @@ class FrontEnd:
         self.leave_subgraph()
         self.page.evaluate(ENTER, number)
         self.look(0.85, node)
-        self.page.evaluate("window.dispatchEvent(new MouseEvent('mouseup'))")  # what is drawn now is undone to
+        self.notice()
+
+    def notice(self) -> None:
+        """Have the front end take what is drawn now for what is undone to, as a click anywhere would.
+
+        A node that shows a picture has grown by then: what is undone to would be smaller, and growing again a change
+        after which nothing can be done anew.
+        """
+        self.page.evaluate(SETTLED)
+        self.page.evaluate("window.dispatchEvent(new MouseEvent('mouseup'))")
+        self.page.wait_for_timeout(300)
 
     def leave_subgraph(self) -> None:
         """To the root. The page's address follows; while it names a subgraph, the workflow that has it is opened."""
@@ -212,7 +232,7 @@ class FrontEnd:
 
     @property
     def selection(self) -> str:
-        return self.page.evaluate(f"{SELECT}.widgets.find((each) => each.name === 'selection').value")
+        return self.page.evaluate(SELECTION)
 
     @property
     def picked(self) -> str:
@@ -269,6 +289,19 @@ class FrontEnd:
         self.page.wait_for_timeout(500)
 
     def undo(self, keys: str = "Control+z") -> None:
-        self.page.keyboard.press(keys)
+        """However long the front end takes: first to notice what is undone, then to make the graph anew.
+
+        A node that grows when its picture arrives is a change to the front end too, with an undo of its own.
+        """
+        self.page.wait_for_function(f"(text) => {TRACKED}.includes(JSON.stringify(text))", arg=self.selection)
+        before = self.page.evaluate(TRACKED)
+        for last in (False, True):
+            self.page.keyboard.press(keys)
+            try:
+                self.page.wait_for_function(f"(before) => {TRACKED} !== before", arg=before, timeout=5000)
+                break
+            except TimeoutError:
+                if last:
+                    raise
         self.page.wait_for_timeout(600)
         self.wait_for_picture()

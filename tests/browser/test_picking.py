@@ -12,6 +12,7 @@ def picker(front_end):
     front_end.make_graph()
     front_end.run()
     front_end.wait_for_picture()
+    front_end.notice()
     return front_end
 
 
@@ -64,11 +65,14 @@ def test_hovering_shows_number_and_area(picker):
     assert not tip.is_visible()
 
 
+def ends_of_row(picker, labels: np.ndarray, row: int) -> list[tuple[float, float]]:
+    return [picker.on_page(labels.shape, row, column) for column in (0, labels.shape[1] - 1)]
+
+
 def test_a_drag_paints_all_it_crosses_and_one_undo_takes_it_back(picker):
     (labels,) = picker.labels()
     row = most_crossed(labels)
-    ends = [picker.on_page(labels.shape, row, column) for column in (0, labels.shape[1] - 1)]
-    picker.drag(*ends)
+    picker.drag(*ends_of_row(picker, labels, row))
     assert numbers(picker.picked) == crossed(labels, row) and len(crossed(labels, row)) > 2
     for _ in range(2):
         picker.undo()
@@ -76,7 +80,8 @@ def test_a_drag_paints_all_it_crosses_and_one_undo_takes_it_back(picker):
         picker.undo("Control+y")
         assert numbers(picker.picked) == crossed(labels, row)
         assert picker.status.startswith(f"{len(crossed(labels, row))} of 6")
-    picker.drag(*ends)  # from a selected segment: removes
+    picker.notice()  # it was made anew, and may have moved
+    picker.drag(*ends_of_row(picker, labels, row))  # from a selected segment: removes
     assert picker.selection == ""
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from checks.fuzz import refused
 from comfyui.in_process import execute
-from small_model.model import WordList
+from small_model.model import load_clip
 
 CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
 SIZES = [(1, 64, 64), (1, 65, 79), (2, 64, 72)]  # pictures, height, width
@@ -57,7 +57,7 @@ def wires(small):
         maps = modulate_attention(Source(model, vae, conditioning), trajectory, masks, Push("fast"))
         segmentation = assemble_masks(maps)
         return {
-            "MODEL": model, "VAE": vae, "CONDITIONING": conditioning, "CLIP": WordList(), "IMAGE": image,
+            "MODEL": model, "VAE": vae, "CONDITIONING": conditioning, "CLIP": load_clip(), "IMAGE": image,
             "MASK": (image[..., 0] > 0.6).float(), "EMERDIFF_FEATURES": features, "EMERDIFF_TRAJECTORY": trajectory,
             "EMERDIFF_LOW_RES_MASKS": masks, "EMERDIFF_DIFFERENCE_MAPS": maps, "EMERDIFF_SEGMENTATION": segmentation,
         }  # fmt: skip

@@ -9,9 +9,9 @@ from emerdiff.nodes.host.latents import own_resolution
 from emerdiff.nodes.host.unet import find_layer, grid_of
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.extract import Reading, extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention, start_timestep
-from emerdiff.nodes.steps.values import Features
+from emerdiff.nodes.steps.values import Features, LowResMasks, Trajectory
 
 
 def segment(loaders, image, segments=3, **options):
@@ -64,6 +64,13 @@ def test_batch_gives_every_image_its_own_labels(small):
     segmentation = segment(small, batch)
     assert segmentation.labels.shape == (3, 64, 80)
     assert not torch.equal(segmentation.labels[0], segmentation.labels[1])
+
+
+def test_a_trajectory_of_less_than_its_picture_is_refused(small):
+    """As a file may hold it: a latent of one cell for a picture of 64 pixels."""
+    trajectory = Trajectory(torch.zeros(1, 48, 1, 1), 0, (381, 1), (1, 64), (64, 64), "UnshuffledPixels")
+    with pytest.raises(ValueError, match="stand for 4 x 4 pixels and its picture is 64 x 1: run EmerDiff Extract"):
+        modulate_attention(small, trajectory, LowResMasks(torch.ones(1, 1, 1, 1), (1, 1)), Push("fast"))
 
 
 def test_shared_clusters_mean_the_same_everywhere(small):
@@ -134,7 +141,7 @@ def test_fewer_distinct_features_than_segments_are_refused(small):
 @pytest.mark.parametrize("name", ["output 99", "output 0", "nonsense", "output", ""])
 def test_a_layer_that_does_not_exist_is_refused_with_those_that_do(sd1, photo, name):
     with pytest.raises(ValueError, match='no cross-attention layer.*"auto" or one of: input 1, .*output 7'):
-        segment(sd1, photo, layer=name)
+        segment(sd1, photo, reading=Reading(layer=name))
 
 
 def test_layers_have_the_names_of_the_design(sd1):

@@ -179,7 +179,8 @@ def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     """Segment Image never holds all the maps, and gives what the two steps give that do."""
     image = torch.nn.functional.interpolate(photo.movedim(-1, 1), (150, 140), mode="bilinear").movedim(1, -1)
     _, trajectory, low_res = prepare(small, image, 10, resolution=64)
-    steps = assemble_masks(modulate_attention(small, trajectory, low_res, Push(preset)), image=image)
+    push = Push(preset, relative=True)
+    steps = assemble_masks(modulate_attention(small, trajectory, low_res, push, image=image), image=image)
     most, maps_as_they_come = [], assemble.maps_as_they_come
 
     def watched(*arguments, **options):

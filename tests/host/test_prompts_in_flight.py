@@ -9,7 +9,7 @@ import torch
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import extract_features
-from emerdiff.nodes.steps.lift import lift_mask
+from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 
@@ -40,8 +40,8 @@ def segment(model, vae, conditioning, seed, start=None):
         features, trajectory = extract_features(shared, image, seed)
         masks = cluster_features(features, 2 + seed, seed)
         maps = modulate_attention(shared, trajectory, masks, Push("balanced"), rows=5)
-        lifted = lift_mask(shared, image, (image[..., 0] > 0.5).float(), Push("fast"), seed)
-        return [*features, *trajectory, *masks, *maps, *assemble_masks(maps, image=image), lifted]
+        lifted = lift_mask(shared, image, (image[..., 0] > 0.5).float(), Push("fast"), Known(seed))
+        return [*features, *trajectory, *masks, *maps, *assemble_masks(maps, image=image), lifted.soft]
 
 
 def same(ours, theirs):

@@ -16,7 +16,7 @@ from emerdiff.nodes.steps.score_text import Reader, masks_of_the_best, score_seg
 from emerdiff.nodes.steps.values import Segmentation
 from safetensors.torch import save_file
 
-from small_model.model import WordList
+from small_model.model import load_clip
 from small_model.scenes import HELD_OUT, scene
 
 
@@ -140,7 +140,7 @@ def test_what_cannot_work_says_how_to_mend_it(sd1, small, clip, quarters, pictur
         (sd1, clip, {"text": " , "}, "type what to look for"),
         (sd1, None, {}, "Load CLIP"),
         (small, clip, {}, "same checkpoint"),
-        (sd1, WordList(), {"text": "disc"}, "same checkpoint"),
+        (sd1, load_clip(), {"text": "disc"}, "same checkpoint"),
         (sd1, clip, {"text": "embedding:missing"}, "finds no word"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -156,7 +156,7 @@ def test_words_of_objects_find_objects(small):
         true = scene(seed)
         segmentation = Segmentation(torch.from_numpy(true.labels)[None].to(torch.int16), len(true.words))
         image, words = torch.from_numpy(true.image)[None], ", ".join(true.words[2:])
-        scores = score_segments(Reader(model, WordList(), vae), segmentation, image, words)
+        scores = score_segments(Reader(model, load_clip(), vae), segmentation, image, words)
         masks = masks_of_the_best(segmentation, scores, words)
         assert (segmentation.labels * masks).flatten(1).amax(1).min() >= 2
         assert scores[..., 2:].mean() > scores[..., :2].mean() + 1

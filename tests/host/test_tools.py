@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 import torch
 from comparing import prepare
+from emerdiff.emerdiff_ops.lifting import contest
 from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.nodes import steps
 from emerdiff.nodes.assemble_masks import EmerDiffAssembleMasks
+from emerdiff.nodes.lift_mask import EmerDiffLiftMask
+from emerdiff.nodes.steps import extract
 from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.lift import lift_mask
+from emerdiff.nodes.steps.extract import ROBUST, extract_features
+from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import DifferenceMaps
@@ -38,7 +43,7 @@ def box_around(region) -> torch.Tensor:
 
 
 def lift(small, image, mask, **options):
-    return lift_mask(small, image, mask, Push("fast", STRENGTH), **options)
+    return lift_mask(small, image, mask, Push("fast", STRENGTH), Known(**options)).soft
 
 
 def test_lifted_boxes_are_nearer_to_their_objects(small, true, image):
@@ -51,11 +56,54 @@ def test_lifted_boxes_are_nearer_to_their_objects(small, true, image):
     assert after > before + 0.1
 
 
-def test_masks_lifted_together_are_those_lifted_alone(small, image, true):
-    boxes = torch.stack([box_around(true.labels == number) for number in (2, 3)])
-    together = lift(small, image, boxes)
-    alone = torch.cat([lift(small, image, box[None]) for box in boxes])
-    torch.testing.assert_close(together, alone, atol=1e-3, rtol=0)
+@pytest.mark.parametrize("given", [{"features", "trajectory"}, {"features"}, {"trajectory"}], ids=" and ".join)
+def test_what_comes_in_by_wire_is_not_computed_again(small, true, image, given, monkeypatch):
+    box, known = box_around(true.labels == 2)[None], {}
+    known["features"], known["trajectory"] = extract_features(small, image, reading=ROBUST)
+    expected, encode, encoded = lift(small, image, box), extract.encode, []
+    monkeypatch.setattr(extract, "encode", lambda vae, pixels: encoded.append(pixels) or encode(vae, pixels))
+    found = lift(small, image, box, **{name: known[name] for name in given})
+    assert torch.equal(found, expected)
+    read = 0 if "features" in given else 2  # the picture with its surroundings, and mirrored
+    assert len(encoded) == read + ("trajectory" not in given)
+
+
+def test_what_is_known_of_other_pictures_is_refused(small, image):
+    mask = (image[..., 0] > 0.5).float()
+    features, trajectory = extract_features(small, image[:, :96], reading=ROBUST)
+    with pytest.raises(ValueError, match="connect the image that was segmented"):
+        lift(small, image, mask, features=features, trajectory=trajectory)
+    with pytest.raises(ValueError, match="latents of 32 x 24, the trajectory of 1 as 32 x 32: connect both"):
+        lift(small, image, mask, features=features)
+    with pytest.raises(ValueError, match="holds features; this input takes a trajectory"):
+        lift(small, image, mask, features=features, trajectory=features)
+
+
+def test_masks_of_one_thing_lifted_together_are_those_lifted_alone(small, image, true):
+    """They lie on one another, so they do not compete; what they compete with is the same."""
+    box = box_around(true.labels == 2)
+    together = lift(small, image, torch.stack([box, box]))
+    torch.testing.assert_close(together, lift(small, image, box[None]).expand(2, -1, -1), atol=1e-3, rtol=0)
+
+
+def test_masks_that_touch_compete(small, image, true):
+    """Both halves of the picture, lifted together, hardly overlap."""
+    halves = torch.zeros(2, 128, 128)
+    halves[0, :64], halves[1, 64:] = 1, 1
+    together = lift(small, image, halves) > 0.5
+    assert (together.sum(0) > 1).float().mean() < 0.02 and (together.sum(0) > 0).float().mean() > 0.9
+
+
+def test_a_result_that_lies_elsewhere_is_said(small, image, caplog, monkeypatch):
+    """As where the push is so strong that it spills: here the contest is turned round."""
+    mask = torch.zeros(2, 128, 128)
+    mask[0, :64], mask[1, 40:80, 40:80] = 1, 1
+    inputs = *small, image, mask, "fast", 0
+    EmerDiffLiftMask.execute(*inputs, strength=STRENGTH)
+    assert "elsewhere" not in caplog.text
+    monkeypatch.setattr(steps.lift, "contest", lambda maps, weights: 1 - contest(maps, weights))
+    EmerDiffLiftMask.execute(*inputs, strength=STRENGTH)
+    assert "mask 0, 1: the result lies elsewhere" in caplog.text and "another strength or preset" in caplog.text
 
 
 def test_a_mask_may_have_any_size_and_comes_back_at_the_pictures(small, image, true):

@@ -88,7 +88,7 @@ def test_fewer_steps_are_spaced_evenly_and_never_more_than_the_grid_has():
 
 
 def test_the_paper_preset_is_the_papers():
-    assert PRESETS["paper"] == (281, None, False, "pairs", 0.0)
+    assert PRESETS["paper"] == (281, None, False, "pairs", 0.0, False, True)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -9,7 +9,7 @@ from comfyui.workflow import SEGMENT, STEPS, add, find, with_inputs
 from small_model.settings import COUNT_FILE
 
 LEVELS = {"paper": 15, "balanced": 4, "fast": 2}  # UNet evaluations; six segments fit into one batch
-EXTRACTION = 1
+READINGS = {"paper": 1, "balanced": 2, "fast": 2}  # of a picture's features
 
 
 def evaluations(client, prompt) -> int:
@@ -27,7 +27,7 @@ def fresh_picture(client, name: str) -> str:
 
 def test_each_change_runs_again_only_what_depends_on_it(client):
     prompt = client.workflow(STEPS, fresh_picture(client, "steps.png"))
-    assert evaluations(client, prompt) == EXTRACTION + LEVELS["balanced"]
+    assert evaluations(client, prompt) == READINGS["balanced"] + LEVELS["balanced"]
     for change in ({"smoothing": 2.0}, {"min_area": 0.01}, {"normalize": True}):
         assert evaluations(client, with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
     assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS["balanced"]
@@ -36,16 +36,18 @@ def test_each_change_runs_again_only_what_depends_on_it(client):
 
 
 def test_the_one_node_runs_again_only_what_a_change_concerns(client):
-    """Its own inputs too: neither another number of segments nor another preset extracts anything anew."""
+    """Its own inputs too: another number of segments or preset reads no features anew, but for the paper's own."""
     prompt = client.workflow(SEGMENT, fresh_picture(client, "one.png"), preset="paper")
     node = "EmerDiffSegmentImage"
-    assert evaluations(client, prompt) == EXTRACTION + LEVELS["paper"]
+    assert evaluations(client, prompt) == READINGS["paper"] + LEVELS["paper"]
+    prompt = with_inputs(prompt, node, preset="fast")
+    assert evaluations(client, prompt) == READINGS["fast"] + LEVELS["fast"]
     prompt = with_inputs(prompt, node, preset="balanced")
     assert evaluations(client, prompt) == LEVELS["balanced"]
     prompt = with_inputs(prompt, node, segments=5)
     assert evaluations(client, prompt) == LEVELS["balanced"]
     assert evaluations(client, prompt) == 0
-    assert evaluations(client, with_inputs(prompt, node, seed=1)) == EXTRACTION + LEVELS["balanced"]
+    assert evaluations(client, with_inputs(prompt, node, seed=1)) == READINGS["balanced"] + LEVELS["balanced"]
     select = add(
         prompt, "EmerDiffSelectSegments", segmentation=[find(prompt, "EmerDiffSegmentImage"), 1], selection="0",
         positive_points="", negative_points="", invert=False,

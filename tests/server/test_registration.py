@@ -4,16 +4,17 @@ import json
 
 import pytest
 
-from comfyui.workflow import CLICK, INPAINT, REFINE, SEGMENT, STEPS, WIDGET_TYPES, WORD, WORKFLOWS
+from comfyui.workflow import CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, WIDGET_TYPES, WORD, WORKFLOWS
 
 PACK = "ComfyUI-EmerDiff"
 NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSegmentImage": (
         ["model", "vae", "conditioning", "image", "segments", "preset", "seed", "make_masks"],
-        ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
+        ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE", "EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffExtractFeatures": (
-        ["model", "vae", "conditioning", "image", "seed", "resolution", "steps", "feature_timestep", "feature_layer"],
+        ["model", "vae", "conditioning", "image", "seed", "resolution", "steps", "feature_timestep", "feature_layer",
+         "surroundings", "mirrored", "dense"],
         ["EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffClusterFeatures": (
@@ -22,7 +23,7 @@ NODES = {  # saved workflows rely on these ids and orders
     ),
     "EmerDiffModulateAttention": (
         ["model", "vae", "conditioning", "trajectory", "low_res_masks", "preset", "strength", "modulation_timestep",
-         "modulation_layer", "inject_attention"],
+         "modulation_layer", "inject_attention", "relative_strength", "image"],
         ["EMERDIFF_DIFFERENCE_MAPS"],
     ),
     "EmerDiffModulateAndAssemble": (
@@ -30,14 +31,19 @@ NODES = {  # saved workflows rely on these ids and orders
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
     "EmerDiffEach": (["values"], ["*"]),
-    "EmerDiffGather": (["masks", "segmentation", "label_image"], ["*", "*", "*"]),
+    "EmerDiffGather": (["masks", "segmentation", "label_image", "features", "trajectory"], ["*"] * 5),
     "EmerDiffAssembleMasks": (
         ["difference_maps", "smoothing", "min_area", "normalize", "fill_holes", "split_parts", "image", "refine",
          "make_masks"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
+    "EmerDiffPickByPoints": (
+        ["features", "trajectory", "image", "positive_points", "negative_points", "boxes"],
+        ["MASK", "MASK"],
+    ),
     "EmerDiffLiftMask": (
-        ["model", "vae", "conditioning", "image", "mask", "preset", "seed", "smoothing", "strength", "resolution"],
+        ["model", "vae", "conditioning", "image", "mask", "preset", "seed", "smoothing", "strength", "resolution",
+         "relative_strength", "features", "trajectory"],
         ["MASK", "MASK"],
     ),
     "EmerDiffMergeSegments": (
@@ -57,7 +63,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSave": (["value", "filename_prefix"], ["*"]),
     "EmerDiffLoad": (["file_name"], ["*"]),
 }  # fmt: skip
-TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, WORD)
+TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD)
 
 
 def inputs(node: dict) -> dict:

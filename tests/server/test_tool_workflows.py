@@ -1,13 +1,15 @@
 """The workflow that refines a rough mask, and merging, in a real ComfyUI."""
 
+import io
+import json
+
 import numpy as np
 from PIL import Image
 from server_client import PIXELS, SCENE
 from test_changes import evaluations, fresh_picture
 
-from comfyui.workflow import REFINE, STEPS, add, find, load_prompt, replace_loaders, with_inputs
-from measure.metrics import iou
-from small_model.settings import STRENGTH
+from comfyui.workflow import CLICK, POINT, REFINE, STEPS, add, find, load_prompt, replace_loaders, with_inputs
+from measure.metrics import interior, iou
 
 
 def test_a_box_painted_in_the_mask_editor_becomes_the_object(client):
@@ -19,7 +21,6 @@ def test_a_box_painted_in_the_mask_editor_becomes_the_object(client):
     painted.putalpha(Image.fromarray(np.uint8(255) * ~box))
     prompt = replace_loaders(load_prompt(REFINE, client.info))
     prompt = with_inputs(prompt, "LoadImage", image=client.put_image("painted.png", painted))
-    prompt = with_inputs(prompt, "EmerDiffLiftMask", strength=STRENGTH)
     outputs = client.run(prompt)
     lifted = client.masks(prompt, outputs)[0] > 0
     assert lifted.shape == region.shape
@@ -28,6 +29,45 @@ def test_a_box_painted_in_the_mask_editor_becomes_the_object(client):
     (client.server.base / "cut.png").write_bytes(cut_out)
     alpha = np.asarray(Image.open(client.server.base / "cut.png"))[..., 3]
     assert ((alpha > 127) == lifted).mean() > 0.99  # the soft mask, whose border at 0.5 is the hard one's
+
+
+def test_a_point_becomes_the_object(client):
+    """What the features say of it is rough; lifted it is nearer, and nothing is read of the picture a second time."""
+    region = SCENE.labels == 2
+    row, column = interior(region)
+    prompt = replace_loaders(load_prompt(POINT, client.info))
+    prompt = with_inputs(prompt, "LoadImage", image=fresh_picture(client, "pointed.png"))
+    prompt = with_inputs(prompt, "EmerDiffPickByPoints", positive_points=json.dumps([{"x": column, "y": row}]))
+    rough = add(prompt, "MaskToImage", mask=[find(prompt, "EmerDiffPickByPoints"), 0])
+    shown = add(prompt, "PreviewImage", images=[rough, 0])
+    outputs = client.run(prompt)
+    pointed, lifted = client.pixels(outputs[shown])[0, ..., 0] > 0, client.masks(prompt, outputs)[0] > 0
+    assert pointed[row, column] and lifted[row, column]
+    assert iou(lifted, region) > iou(pointed, region) > 0.3
+
+
+def test_a_draft_is_clicked_in_and_only_what_was_clicked_is_lifted(client):
+    """The draft costs the readings alone; a click after it, the lifting of one mask, and the painting."""
+    prompt = client.workflow(CLICK, fresh_picture(client, "draft.png"))
+    prompt = with_inputs(prompt, "ImageScaleToTotalPixels", megapixels=PIXELS.shape[0] * PIXELS.shape[1] / 2**20)
+    prompt = with_inputs(prompt, "KSampler", steps=2)
+    selecting, lifting = find(prompt, "EmerDiffSelectSegments"), find(prompt, "EmerDiffLiftMask")
+    assert evaluations(client, prompt) == 2, "the picture with its surroundings, and mirrored"
+    entry = client.run(prompt)[selecting]["emerdiff_segments"][0]
+    labels = segment_numbers(client, entry)
+    region = SCENE.labels == 2
+    clicked = with_inputs(prompt, "EmerDiffSelectSegments", selection=str(labels[interior(region)]))
+    shown = add(clicked, "PreviewImage", images=[add(clicked, "MaskToImage", mask=[lifting, 0]), 0])
+    count = evaluations(client, clicked)
+    assert 0 < count <= 2 + 2, "two steps of fast for one mask, two steps of the painting"
+    lifted = client.pixels(client.run(clicked)[shown])[0, ..., 0] > 0
+    assert lifted[interior(region)]
+
+
+def segment_numbers(client, entry) -> np.ndarray:
+    """The label map that the click widget got, [H, W]."""
+    file = client.server.fetch(entry["labels"])
+    return np.asarray(Image.open(io.BytesIO(file)))[..., 0] >> 3
 
 
 def test_merging_to_another_number_runs_no_unet(client):

@@ -1,0 +1,70 @@
+"""What is like the things that are pointed at: cells of a feature grid against examples of both kinds.
+
+A point's example is the feature of its cell, and beside it the mean of the cluster that the cell is in. What competes
+are the means of the clusters that nothing wanted lies in, and the cells of negative points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt, label
+
+from .kmeans import kmeans
+from .segments.boxes import mostly_inside
+
+Cell = tuple[int, int]  # row, column
+STEEPNESS = 2.0  # of the likeness where both are equally far
+
+
+def likeness(
+    features: torch.Tensor, wanted: Sequence[Cell], unwanted: Sequence[Cell], inside: torch.Tensor, clusters: int
+) -> torch.Tensor:
+    """How far each cell of `features` [h, w, C] is like what is wanted rather than like the rest: [h, w] in 0..1.
+
+    1/2 where it lies as far from the nearest example of the one as of the other. `inside` [h, w] bool: cells in boxes;
+    a cluster that lies there for the most part is wanted, or the one with most cells there if none does; cells outside
+    are not, unless a point asks for them. With fewer distinct features than `clusters` there are as many clusters.
+    """
+    width, points = features.shape[1], features.flatten(0, 1).float()  # [h*w, C]
+    found = kmeans(points, min(clusters, len(points.unique(dim=0))), torch.Generator().manual_seed(0))
+    own, others = ([row * width + column for row, column in cells] for cells in (wanted, unwanted))
+    chosen = set(found.labels[own].tolist()) | _filled(found.labels, inside.flatten())
+    rivals = [number for number in range(len(found.centroids)) if number not in chosen]
+    near, far = (
+        _nearest(points, torch.cat([points[cells], found.centroids[numbers]]))
+        for cells, numbers in ((own, sorted(chosen)), (others, rivals))
+    )
+    contrast = (far - near) / (far + near).clamp_min(1e-9)  # -1..1
+    contrast = contrast.where(far.isfinite(), contrast.new_ones(()))
+    return (STEEPNESS * contrast).sigmoid().unflatten(0, features.shape[:2])
+
+
+def _filled(labels: torch.Tensor, inside: torch.Tensor) -> set[int]:
+    """Clusters with more than half of their cells inside, or the one with most of them there; none without a box."""
+    if not inside.any():
+        return set()
+    everywhere = torch.bincount(labels)
+    return mostly_inside(everywhere, torch.bincount(labels[inside], minlength=len(everywhere)))
+
+
+def _nearest(points: torch.Tensor, examples: torch.Tensor) -> torch.Tensor:
+    """Squared distance of each point to the nearest example; infinite where there is none."""
+    if not len(examples):
+        return points.new_full((len(points),), torch.inf)
+    return torch.cdist(points, examples).square().amin(1)
+
+
+def with_points(mask: torch.Tensor, points: Sequence[tuple[int, int]]) -> torch.Tensor:
+    """The connected parts of a mask [H, W] bool that hold one of the points (x, y): what is pointed at, not its like.
+
+    A point that lies in no part keeps the part nearest to it.
+    """
+    parts, _ = label(mask.numpy(), np.ones((3, 3)))
+    if not parts.any():
+        return mask
+    rows, columns = distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+    kept = {int(parts[rows[y, x], columns[y, x]]) for x, y in points}
+    return torch.from_numpy(np.isin(parts, sorted(kept)))

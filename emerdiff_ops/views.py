@@ -1,0 +1,79 @@
+"""Reading a picture with surroundings, mirrored, and between its cells, so that features tell less of its borders.
+
+The zero padding of a UNet's convolutions, and its sense of left and right, leak into the features: clusters follow the
+picture's borders (a weakness that the paper names). A view is a canvas that is read in the picture's place; what was
+read is brought back to the picture's own grid. The paper reads the picture as it is.
+
+Pictures [B, 3, H, W]; features [B, h, w, C] on a grid whose cells are `cell` pixels on a side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+Pair = tuple[int, int]  # height, width, or row, column
+
+
+class View(NamedTuple):
+    """One canvas: the picture begins at pixel `begin` of it, and mirrors fill the rest."""
+
+    begin: Pair
+    canvas: Pair  # pixels, whole cells
+    first: int  # the row and the column of the canvas's grid where the picture's own cells begin
+    half: Pair  # which of the finer grid's cells this view reads: 0 or 1 each way
+    mirrored: bool
+
+
+def views(surroundings: float, mirrored: bool, dense: bool, size: Pair, grid: Pair, cell: int) -> list[View]:
+    """The canvases for pictures of `size` pixels that are read on `grid` (h, w).
+
+    surroundings: the share of the shorter side by which the picture is mirrored outwards all around, in whole cells,
+    one at least; mirrored: read once more, mirrored left to right; dense: at all four shifts by half a cell, which
+    needs a cell of surroundings. Read plainly, the picture is its own canvas.
+    """
+    if not (surroundings or mirrored or dense):
+        return [View((0, 0), size, 0, (0, 0), False)]
+    around = max(1, round(surroundings * min(size) / cell)) if surroundings or dense else 0
+    canvas = cell * (grid[0] + 2 * around), cell * (grid[1] + 2 * around)
+    shifts = [(0, cell // 4), (1, -(cell // 4))] if dense else [(0, 0)]
+    return [
+        View((around * cell + down, around * cell + right), canvas, around, (row, column), flipped)
+        for row, down in shifts
+        for column, right in shifts
+        for flipped in (False, True)[: 1 + mirrored]
+    ]
+
+
+def canvas_of(pictures: torch.Tensor, view: View) -> torch.Tensor:
+    """What is read: [B, 3, H, W] -> [B, 3, *view.canvas], mirrored outwards as often as it takes."""
+    rows, columns = (
+        mirrored_indices(length, begin, side)
+        for length, begin, side in zip(view.canvas, view.begin, pictures.shape[-2:])
+    )
+    canvas = pictures[..., rows, :][..., columns]
+    return canvas.flip(-1) if view.mirrored else canvas
+
+
+def mirrored_indices(length: int, begin: int, side: int) -> torch.Tensor:
+    """For each of `length` places the pixel of a side that begins at place `begin`: b a | a b c | c b a."""
+    places = (torch.arange(length) - begin) % (2 * side)
+    return torch.minimum(places, 2 * side - 1 - places)
+
+
+def mean_reading(read: Iterator[tuple[View, torch.Tensor]], grid: Pair, dense: bool) -> torch.Tensor:
+    """Features [B, h, w, C] of the picture, twice as many each way where dense, from those of every canvas."""
+    finer = 2 if dense else 1
+    total, count = None, 0
+    for view, features in read:
+        own = features.flip(2) if view.mirrored else features
+        own = own[:, view.first : view.first + grid[0], view.first : view.first + grid[1]]
+        if total is None:
+            total = own.new_zeros(own.shape[0], finer * grid[0], finer * grid[1], own.shape[3])
+        total[:, view.half[0] :: finer, view.half[1] :: finer] += own
+        count += 1
+    if total is None:
+        raise ValueError("a picture is read at least once")
+    return total * finer**2 / count

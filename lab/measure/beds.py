@@ -1,0 +1,53 @@
+"""What is measured on: one of the small models, or any checkpoint of the user's."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import comfy.sd
+import torch
+from emerdiff.nodes.host.clip import conditioning_of
+from emerdiff.nodes.steps.values import Source
+
+from small_model import model, small_sd
+from small_model.scenes import SIZE
+from small_model.settings import SEGMENTS, STRENGTH
+
+
+class Bed(NamedTuple):
+    name: str
+    load: Callable[[torch.dtype], tuple]  # -> MODEL, VAE, CONDITIONING of the empty prompt
+    size: int  # pixels of its scenes; photographs are seen at this shorter side; 0: the model's own
+    segments: int = SEGMENTS
+    strength: float = STRENGTH  # lambda of the paper's way; the others take theirs from the layer's output
+
+    def source(self, dtype: torch.dtype) -> Source:
+        return Source(*self.load(dtype))
+
+
+SMALL_MODEL = Bed("small-model", model.load, SIZE)
+SMALL_SD = Bed("small-sd", small_sd.load, small_sd.SIZE, strength=small_sd.STRENGTH)
+BEDS = {bed.name: bed for bed in (SMALL_MODEL, SMALL_SD)}
+
+
+def of_checkpoint(file: Path) -> Bed:
+    """A checkpoint at the paper's settings."""
+    return Bed(file.stem, partial(load_checkpoint, file), 0, 20, 10.0)
+
+
+def load_checkpoint(file: Path, dtype: torch.dtype) -> tuple:
+    loaded, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(file), model_options={"dtype": dtype})
+    return loaded, vae, conditioning_of(clip, "")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", choices=BEDS, default="small-model", help="which of the small models")
+    parser.add_argument("--checkpoint", type=Path, help="a checkpoint of Stable Diffusion instead")
+
+
+def chosen(options: argparse.Namespace) -> Bed:
+    return of_checkpoint(options.checkpoint) if options.checkpoint else BEDS[options.model]

@@ -1,0 +1,66 @@
+"""What one gets of a thing by pointing at it: the segment under a click, what is like a click, two clicks, a box."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from comfyui.in_process import load_pack, start_host
+
+start_host()
+load_pack()
+
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import reading_of
+from emerdiff.nodes.steps.pick import pick_by_points
+
+from measure.metrics import interior
+from measure.pipeline import Pipeline
+
+Score = Callable[[np.ndarray], float]  # of a mask [H, W] bool
+
+
+def clicked(pipeline: Pipeline, image: np.ndarray, thing: np.ndarray, score: Score, preset: str) -> dict[str, float]:
+    """Scores of all ways to point at a thing [H, W] bool, the first click being its most interior point.
+
+    The second click is where the first was most wrong. A lifted mask is that of the first click.
+    """
+    features, trajectory = pipeline.features(image, 0, reading=reading_of(preset))
+    low_res, picture = cluster_features(features, pipeline.bed.segments), torch.from_numpy(image)[None]
+    labels = assemble_masks(pipeline.maps(image, trajectory, low_res, preset), image=picture).labels[0].numpy()
+
+    def pointed(positive, negative=(), boxes=None) -> np.ndarray:
+        return pick_by_points(features, trajectory, picture, written(positive), written(negative), boxes)[0].numpy()
+
+    first = interior(thing)
+    one = pointed([first])
+    two = pointed(*with_correction(first, one > 0.5, thing))
+    rows, columns = ndimage.find_objects(thing.astype(int))[0]
+    boxed = pointed([], boxes=[[columns.start, rows.start, columns.stop, rows.stop]])
+    lifted = pipeline.lift(image, torch.from_numpy(one)[None], preset, 0)[0].numpy()
+    return {
+        "segment under it": score(labels == labels[first]),
+        "best single segment": max(score(labels == number) for number in np.unique(labels)),
+        "like one point": score(one > 0.5),
+        "the same, lifted": score(lifted > 0.5),
+        "like two points": score(two > 0.5),
+        "in a box": score(boxed > 0.5),
+    }
+
+
+def written(points) -> str:
+    """Points (row, column) as points editors write them."""
+    return json.dumps([{"x": column, "y": row} for row, column in points])
+
+
+def with_correction(first: tuple[int, int], found: np.ndarray, thing: np.ndarray) -> tuple[list, list]:
+    """Positive and negative points after a second click, into the larger of what is missing and what is too much."""
+    missing, too_much = thing & ~found, found & ~thing
+    if missing.sum() >= too_much.sum():
+        return ([first, interior(missing)] if missing.any() else [first]), []
+    return [first], [interior(too_much)]

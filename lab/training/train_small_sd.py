@@ -1,0 +1,137 @@
+"""Train the small Stable Diffusion's UNet to predict the noise, on photographs and scenes as its autoencoder sees them.
+
+Beside the noise, the queries that features are read from are held to what their cell shows (heads.py). Checkpoints
+every two minutes and resumes from them, or from the shipped weights where there is no checkpoint; the rate follows a
+cosine over the minutes given. Ends with the error at several noise levels on photographs of the other half.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from comfyui.in_process import start_host
+from small_model import scenes
+from small_model.photographs import FOLDER, photographs
+from small_model.words import SMALL_SD
+from training.heads import Heads
+from training.loop import Training
+from training.network import SIGMAS, PromptedUNet, inside_the_unet
+from training.optimizer import muon_and_adamw
+
+start_host()
+
+from small_model.autoencoder import CHANNELS, make_autoencoder
+from small_model.autoencoder import WEIGHTS as AUTOENCODER
+from small_model.small_sd import CONTEXT_WIDTH, SCALE_FACTOR, TOKENS, WEIGHTS, make_unet
+from training import latents
+
+KEPT = Path(__file__).resolve().parents[2] / ".training"
+DROP_PROMPT = 0.2
+TELLING = 0.3  # weight of what the queries tell (heads.py)
+BINS = 20  # of the noise levels, each with a loss of its own
+TESTED = 64
+TOLD = (1, 101, 281, 481, 681, 881)  # timesteps at which the error is told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cycles", type=float, nargs="+", default=[60], help="minutes of each cosine cycle")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument(
+        "--cells", type=int, nargs="+", default=[24, 32, 40], help="of a latent's side, in turn by chance"
+    )
+    parser.add_argument("--pool", type=int, default=3000, help="pictures that are encoded")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--muon-rate", type=float, default=0.02)
+    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    train(parser.parse_args())
+
+
+class NoisePredictor(PromptedUNet):
+    """The UNet, the logarithm of the loss to expect at every noise level (Karras 2024, EDM2, sec. 2.2), the heads."""
+
+    def __init__(self):
+        super().__init__(make_unet(), len(SMALL_SD), CONTEXT_WIDTH)
+        self.expected = torch.nn.Parameter(torch.zeros(BINS))
+        self.heads = Heads(self.unet, CHANNELS, len(SMALL_SD))
+
+
+def train(options: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    net, average = (fresh().to(options.device) for _ in range(2))
+    rates = options.muon_rate, options.learning_rate
+    optimizers = muon_and_adamw(net.named_parameters(), inside_the_unet, *rates)
+    training = Training(net, average, optimizers, KEPT / "small_sd.pt", WEIGHTS)
+    pooled = latents.pool(
+        list(photographs("tuning", options.root)), encoder(options), options.pool, KEPT / "latents.pt"
+    )
+    print(f"the latents' standard deviation is {pooled[0].float().std():.4f}, scaled by {SCALE_FACTOR}")
+
+    def loss_of(generator):
+        rng = np.random.default_rng(generator.initial_seed())
+        x0, tokens, seen = (each.to(options.device) for each in sample_batch(pooled, options, rng))
+        timestep = torch.randint(len(SIGMAS), (len(x0),), generator=generator)
+        noise = torch.randn(x0.shape, generator=generator).to(x0.device)
+        expected = net.expected[(timestep * BINS // len(SIGMAS)).to(x0.device)]
+        denoising = squared_error(net, x0, tokens, timestep, noise) / expected.exp() + expected
+        visible = 1 / (1 + SIGMAS[timestep].to(x0.device) ** 2)  # the picture's share of what the UNet sees
+        return (denoising + TELLING * visible * net.heads.loss(x0, seen)).mean()
+
+    training.run(options.cycles, loss_of)
+    report(average, encoder(options), options)
+
+
+def fresh() -> NoisePredictor:
+    """The network with the shipped weights, or as it begins."""
+    net = NoisePredictor()
+    if WEIGHTS.exists():
+        net.load_state_dict({key: value.float() for key, value in load_file(WEIGHTS).items()}, strict=False)
+    return net
+
+
+def encoder(options: argparse.Namespace) -> torch.nn.Module:
+    autoencoder = make_autoencoder().eval()
+    autoencoder.load_state_dict({key: value.float() for key, value in load_file(AUTOENCODER).items()})
+    return autoencoder.to(options.device)
+
+
+def sample_batch(pooled, options: argparse.Namespace, rng) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Scaled latents [N, c, cells, cells], prompt tokens [N, TOKENS], and the tokens of what each cell shows."""
+    windows, prompts, seen, cells = [], [], [], int(rng.choice(options.cells))
+    for number in rng.integers(len(pooled[0]), size=options.batch):
+        part, tokens = latents.window(pooled[0][number], pooled[1][number], cells, rng)
+        windows.append(part)
+        seen.append(tokens)
+        prompts.append(latents.prompt(tokens, TOKENS) * (rng.random() >= DROP_PROMPT))
+    return torch.stack(windows) * SCALE_FACTOR, torch.stack(prompts), torch.stack(seen)
+
+
+def squared_error(net, x0, tokens, timestep, noise) -> torch.Tensor:
+    """Mean squared error of the predicted noise, [N]."""
+    sigma = SIGMAS[timestep].to(x0.device)[:, None, None, None]
+    x = (x0 + sigma * noise) / (sigma**2 + 1).sqrt()
+    return (net(x, timestep.to(x0.device), tokens) - noise).square().mean((1, 2, 3))
+
+
+@torch.no_grad()
+def report(average, autoencoder, options: argparse.Namespace) -> None:
+    """The error at some noise levels, of photographs, textured and plain scenes of seeds that training never used."""
+    pictures = list(photographs("reporting", options.root))
+    made = list(latents.encoded(pictures, autoencoder, range(scenes.HELD_OUT, scenes.HELD_OUT + TESTED)))
+    pooled = tuple(torch.cat(each) for each in zip(*made, strict=True))
+    options.batch = TESTED
+    x0, tokens, _ = (each.to(options.device) for each in sample_batch(pooled, options, np.random.default_rng(0)))
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(x0.device)
+    for timestep in TOLD:
+        errors = squared_error(average, x0, tokens, torch.full((TESTED,), timestep), noise)
+        print(f"timestep {timestep}: error {errors.mean():.4f} +- {errors.std() / TESTED**0.5:.4f}")
+
+
+if __name__ == "__main__":
+    main()

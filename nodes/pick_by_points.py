@@ -1,0 +1,58 @@
+"""points and boxes -> rough mask: what is like that which is pointed at, without segments."""
+
+from comfy_api.latest import io
+
+from . import inputs
+from .results import soft_result
+from .steps.pick import pick_by_points
+from .wires import FeaturesType
+
+
+class EmerDiffPickByPoints(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffPickByPoints",
+            display_name="EmerDiff Pick by Points",
+            category="EmerDiff",
+            description="Point at a thing, or put a box around it: a rough mask of it, at once and without segments. "
+            "EmerDiff Lift Mask makes it exact.",
+            search_aliases=[
+                "SAM",
+                "points to mask",
+                "box to mask",
+                "click mask",
+                "segment by point",
+                "positive negative",
+            ],
+            inputs=[
+                FeaturesType.Input("features", tooltip="From EmerDiff Extract Features."),
+                inputs.trajectory(),
+                io.Image.Input("image", tooltip="The pictures that the features were extracted from."),
+                io.String.Input(
+                    "positive_points",
+                    default="",
+                    tooltip='On what is wanted: [{"x": 10, "y": 20}], as points editors give it; for all pictures.',
+                ),
+                io.String.Input(
+                    "negative_points",
+                    default="",
+                    tooltip="On what is not; alone: everything except what is like that. Same format.",
+                ),
+                io.MultiType.Input(
+                    "boxes",
+                    types=[io.BoundingBox, io.Custom("BBOX")],
+                    optional=True,
+                    tooltip="Around what is wanted: one box, a list, or a list for each picture.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(display_name="mask", tooltip="0 or 1, one for each picture, exactly its size."),
+                io.Mask.Output(display_name="soft_mask", tooltip="0 to 1: how like what is wanted each pixel is."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, features, trajectory, image, positive_points="", negative_points="", boxes=None) -> io.NodeOutput:
+        soft = pick_by_points(features, trajectory, image, positive_points, negative_points, boxes)
+        return soft_result(image, soft)

@@ -1,0 +1,112 @@
+"""points and boxes -> a rough mask of what is pointed at: likeness of features, no segments, no UNet."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...emerdiff_ops.guided import ROUGH
+from ...emerdiff_ops.likeness import likeness, with_points
+from ...emerdiff_ops.segments.boxes import Box, parse_boxes
+from ...emerdiff_ops.segments.selection import parse_points
+from .checks import check_belongs, check_kind, check_same_pictures
+from .read_out import along_borders
+from .values import Features, Size, Trajectory, size_of
+
+CLUSTERS = 8  # what the rest of a picture is divided into, to compete with what is pointed at
+Points = list[tuple[int, int]]
+
+
+class Pointed(NamedTuple):
+    """What is pointed at in one picture, in its pixels."""
+
+    positive: Points
+    negative: Points
+    boxes: list[Box]
+
+
+def pick_by_points(features, trajectory, image, positive_points: str, negative_points: str, boxes=None) -> Tensor:
+    """Soft masks [B, H, W] of what lies under positive points and in boxes, less what is like under negative ones.
+
+    The points are for all pictures. With nothing but negative points: everything except what is like them there.
+    """
+    check_kind(features, Features)
+    check_kind(trajectory, Trajectory)
+    check_same_pictures(features, trajectory)
+    pictures = check_belongs(image, (len(trajectory.latent), *trajectory.image_size))
+    height, width = trajectory.image_size
+    positive, negative = (parse_points(text, width, height) for text in (positive_points, negative_points))
+    boxed = parse_boxes(boxes, width, height, len(pictures))
+    if not (positive or negative or any(boxed)):
+        raise ValueError(
+            'nothing is pointed at: give points such as [{"x": 10, "y": 20}] in pixels of the picture, from a points '
+            "editor, or boxes"
+        )
+    each = zip(features.features, pictures.cpu(), boxed, strict=True)
+    return torch.stack(
+        [picked(one, picture, Pointed(positive, negative, some), trajectory) for one, picture, some in each]
+    )
+
+
+def picked(features: Tensor, picture: Tensor, pointed: Pointed, trajectory: Trajectory) -> Tensor:
+    """The soft mask [H, W] of what is pointed at in one picture [H, W, 3], features [h, w, C]."""
+    positive, negative, boxes = pointed
+    if not positive and not boxes:
+        return 1 - picked(features, picture, Pointed(negative, [], []), trajectory)
+    covered = covered_pixels_of(trajectory)
+    inside = cells_inside(boxes, trajectory, covered, features.shape[:2])
+    wanted, unwanted = (cells_of(points, trajectory, covered, features.shape[:2]) for points in (positive, negative))
+    both = set(wanted) & set(unwanted)
+    if both:
+        row, column = min(both)
+        raise ValueError(
+            f"a positive and a negative point lie in the same cell (row {row}, column {column} of "
+            f"{features.shape[0]} x {features.shape[1]}): move one of them, or raise resolution or turn on dense in "
+            "EmerDiff Extract Features"
+        )
+    coarse = likeness(features, wanted, unwanted, inside, CLUSTERS)
+    (soft,) = along_borders(coarse[None], picture, covered, trajectory.working_size, ROUGH)
+    return soft * kept(soft > 0.5, pointed)
+
+
+def kept(mask: Tensor, pointed: Pointed) -> Tensor:
+    """Where the mask [H, W] counts: the parts that a point lies in, and what lies in a box."""
+    boxed = torch.zeros_like(mask)
+    for x1, y1, x2, y2 in pointed.boxes:
+        boxed[y1:y2, x1:x2] = True
+    if not pointed.positive:
+        return boxed
+    parts = with_points(mask, pointed.positive)
+    near = parts | ~mask  # the flanks of what is kept fall off as they are
+    return near if not pointed.boxes else near | boxed
+
+
+def covered_pixels_of(trajectory: Trajectory) -> Size:
+    """Height and width in pixels that the latent stands for, the padding included: whole cells, as few as cover it."""
+    latent = size_of(trajectory.latent)
+    cell = max(math.ceil(side / cells) for side, cells in zip(trajectory.working_size, latent))
+    return cell * latent[0], cell * latent[1]
+
+
+def cells_of(points: Points, trajectory: Trajectory, covered: Size, grid) -> list[tuple[int, int]]:
+    """The cells (row, column) of a grid that points (x, y) of the picture lie in, each once."""
+    shares = [side / own / whole for side, own, whole in zip(trajectory.working_size, trajectory.image_size, covered)]
+    cells = [(int((y + 0.5) * shares[0] * grid[0]), int((x + 0.5) * shares[1] * grid[1])) for x, y in points]
+    return list(dict.fromkeys((min(row, grid[0] - 1), min(column, grid[1] - 1)) for row, column in cells))
+
+
+def cells_inside(boxes: list[Box], trajectory: Trajectory, covered: Size, grid) -> Tensor:
+    """Which cells of a grid have their centre in a box, or hold the centre of one: [h, w] bool."""
+    inside = torch.zeros(*grid, dtype=torch.bool)
+    rows, columns = (
+        (torch.arange(cells) + 0.5) / cells * whole / side * own
+        for cells, whole, side, own in zip(grid, covered, trajectory.working_size, trajectory.image_size)
+    )  # of each cell's centre the pixel of the picture
+    for x1, y1, x2, y2 in boxes:
+        inside |= ((rows >= y1) & (rows < y2))[:, None] & ((columns >= x1) & (columns < x2))
+        row, column = cells_of([((x1 + x2) // 2, (y1 + y2) // 2)], trajectory, covered, grid)[0]
+        inside[row, column] = True
+    return inside

@@ -1,0 +1,72 @@
+"""`lab/run.py photographs` on pictures made here in the photographs' place: every part, missing folders, going on."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from measure import photographs
+from small_model.photographs import half_of
+from small_model.scenes import HELD_OUT, scene
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two made scenes of every set that are of the reporting half, and one that is not."""
+    folder = tmp_path / "pictures"
+    for number, name in enumerate(("coco", "bsds", "weizmann")):
+        (folder / name).mkdir(parents=True)
+        halves = {half: [n for n in range(40) if half_of(f"{name}/{n:03}") == half] for half in ("reporting", "tuning")}
+        for seed in [*halves["reporting"][:2], halves["tuning"][0]]:
+            made = scene(HELD_OUT + 100 * number + seed, 128)
+            Image.fromarray((made.image * 255).astype(np.uint8)).save(folder / name / f"{seed:03}.jpg")
+            thing = (made.labels == made.labels.max())[None].repeat(3, 0)
+            np.savez(folder / name / f"{seed:03}.npz", truth=thing if name == "weizmann" else made.labels[None])
+    return folder
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    monkeypatch.setattr(photographs, "OUTPUT", tmp_path / "out")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["photographs", *map(str, arguments)])
+        return photographs.main()
+
+    return run
+
+
+def rows(tmp_path, part):
+    return [json.loads(line) for line in (tmp_path / "out" / f"small-model reporting {part}.jsonl").open()]
+
+
+def test_every_part_measures_the_half_asked_for_and_goes_on_where_it_stopped(command, root, tmp_path, capsys):
+    assert command("--root", root, "--preset", "fast", "--count", 1) == 0
+    first = {part: rows(tmp_path, part) for part in ("segments", "lifting", "clicks")}
+    assert command("--root", root, "--preset", "fast") == 0
+    for part, before in first.items():
+        after = rows(tmp_path, part)
+        assert after[: len(before)] == before and len(after) == 2 * len(before)
+        assert {half_of(row["seed"]) for row in after} == {"reporting"}
+    lifted = rows(tmp_path, "lifting")
+    assert len({row["case"] for row in lifted}) == 5 and all(row["people"] == 1 for row in lifted)
+    assert all(row["gain"] == pytest.approx(row["lifted"] - row["rough mask"]) for row in lifted)
+    assert {row["case"] for row in rows(tmp_path, "segments")} == {
+        f"{name}, {case}" for name in ("coco", "bsds") for case in ("bilinear", "lifted")
+    }
+    assert all(row["segment under it"] <= row["best single segment"] for row in rows(tmp_path, "clicks"))
+    shown = capsys.readouterr().out
+    assert "| fast | grown by 6 pixels |" in shown and "small-model, photographs of the reporting half" in shown
+
+
+def test_without_photographs_it_says_what_it_needs(command, tmp_path, capsys):
+    assert command("--root", tmp_path / "nowhere") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("No figures: ") and "--root" in said and len(said.strip().splitlines()) == 1
+
+
+def test_no_picture_is_written(command, root, tmp_path):
+    command("--root", root, "--preset", "fast", "--count", 1, "--part", "clicks")
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".jsonl", ".md"}

@@ -1,0 +1,139 @@
+"""Features with surroundings, mirrored, at half cells: in the real host, for any picture, and never in paper's way."""
+
+import itertools
+
+import comfy.utils
+import pytest
+import torch
+from comfy.patcher_extension import WrappersMP
+from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
+from emerdiff.nodes.host import unet
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, capture_queries, extract_features, reading_of
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import Source
+
+from small_model.scenes import HELD_OUT, scene
+
+WAYS = list(itertools.product((0.0, 0.25, 0.5), (False, True), (False, True)))
+
+
+def picture(height, width, count=1):
+    noise = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(height * width))
+    return torch.nn.functional.interpolate(noise, (height, width), mode="bicubic").clamp(0, 1).movedim(1, -1)
+
+
+def counted(source: Source):
+    """The source, and a list that gets the size of the latent of every evaluation of its UNet."""
+    sizes, model = [], source.model.clone()
+
+    def count(executor, x, *args, **kwargs):
+        sizes.append(tuple(x.shape[-2:]))
+        return executor(x, *args, **kwargs)
+
+    model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "count", count)
+    return source._replace(model=model), sizes
+
+
+def test_read_plainly_features_are_the_papers(sd1, photo):
+    """One evaluation of the very latent that the trajectory holds."""
+    ours, trajectory = extract_features(sd1, photo, seed=3)
+    generator = torch.Generator().manual_seed(3)
+    noise = [torch.randn(trajectory.latent.shape, generator=generator) for _ in trajectory.timesteps][-1]
+    layer = unet.find_layer(sd1.model, "auto", last=False)
+    queries = capture_queries(sd1, trajectory.latent, noise, unet.sigma_of(sd1.model, 1), layer)
+    assert torch.equal(ours.features, queries)
+    assert reading_of("paper") == PLAIN and {reading_of(each) for each in ("balanced", "fast")} == {ROBUST}
+
+
+@pytest.mark.parametrize(("surroundings", "mirrored", "dense"), WAYS)
+def test_every_way_of_reading_gives_features_on_the_pictures_own_grid(sd1, surroundings, mirrored, dense):
+    image = picture(72, 100, count=2)
+    source, sizes = counted(sd1)
+    features, trajectory = extract_features(source, image, reading=Reading(1, "auto", surroundings, mirrored, dense))
+    plain, _ = extract_features(sd1, image)
+    rows, columns = (side * (1 + dense) for side in plain.features.shape[1:3])
+    assert features.features.shape == (2, rows, columns, plain.features.shape[3])
+    assert features.features.isfinite().all() and features.latent_size == plain.latent_size
+    assert len(sizes) == 2 * (1 + mirrored) * (4 if dense else 1)
+    masks = cluster_features(features, 3)
+    maps = modulate_attention(sd1, trajectory, masks, Push(timestep=1)).difference
+    assert maps.shape == (2, 3, 72, 100) and maps.isfinite().all()
+
+
+def test_surroundings_are_a_share_of_the_shorter_side_in_whole_cells(sd1, photo):
+    source, sizes = counted(sd1)
+    for share, side in ((0.01, 24), (0.25, 24), (0.5, 32)):  # 128 pixels are 16 cells of the latent, a cell 4 of them
+        sizes.clear()
+        extract_features(source, photo, reading=Reading(surroundings=share))
+        assert sizes == [(side, side)], share
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 500), (65, 67)])
+@pytest.mark.parametrize("resolution", [0, 8, 1])
+def test_a_picture_smaller_than_its_surroundings_is_read(sd1, shape, resolution):
+    """Sides of one pixel after scaling too; a dense grid's cells are as many as always."""
+    image = picture(*shape)
+    features, _ = extract_features(sd1, image, resolution=resolution, reading=Reading(1, "auto", 0.5, True, True))
+    plain, _ = extract_features(sd1, image, resolution=resolution)
+    assert features.features.shape[1:3] == tuple(2 * side for side in plain.features.shape[1:3])
+    assert features.features.isfinite().all()
+
+
+def test_more_segments_than_a_dense_grid_has_cells_are_refused(small):
+    features, _ = extract_features(small, picture(64, 64), reading=Reading(dense=True))
+    assert features.features.shape[1:3] == (16, 16)
+    with pytest.raises(ValueError, match="257 segments cannot be made of 256 feature vectors"):
+        cluster_features(features, 257)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_pictures_are_read(small, channels):
+    image = picture(64, 96)
+    given = image.mean(-1, keepdim=True) if channels == 1 else torch.cat([image, torch.ones(1, 64, 96, 1)], -1)
+    expected = given.expand(-1, -1, -1, 3) if channels == 1 else image
+    ours, theirs = (extract_features(small, each, reading=ROBUST)[0].features for each in (given, expected))
+    assert torch.equal(ours, theirs)
+
+
+def test_a_mirrored_picture_gives_mirrored_features(small):
+    """To the noise: with both views the features of the two pictures are the same, mirrored."""
+    image = torch.from_numpy(scene(HELD_OUT).image)[None]
+    ways = [Reading(surroundings=0.25, mirrored=mirrored) for mirrored in (False, True)]
+    apart = []
+    for reading in ways:
+        straight, turned = (
+            extract_features(small, each, reading=reading)[0].features for each in (image, image.flip(2))
+        )
+        apart.append(float((straight - turned.flip(2)).norm() / straight.norm()))
+    assert apart[1] < 0.35 * apart[0]
+
+
+def test_features_tell_less_of_the_pictures_borders(small):
+    """The outermost ring of cells differs less from what lies next to it, of pictures that are alike everywhere."""
+    noise = torch.rand(4, 128, 128, 3, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    plain, robust = (extract_features(small, noise, reading=each)[0].features.mean(0) for each in (PLAIN, ROBUST))
+    assert ring_apart(robust) < 0.7 * ring_apart(plain)
+
+
+def ring_apart(features):
+    """Distance of the ring's mean from the inside's, in standard deviations of the inside."""
+    inside = features[2:-2, 2:-2].flatten(0, 1)
+    ring = torch.cat([features[0], features[-1], features[1:-1, 0], features[1:-1, -1]])
+    return float((ring.mean(0) - inside.mean(0)).norm() / inside.std(0).norm())
+
+
+def test_the_bar_counts_the_readings(small, monkeypatch):
+    totals = []
+    monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda value, total, *_, **__: totals.append((value, total)))
+    extract_features(small, picture(64, 64, count=2), reading=ROBUST)
+    assert {total for _, total in totals} == {4} and totals[-1] == (4, 4)  # the host skips steps that come too fast
+
+
+def test_the_node_reads_robustly_unless_told_otherwise(small):
+    image = picture(64, 64)
+    given = EmerDiffExtractFeatures.execute(*small, image, 0).result[0]
+    robust, plain = (extract_features(small, image, reading=each)[0] for each in (ROBUST, PLAIN))
+    assert torch.equal(given.features, robust.features)
+    told = EmerDiffExtractFeatures.execute(*small, image, 0, surroundings=0.0, mirrored=False, dense=False).result[0]
+    assert torch.equal(told.features, plain.features)
