@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import graphs
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, Route, TimeoutError
+from playwright.sync_api import Page, Route
 from scipy import ndimage
 
 from comfyui import browser
@@ -80,6 +80,12 @@ SETTLED = """async () => {
 }"""
 STATE = "app.extensionManager.workflow.activeWorkflow.changeTracker.activeState"
 TRACKED = f"JSON.stringify({STATE}, (key, value) => key === 'size' ? undefined : value)"
+SIZES_ARE_NO_CHANGE = """() => {
+    const tracker = window.comfyAPI.changeTracker.ChangeTracker
+    const equal = tracker.graphEqual
+    const unsized = (graph) => JSON.parse(JSON.stringify(graph, (key, value) => key === "size" ? undefined : value))
+    tracker.graphEqual = (one, other) => equal(unsized(one), unsized(other))
+}"""
 
 
 def put_scenes(server: HostServer) -> None:
@@ -120,6 +126,7 @@ class FrontEnd:
         page.on("pageerror", lambda error: self.errors.append(f"{error} {error.stack}"))
         page.on("console", self.keep_error)
         page.route("**/api/prompt", self.send_small)
+        self.forget_sizes()
 
     def keep_error(self, message) -> None:
         if message.type == "error":
@@ -156,14 +163,17 @@ class FrontEnd:
         self.notice()
 
     def notice(self) -> None:
-        """Have the front end take what is drawn now for what is undone to, as a click anywhere would.
-
-        A node that shows a picture has grown by then: what is undone to would be smaller, and growing again a change
-        after which nothing can be done anew.
-        """
+        """Have the front end take what is drawn now for what is undone to, as a click anywhere would."""
         self.page.evaluate(SETTLED)
         self.page.evaluate("window.dispatchEvent(new MouseEvent('mouseup'))")
         self.page.wait_for_timeout(300)
+
+    def forget_sizes(self) -> None:
+        """Have the front end not take it for a change of the user's that a node grew when its picture came.
+
+        Pictures come whenever the machine has time, and after any change nothing can be done anew.
+        """
+        self.page.evaluate(SIZES_ARE_NO_CHANGE)
 
     def leave_subgraph(self) -> None:
         """To the root. The page's address follows; while it names a subgraph, the workflow that has it is opened."""
@@ -285,23 +295,15 @@ class FrontEnd:
     def load_again(self) -> None:
         self.page.reload()
         browser.wait_until_ready(self.page)
+        self.forget_sizes()
         self.page.wait_for_function("app.graph.nodes.length > 3", timeout=10_000)
         self.page.wait_for_timeout(500)
 
     def undo(self, keys: str = "Control+z") -> None:
-        """However long the front end takes: first to notice what is undone, then to make the graph anew.
-
-        A node that grows when its picture arrives is a change to the front end too, with an undo of its own.
-        """
+        """However long the front end takes: first to notice what is undone, then to make the graph anew."""
         self.page.wait_for_function(f"(text) => {TRACKED}.includes(JSON.stringify(text))", arg=self.selection)
         before = self.page.evaluate(TRACKED)
-        for last in (False, True):
-            self.page.keyboard.press(keys)
-            try:
-                self.page.wait_for_function(f"(before) => {TRACKED} !== before", arg=before, timeout=5000)
-                break
-            except TimeoutError:
-                if last:
-                    raise
+        self.page.keyboard.press(keys)
+        self.page.wait_for_function(f"(before) => {TRACKED} !== before", arg=before)
         self.page.wait_for_timeout(600)
         self.wait_for_picture()
