@@ -10,9 +10,6 @@ from torch.nn.functional import interpolate, pad
 
 from .difference import evened, resize_maps
 
-# Weight of what came in, in log-odds, beside the UNet's answer: chosen for the worse of two models, one of which
-# answers too vaguely to be trusted alone (docs/robustness.md).
-PRIOR = 0.5
 SUREST = 0.98  # no pixel counts as surer than this
 
 
@@ -67,9 +64,12 @@ def contest(maps: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def with_prior(sides: torch.Tensor, rough: torch.Tensor) -> torch.Tensor:
-    """What pixels side with, what came in being a prior: log-odds added up, both 0..1 and [N, H, W]."""
+    """What pixels side with, what came in being a prior: log-odds added up, both 0..1 and [N, H, W].
+
+    Both count alike: with less of what came in, vague answers make masks worse (docs/robustness.md).
+    """
     answer, prior = (each.clamp(1 - SUREST, SUREST).logit() for each in (sides, rough))
-    return (answer + PRIOR * prior).sigmoid()
+    return (answer + prior).sigmoid()
 
 
 def shared_out(sides: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

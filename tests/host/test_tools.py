@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from comparing import prepare
-from emerdiff.emerdiff_ops.lifting import contest
+from emerdiff.emerdiff_ops.lifting import with_prior
 from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
 from emerdiff.nodes import steps
 from emerdiff.nodes.assemble_masks import EmerDiffAssembleMasks
@@ -95,13 +95,13 @@ def test_masks_that_touch_compete(small, image, true):
 
 
 def test_a_result_that_lies_elsewhere_is_said(small, image, caplog, monkeypatch):
-    """As where the push is so strong that it spills: here the contest is turned round."""
+    """As where the push is so strong that it spills: here all is turned round."""
     mask = torch.zeros(2, 128, 128)
     mask[0, :64], mask[1, 40:80, 40:80] = 1, 1
     inputs = *small, image, mask, "fast", 0
     EmerDiffLiftMask.execute(*inputs, strength=STRENGTH)
     assert "elsewhere" not in caplog.text
-    monkeypatch.setattr(steps.lift, "contest", lambda maps, weights: 1 - contest(maps, weights))
+    monkeypatch.setattr(steps.lift, "with_prior", lambda answer, prior: 1 - with_prior(answer, prior))
     EmerDiffLiftMask.execute(*inputs, strength=STRENGTH)
     assert "mask 0, 1: the result lies elsewhere" in caplog.text and "another strength or preset" in caplog.text
 

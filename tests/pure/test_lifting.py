@@ -124,9 +124,9 @@ def test_nothing_and_everything_come_back():
 
 
 def test_where_the_answer_says_nothing_what_came_in_stands_and_a_clear_answer_overrules_it():
-    undecided, clear = halves(0.5, 0.5), halves(0.1, 0.9)
-    for sides, expected in ((undecided, LEFT), (clear, RIGHT)):
-        assert torch.equal((with_prior(sides[None], LEFT[None])[0] > 0.5).float(), expected)
+    undecided, vague, clear, came_in = halves(0.5, 0.5), halves(0.3, 0.7), halves(0.1, 0.9), halves(0.8, 0.2)
+    for sides, expected in ((undecided, LEFT), (vague, LEFT), (clear, RIGHT)):
+        assert torch.equal((with_prior(sides[None], came_in[None])[0] > 0.5).float(), expected)
     certain = with_prior(torch.stack([NOTHING, EVERYWHERE]), torch.stack([NOTHING, EVERYWHERE]))
     assert certain.isfinite().all() and torch.equal(certain > 0.5, torch.stack([NOTHING, EVERYWHERE]) > 0)
     flat = halves(0.7, 0.3)
