@@ -72,6 +72,15 @@ def with_prior(sides: torch.Tensor, rough: torch.Tensor) -> torch.Tensor:
     return (answer + prior).sigmoid()
 
 
+def with_peaks_of(smooth: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Smoothed masks scaled so that the largest value of each is what it was before: both [N, H, W] in 0..1.
+
+    A mask that is smaller than the window it was smoothed in would fade, and with it what is known of where it lies.
+    """
+    before, after = (each.amax((1, 2), keepdim=True) for each in (masks, smooth))
+    return smooth * (before / after.clamp_min(1e-8))
+
+
 def shared_out(sides: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """What each pixel sides with [N, H, W], less what it sides more with: another mask that lies apart."""
     rivals = [torch.cat([sides[each], 0 * sides[:1]]).amax(0) for each in apart(weights)]

@@ -7,7 +7,16 @@ from torch import Tensor
 
 from ...emerdiff_ops.difference import gaussian_smooth, resize_maps
 from ...emerdiff_ops.guided import ROUGH, guided_filter, radius_of
-from ...emerdiff_ops.lifting import coarse_weights, contenders, contest, deal_out, kappa, shared_out, with_prior
+from ...emerdiff_ops.lifting import (
+    coarse_weights,
+    contenders,
+    contest,
+    deal_out,
+    kappa,
+    shared_out,
+    with_peaks_of,
+    with_prior,
+)
 from ..host import unet
 from ..host.latents import covered_pixels, working_pixels
 from .checks import check_belongs, check_kind, check_mask, check_model, check_same_pictures, pictures_of
@@ -76,9 +85,10 @@ def decided(maps: Tensor, weights: Tensor, rough: Tensor, picture: Tensor) -> Te
     """From the contenders' maps of N masks, weights [N, h, w], to soft masks [N, H, W] at the picture's size."""
     sides = contest(maps, len(weights))  # [N, h', w']
     size = size_of(sides)
-    both = torch.cat([sides, resize_maps(rough.float(), size)])
-    answer, prior = guided_filter(both, picture, radius_of(ROUGH, size)).clamp(0, 1).chunk(2)
-    return shared_out(with_prior(answer, prior), weights)
+    came_in = resize_maps(rough.float(), size)
+    along = guided_filter(torch.cat([sides, came_in]), picture, radius_of(ROUGH, size))  # [2 * N, h', w']
+    answer, prior = along.clamp(0, 1).chunk(2)
+    return shared_out(with_prior(answer, with_peaks_of(prior, came_in)), weights)
 
 
 def out_of_place(soft: Tensor, masks: Tensor) -> list[int]:

@@ -11,6 +11,7 @@ from emerdiff.emerdiff_ops.lifting import (
     deal_out,
     kappa,
     shared_out,
+    with_peaks_of,
     with_prior,
 )
 from hypothesis import given
@@ -131,6 +132,16 @@ def test_where_the_answer_says_nothing_what_came_in_stands_and_a_clear_answer_ov
     assert certain.isfinite().all() and torch.equal(certain > 0.5, torch.stack([NOTHING, EVERYWHERE]) > 0)
     flat = halves(0.7, 0.3)
     assert torch.allclose(with_prior(flat[None], undecided[None])[0], flat), "a prior of one half changes nothing"
+
+
+def test_a_mask_that_faded_when_smoothed_is_as_sure_as_before_and_nothing_stays_nothing():
+    spot = torch.zeros(2, 12, 12)
+    spot[0, 5:7, 5:7] = 0.8
+    faded = spot.new_zeros(spot.shape)
+    faded[0, 4:8, 4:8] = 0.2
+    restored = with_peaks_of(faded, spot)
+    assert restored[0].amax().item() == pytest.approx(0.8) and torch.equal(restored > 0, faded > 0)
+    assert torch.equal(restored[1], spot[1])
 
 
 @given(seed=st.integers(0, 1000), share=st.floats(0.05, 0.95))
