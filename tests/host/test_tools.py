@@ -94,6 +94,13 @@ def test_masks_that_touch_compete(small, image, true):
     assert (together.sum(0) > 1).float().mean() < 0.02 and (together.sum(0) > 0).float().mean() > 0.9
 
 
+def test_a_mask_smaller_than_the_window_stays_where_the_model_has_no_opinion():
+    spot = torch.zeros(1, 128, 128)
+    spot[0, 62:66, 62:66] = 1
+    soft = steps.lift.decided(torch.ones(3, 128, 128), torch.ones(1, 8, 8), spot, torch.zeros(128, 128, 3))
+    assert (soft[spot > 0] > 0.5).all() and (soft > 0.5).float().mean() < 0.1
+
+
 def test_a_result_that_lies_elsewhere_is_said(small, image, caplog, monkeypatch):
     """As where the push is so strong that it spills: here all is turned round."""
     mask = torch.zeros(2, 128, 128)
