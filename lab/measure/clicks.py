@@ -14,9 +14,6 @@ from comfyui.in_process import load_pack, start_host
 start_host()
 load_pack()
 
-from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import reading_of
 from emerdiff.nodes.steps.pick import pick_by_points
 
 from measure.metrics import interior
@@ -30,9 +27,8 @@ def clicked(pipeline: Pipeline, image: np.ndarray, thing: np.ndarray, score: Sco
 
     The second click is where the first was most wrong. A lifted mask is that of the first click.
     """
-    features, trajectory = pipeline.features(image, 0, reading=reading_of(preset))
-    low_res, picture = cluster_features(features, pipeline.bed.segments), torch.from_numpy(image)[None]
-    labels = assemble_masks(pipeline.maps(image, trajectory, low_res, preset), image=picture).labels[0].numpy()
+    features, trajectory, _, labels = pipeline.segmented(image, preset)
+    picture = torch.from_numpy(image)[None]
 
     def pointed(positive, negative=(), boxes=None) -> np.ndarray:
         return pick_by_points(features, trajectory, picture, written(positive), written(negative), boxes)[0].numpy()
@@ -42,7 +38,7 @@ def clicked(pipeline: Pipeline, image: np.ndarray, thing: np.ndarray, score: Sco
     two = pointed(*with_correction(first, one > 0.5, thing))
     rows, columns = ndimage.find_objects(thing.astype(int))[0]
     boxed = pointed([], boxes=[[columns.start, rows.start, columns.stop, rows.stop]])
-    lifted = pipeline.lift(image, torch.from_numpy(one)[None], preset, 0)[0].numpy()
+    lifted = pipeline.lift(image, torch.from_numpy(one)[None], preset, pipeline.known(image, 0))[0].numpy()
     return {
         "segment under it": score(labels == labels[first]),
         "best single segment": max(score(labels == number) for number in np.unique(labels)),

@@ -33,9 +33,6 @@ start_host()
 load_pack()
 
 from emerdiff.emerdiff_ops.modulation import PRESETS
-from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import reading_of
 
 from measure import beds
 from measure.clicks import clicked
@@ -102,8 +99,8 @@ def measured(pipeline: Pipeline, part, options: argparse.Namespace, name: str, p
 def segments(pipeline: Pipeline, found: Photograph, preset: str) -> list[Row]:
     """The preset's segments, and beside them its own coarse masks enlarged bilinearly."""
     seen, group = Pictured(found.image, found.truths, found.name.startswith("coco")), found.name.split("/")[0]
-    coarse, labels = segmented(pipeline, found.image, preset)
-    cases = {"bilinear": bilinear_labels(coarse, found.image.shape[:2]), "lifted": labels}
+    _, _, low_res, labels = pipeline.segmented(found.image, preset)
+    cases = {"bilinear": bilinear_labels(low_res.masks[0], found.image.shape[:2]), "lifted": labels}
     return [{"case": f"{group}, {case}", **named(seen.scores(each))} for case, each in cases.items()]
 
 
@@ -111,22 +108,12 @@ def named(figures: dict[str, float]) -> dict[str, float]:
     return {name: figures[key] for key, name in FIGURES.items()}
 
 
-def segmented(pipeline: Pipeline, image: np.ndarray, preset: str) -> tuple[torch.Tensor, np.ndarray]:
-    """Coarse masks [K, h, w] and the label map [H, W], as EmerDiff Segment Image makes them."""
-    features, trajectory = pipeline.features(image, 0, reading=reading_of(preset))
-    low_res = cluster_features(features, pipeline.bed.segments)
-    segmentation = assemble_masks(
-        pipeline.maps(image, trajectory, low_res, preset), image=torch.from_numpy(image)[None]
-    )
-    return low_res.masks[0], segmentation.labels[0].numpy()
-
-
 def lifting(pipeline: Pipeline, found: Photograph, preset: str) -> list[Row]:
     """Rough masks of what most people drew, before and after; all are lifted one by one."""
     thing, agreement = agreed(found)
-    rows = []
+    known, rows = pipeline.known(found.image, 0), []
     for kind, rough in rough_masks(thing, seed=0).items():
-        lifted = pipeline.lift(found.image, torch.from_numpy(rough)[None], preset, 0)[0].numpy() > 0.5
+        lifted = pipeline.lift(found.image, torch.from_numpy(rough)[None], preset, known)[0].numpy() > 0.5
         before, after = (people(each, found) for each in (rough > 0.5, lifted))
         rows.append({"case": kind, "rough mask": before, "lifted": after, "gain": after - before, "people": agreement})
     return rows

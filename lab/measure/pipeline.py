@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -11,12 +13,22 @@ start_host()
 load_pack()
 
 from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.extract import PLAIN, Reading, extract_features
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_features, reading_of
 from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Trajectory
 
 from measure.beds import SMALL_MODEL, Bed
+
+
+class Segmented(NamedTuple):
+    """What the steps of EmerDiff Segment Image make of one picture."""
+
+    features: Features
+    trajectory: Trajectory
+    low_res: LowResMasks
+    labels: np.ndarray  # [H, W]
 
 
 class Pipeline:
@@ -36,15 +48,24 @@ class Pipeline:
         push = self.push(preset, strength)._replace(timestep=timestep)
         return modulate_attention(self.source, trajectory, low_res, push, image=torch.from_numpy(image)[None])
 
+    def segmented(self, image: np.ndarray, preset: str) -> Segmented:
+        features, trajectory = self.features(image, 0, reading=reading_of(preset))
+        low_res, picture = cluster_features(features, self.bed.segments), torch.from_numpy(image)[None]
+        maps = self.maps(image, trajectory, low_res, preset)
+        return Segmented(features, trajectory, low_res, assemble_masks(maps, image=picture).labels[0].numpy())
+
     def push(self, preset: str, strength=None) -> Push:
         """By lambda where one is given, and in the paper's way by the bed's own; else as the nodes do unasked."""
         if strength or preset == "paper":
             return Push(preset, strength or self.bed.strength)
         return Push(preset, relative=True)
 
-    def lift(self, image: np.ndarray, masks: torch.Tensor, preset: str, seed: int) -> torch.Tensor:
-        picture, push = torch.from_numpy(image)[None], self.push(preset)
-        return lift_mask(self.source, picture, masks, push, Known(seed, self.bed.size)).soft
+    def lift(self, image: np.ndarray, masks: torch.Tensor, preset: str, known: Known) -> torch.Tensor:
+        return lift_mask(self.source, torch.from_numpy(image)[None], masks, self.push(preset), known).soft
+
+    def known(self, image: np.ndarray, seed: int) -> Known:
+        """What EmerDiff Lift Mask reads of a picture, once for all that is lifted there."""
+        return Known(seed, self.bed.size, *self.features(image, seed, reading=ROBUST))
 
     def labels(self, maps: DifferenceMaps, normalize: bool) -> np.ndarray:
         return assemble_masks(maps, normalize=normalize).labels[0].numpy()

@@ -115,7 +115,8 @@ def lifting(pipeline: Pipeline, seed: int) -> list[Row]:
         for kind, rough in rough_masks(region, seed).items()
     ]
     rough = torch.from_numpy(np.stack([case[1] for case in cases]))
-    lifted = {name: pipeline.lift(true.image, rough, name, seed).numpy() > 0.5 for name in ("fast", "balanced")}
+    known = pipeline.known(true.image, seed)
+    lifted = {name: pipeline.lift(true.image, rough, name, known).numpy() > 0.5 for name in ("fast", "balanced")}
     rows = []
     for number, (kind, given, region) in enumerate(cases):
         row = {"case": kind, "rough mask": iou(given > 0.5, region)}

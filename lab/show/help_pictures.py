@@ -57,7 +57,7 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
     chosen = int(np.bincount(labels[0].numpy()[region]).argmax())
     mask = (labels == chosen).float()
     rough = torch.from_numpy(rough_masks(region, SEED)["grown by 6 pixels"])[None]
-    soft = pipeline.lift(true.image, rough, "balanced", SEED)
+    soft = pipeline.lift(true.image, rough, "balanced", pipeline.known(true.image, SEED))
     model, vae, _ = pipeline.source
     scores = score_segments(Reader(model, load_clip(), vae), segmentation, image, true.words[2])
     found = masks_of_the_best(segmentation, scores, true.words[2])

@@ -70,7 +70,6 @@ def found(node: str) -> str:
 
 
 SELECT = found("EmerDiffSelectSegments")
-SELECTION = f"{SELECT}.widgets.find((each) => each.name === 'selection').value"
 SETTLED = """async () => {
     const sizes = () => JSON.stringify(app.rootGraph.nodes.map((node) => [...node.size]))
     for (let before = null; before !== sizes(); ) {
@@ -242,7 +241,7 @@ class FrontEnd:
 
     @property
     def selection(self) -> str:
-        return self.page.evaluate(SELECTION)
+        return self.page.evaluate(f"{SELECT}.widgets.find((each) => each.name === 'selection').value")
 
     @property
     def picked(self) -> str:
