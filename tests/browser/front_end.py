@@ -213,6 +213,13 @@ class FrontEnd:
         )
         yield lambda: self.page.evaluate("window.lines")
 
+    @contextlib.contextmanager
+    def slow_pictures(self):
+        """Pictures come two seconds late, as from a server far away."""
+        self.page.route("**/view?*", lambda route: (self.page.wait_for_timeout(2000), route.continue_()))
+        yield
+        self.page.unroute("**/view?*")
+
     def forget(self) -> None:
         """Empty the server's cache: what is run next is computed, whatever other tests ran before."""
         self.server.post("/free", {"free_memory": True})
@@ -259,8 +266,9 @@ class FrontEnd:
         return np.stack([np.asarray(Image.open(file))[..., 0] >> 3 for file in files])
 
     def wait_for_picture(self) -> None:
-        self.page.locator(".emerdiff-stage canvas").wait_for(timeout=10_000)
-        self.page.wait_for_timeout(200)
+        """Until the widget has looked twice for what is new, and shows it."""
+        self.page.evaluate("new Promise((resolve) => setTimeout(resolve, 350))")
+        self.page.locator(".emerdiff-stage canvas:not([aria-busy=true])").wait_for(timeout=20_000)
 
     def point(self, labels: np.ndarray, number: int) -> tuple[float, float]:
         """Where on the page the most interior pixel of a segment lies."""

@@ -131,6 +131,22 @@ def test_a_batch_has_a_pager_and_a_list_a_picture(front_end):
     assert front_end.page.locator(".emerdiff-pager").inner_text().split() == ["\u2039", "2", "/", "2", "\u203a"]
 
 
+def test_until_a_turned_page_has_come_the_picture_is_dimmed_and_takes_no_clicks(front_end):
+    front_end.make_graph(pictures=2)
+    front_end.set("EmerDiffSegmentImage", "seed", 9)  # pictures the widget has not seen
+    front_end.run()
+    front_end.wait_for_picture()
+    first, second = front_end.labels()
+    with front_end.slow_pictures():
+        front_end.press("\u203a")
+        assert front_end.page.locator(f"{CANVAS}[aria-busy=true]").count() == 1
+        front_end.click(first, 1)
+        assert front_end.selection == ""
+        front_end.wait_for_picture()
+    front_end.click(second, 1)
+    assert front_end.picked == "; 1"
+
+
 def test_another_tab_and_back_shows_the_picture_again(picker):
     (labels,) = picker.labels()
     picker.click(labels, 0)

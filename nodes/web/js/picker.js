@@ -105,12 +105,14 @@ export class Picker {
     const { entry } = picks
     picks.map = null
     this.stage.reset()
+    this.stage.wait(Boolean(entry))
     if (entry) {
       const [picture, labels] = [entry.picture, entry.labels].map((file) => api.apiURL(`/view?${new URLSearchParams(file)}`))
       const map = await loadSegmentMap(picture, labels).catch(() => null) // gone after a restart of the server
       if (entry !== picks.entry) return
       picks.map = map
     }
+    this.stage.wait(false)
     this.seen = null
     this.show()
   }

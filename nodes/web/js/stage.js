@@ -18,6 +18,11 @@ export class Stage {
     this.drawn = this.hovered = null
   }
 
+  /** What is drawn is of before, until the picture that was asked for has come: nothing can be picked in it. */
+  wait(waiting) {
+    this.canvas.setAttribute("aria-busy", waiting)
+  }
+
   // --- places
 
   /** The canvas's size in device pixels. */
