@@ -4,7 +4,8 @@ The zero padding of a UNet's convolutions, and its sense of left and right, leak
 picture's borders (a weakness that the paper names). A view is a canvas that is read in the picture's place; what was
 read is brought back to the picture's own grid. The paper reads the picture as it is.
 
-Pictures [B, 3, H, W]; features [B, h, w, C] on a grid whose cells are `cell` pixels on a side.
+Latents [B, c, h', w'], so that a picture is encoded once; features [B, h, w, C] on a grid whose cells are `cell` latent
+cells on a side.
 """
 
 from __future__ import annotations
@@ -18,27 +19,34 @@ Pair = tuple[int, int]  # height, width, or row, column
 
 
 class View(NamedTuple):
-    """One canvas: the picture begins at pixel `begin` of it, and mirrors fill the rest."""
+    """One canvas: the picture begins at place `begin` of it, and mirrors fill the rest."""
 
     begin: Pair
-    canvas: Pair  # pixels, whole cells
+    canvas: Pair  # latent cells, whole cells of the grid
     first: int  # the row and the column of the canvas's grid where the picture's own cells begin
     half: Pair  # which of the finer grid's cells this view reads: 0 or 1 each way
     mirrored: bool
 
 
 def views(surroundings: float, mirrored: bool, dense: bool, size: Pair, grid: Pair, cell: int) -> list[View]:
-    """The canvases for pictures of `size` pixels that are read on `grid` (h, w).
+    """The canvases for latents of `size` (h', w') that are read on `grid` (h, w).
 
     surroundings: the share of the shorter side by which the picture is mirrored outwards all around, in whole cells,
     one at least; mirrored: read once more, mirrored left to right; dense: at all four shifts by half a cell, which
     needs a cell of surroundings. Read plainly, the picture is its own canvas.
+
+    Raises ValueError where `dense` is asked of a layer that has a cell for every latent: nothing lies between.
     """
     if not (surroundings or mirrored or dense):
         return [View((0, 0), size, 0, (0, 0), False)]
+    if dense and cell == 1:
+        raise ValueError(
+            "this feature_layer has a cell for every cell of the latent, so there is nothing to read between them: "
+            "turn dense off"
+        )
     around = max(1, round(surroundings * min(size) / cell)) if surroundings or dense else 0
     canvas = cell * (grid[0] + 2 * around), cell * (grid[1] + 2 * around)
-    shifts = [(0, cell // 4), (1, -(cell // 4))] if dense else [(0, 0)]
+    shifts = [(0, cell // 4), (1, cell // 4 - cell // 2)] if dense else [(0, 0)]
     return [
         View((around * cell + down, around * cell + right), canvas, around, (row, column), flipped)
         for row, down in shifts
@@ -47,18 +55,17 @@ def views(surroundings: float, mirrored: bool, dense: bool, size: Pair, grid: Pa
     ]
 
 
-def canvas_of(pictures: torch.Tensor, view: View) -> torch.Tensor:
-    """What is read: [B, 3, H, W] -> [B, 3, *view.canvas], mirrored outwards as often as it takes."""
+def canvas_of(latent: torch.Tensor, view: View) -> torch.Tensor:
+    """What is read: [B, c, h', w'] -> [B, c, *view.canvas], mirrored outwards as often as it takes."""
     rows, columns = (
-        mirrored_indices(length, begin, side)
-        for length, begin, side in zip(view.canvas, view.begin, pictures.shape[-2:])
+        mirrored_indices(length, begin, side) for length, begin, side in zip(view.canvas, view.begin, latent.shape[-2:])
     )
-    canvas = pictures[..., rows, :][..., columns]
+    canvas = latent[..., rows, :][..., columns]
     return canvas.flip(-1) if view.mirrored else canvas
 
 
 def mirrored_indices(length: int, begin: int, side: int) -> torch.Tensor:
-    """For each of `length` places the pixel of a side that begins at place `begin`: b a | a b c | c b a."""
+    """For each of `length` places the one of a side that begins at place `begin`: b a | a b c | c b a."""
     places = (torch.arange(length) - begin) % (2 * side)
     return torch.minimum(places, 2 * side - 1 - places)
 

@@ -28,12 +28,13 @@ class EmerDiffSelectSegments(io.ComfyNode):
                 io.String.Input(
                     "positive_points",
                     default="",
-                    tooltip='Segments under these points are added: [{"x": 10, "y": 20}], in pixels.',
+                    tooltip='Segments under these points are added: [{"x": 10, "y": 20}], in pixels, or a list of such '
+                    "lists, one a picture. Shift and click writes them.",
                 ),
                 io.String.Input(
                     "negative_points",
                     default="",
-                    tooltip="Segments under these points are taken away, same format.",
+                    tooltip="Segments under these points are taken away, same format. Alt and click writes them.",
                 ),
                 io.Boolean.Input("invert", default=False, tooltip="Select everything else instead."),
                 io.MultiType.Input(
@@ -70,7 +71,13 @@ class EmerDiffSelectSegments(io.ComfyNode):
         boxes=(None,),
     ) -> io.NodeOutput:
         asked = requests(segmentation, image, selection, positive_points, negative_points, invert, boxes)
-        picks = read_picks(asked, one_text=len(selection) == 1, one_for_boxes=len(boxes) == 1)
+        given = {
+            "selection": selection,
+            "positive_points": positive_points,
+            "negative_points": negative_points,
+            "boxes": boxes,
+        }
+        picks = read_picks(asked, {name: len(values) == 1 for name, values in given.items()})
         notes = notes_on(picks)
         say(notes)
         return selected_result([selected(*each) for each in zip(asked, picks)], notes)

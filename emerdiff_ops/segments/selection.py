@@ -66,10 +66,17 @@ def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:
 
 
 def parse_points(text: str, width: int, height: int) -> list[tuple[int, int]]:
-    """Points (x, y) of a JSON text `[{"x": 10, "y": 20.5}]` in pixels, rounded down; nothing for an empty text.
+    """The points of one picture: `parse_points_in` for a picture of `width` x `height`."""
+    return parse_points_in([(width, height)], text)[0]
 
-    A point on the far edge, x = width or y = height, as points editors give it, belongs to the last pixel.
-    Raises ValueError when the text is no such list or a point lies outside the image of `width` x `height`.
+
+def parse_points_in(sizes: Sequence[tuple[int, int]], text: str) -> list[list[tuple[int, int]]]:
+    """The points (x, y) in each picture of `sizes` (width, height), in pixels, rounded down.
+
+    `text` is JSON: `[{"x": 10, "y": 20.5}]` for every picture, or a list of such lists with one for each picture;
+    nothing for an empty text. A point on the far edge, x = width or y = height, as points editors give it, belongs to
+    the last pixel.
+    Raises ValueError when the text is neither, for lists of other than all pictures, and for a point outside.
     """
     try:
         points = [] if text.strip() in ("", '""') else json.loads(text)  # some editors write "" for none
@@ -77,7 +84,14 @@ def parse_points(text: str, width: int, height: int) -> list[tuple[int, int]]:
         points = None
     if not isinstance(points, list):
         raise ValueError(f'points must be a JSON list such as [{{"x": 10, "y": 20}}], not {shortened(text)}')
-    return [_parse_point(number, point, width, height) for number, point in enumerate(points, 1)]
+    lists = points if points and all(isinstance(each, list) for each in points) else [points] * len(sizes)
+    if len(lists) != len(sizes):
+        raise ValueError(
+            f"there are points for {len(lists)} pictures, but {len(sizes)} pictures: give one list for each"
+        )
+    return [
+        [_parse_point(number, point, *size) for number, point in enumerate(own, 1)] for own, size in zip(lists, sizes)
+    ]
 
 
 def select(

@@ -9,7 +9,7 @@ from torch import Tensor
 from ...emerdiff_ops.schedule import nearest_timestep, noise_for, sample_level, timestep_grid
 from ...emerdiff_ops.views import View, canvas_of, mean_reading, views
 from ..host import hooks, unet
-from ..host.latents import encode, pixels_per_cell, working_pixels
+from ..host.latents import encode, working_pixels
 from ..host.progress import Progress
 from ..host.session import run_session
 from .checks import check_encoded, check_image, check_model, check_predicted, check_source
@@ -42,9 +42,7 @@ def extract_features(
     check_model(source.model)
     unet.find_layer(source.model, reading.layer, last=False)  # an unknown one is refused before the work
     trajectory = invert(source, image, seed, resolution, steps)
-    pixels = working_pixels(source.model, source.vae, check_image(image), resolution)
-    features = read_pictures(source, pixels, trajectory, reading)
-    return Features(features, size_of(trajectory.latent)), trajectory
+    return read_features(source, trajectory, reading), trajectory
 
 
 def invert(source: Source, image, seed=0, resolution=0, steps=50) -> Trajectory:
@@ -61,33 +59,30 @@ def latents_of(model, vae, pixels: Tensor) -> Tensor:
     return check_encoded(model, encode(vae, pixels))
 
 
-def read_pictures(source: Source, pixels: Tensor, trajectory: Trajectory, reading: Reading) -> Tensor:
-    """Features [B, h, w, C] of pictures [B, 3, H, W] at working size: the mean over the views of each."""
+def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> Features:
+    """Features [B, h, w, C] of pictures that have been encoded: the mean over the views of each latent."""
     layer = unet.find_layer(source.model, reading.layer, last=False)
-    latent, size = trajectory.latent, size_of(pixels)
-    cell = pixels_per_cell(source.vae) * unet.cells_together(source.model, layer)
-    ways = reading.surroundings, reading.mirrored, reading.dense
-    grid = unet.grid_of(source.model, layer, size_of(latent))
-    seen = views(*ways, size, grid, cell)
+    latent, size = trajectory.latent, size_of(trajectory.latent)
+    grid, cell = unet.grid_of(source.model, layer, size), unet.cells_together(source.model, layer)
+    seen = views(reading.surroundings, reading.mirrored, reading.dense, size, grid, cell)
     noise, sigma = noise_of(source, trajectory, seen[0].canvas, reading.timestep)
-    progress = Progress({"reading": len(pixels) * len(seen)}, {"reading": 1.0})
+    progress = Progress({"reading": len(latent) * len(seen)}, {"reading": 1.0})
 
     def read(picture: int, view: View) -> tuple[View, Tensor]:
         own = slice(picture, picture + 1)
-        is_own = view.canvas == size and not view.mirrored
-        x0 = latent[own] if is_own else latents_of(source.model, source.vae, canvas_of(pixels[own], view))
-        queries = capture_queries(source, x0, noise[own], sigma, layer)
+        queries = capture_queries(source, canvas_of(latent[own], view), noise[own], sigma, layer)
         progress.step("reading")
         return view, queries
 
-    pictures = range(len(pixels))
-    return torch.cat([mean_reading((read(n, view) for view in seen), grid, reading.dense) for n in pictures])
+    pictures = range(len(latent))
+    features = [mean_reading((read(n, view) for view in seen), grid, reading.dense) for n in pictures]
+    return Features(torch.cat(features), size)
 
 
 def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) -> tuple[Tensor, float]:
-    """The noise [B, c, h', w'] for canvases of `size` pixels at the trajectory's nearest timestep, and its sigma."""
-    timestep, cell = nearest_timestep(timestep, trajectory.timesteps), pixels_per_cell(source.vae)
-    shape = *trajectory.latent.shape[:2], *(-(-side // cell) for side in size)
+    """The noise [B, c, *size] at the trajectory's nearest timestep, and its sigma."""
+    timestep = nearest_timestep(timestep, trajectory.timesteps)
+    shape = *trajectory.latent.shape[:2], *size
     noise = noise_for(torch.Size(shape), trajectory.seed, trajectory.timesteps, {timestep})
     return noise[timestep], unet.sigma_of(source.model, timestep)
 

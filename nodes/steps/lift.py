@@ -18,14 +18,14 @@ from ...emerdiff_ops.lifting import (
     with_prior,
 )
 from ..host import unet
-from ..host.latents import covered_pixels, working_pixels
+from ..host.latents import covered_pixels
 from .checks import check_belongs, check_kind, check_mask, check_model, check_same_pictures, pictures_of
 from .cluster import cluster_features
-from .extract import ROBUST, extract_features, invert, read_pictures
+from .extract import ROBUST, extract_features, invert, read_features
 from .modulate import Push, maps_as_they_come, masks_on_grid
 from .values import Features, LowResMasks, Source, Trajectory, size_of
 
-RIVALS = 8  # segments of the rest of the picture that a mask competes with
+RIVALS = 4  # segments of the rest of the picture that a mask competes with; more gain nothing (docs/robustness.md)
 
 
 class Lifted(NamedTuple):
@@ -72,10 +72,9 @@ def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, T
     if trajectory is None:
         trajectory = invert(source, image, seed, resolution)
     check_kind(trajectory, Trajectory)
-    pictures = check_belongs(image, (len(trajectory.latent), *trajectory.image_size))
+    check_belongs(image, (len(trajectory.latent), *trajectory.image_size))
     if features is None:
-        pixels = working_pixels(source.model, source.vae, pictures, min(trajectory.working_size))
-        features = Features(read_pictures(source, pixels, trajectory, ROBUST), size_of(trajectory.latent))
+        features = read_features(source, trajectory, ROBUST)
     check_kind(features, Features)
     check_same_pictures(features, trajectory)
     return features, trajectory

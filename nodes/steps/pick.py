@@ -11,7 +11,7 @@ from torch import Tensor
 from ...emerdiff_ops.guided import ROUGH
 from ...emerdiff_ops.likeness import likeness, with_points
 from ...emerdiff_ops.segments.boxes import Box, parse_boxes
-from ...emerdiff_ops.segments.selection import parse_points
+from ...emerdiff_ops.segments.selection import parse_points_in
 from .checks import check_belongs, check_kind, check_same_pictures
 from .read_out import along_borders
 from .values import Features, Size, Trajectory, size_of
@@ -31,29 +31,31 @@ class Pointed(NamedTuple):
 def pick_by_points(features, trajectory, image, positive_points: str, negative_points: str, boxes=None) -> Tensor:
     """Soft masks [B, H, W] of what lies under positive points and in boxes, less what is like under negative ones.
 
-    The points are for all pictures. With nothing but negative points: everything except what is like them there.
+    Points are for all pictures, or a list of them for each. With nothing but negative points: everything except what
+    is like them there.
     """
     check_kind(features, Features)
     check_kind(trajectory, Trajectory)
     check_same_pictures(features, trajectory)
     pictures = check_belongs(image, (len(trajectory.latent), *trajectory.image_size))
     height, width = trajectory.image_size
-    positive, negative = (parse_points(text, width, height) for text in (positive_points, negative_points))
+    sizes = [(width, height)] * len(pictures)
+    positive, negative = (parse_points_in(sizes, text) for text in (positive_points, negative_points))
     boxed = parse_boxes(boxes, width, height, len(pictures))
-    if not (positive or negative or any(boxed)):
+    if not any([*positive, *negative, *boxed]):
         raise ValueError(
             'nothing is pointed at: give points such as [{"x": 10, "y": 20}] in pixels of the picture, from a points '
             "editor, or boxes"
         )
-    each = zip(features.features, pictures.cpu(), boxed, strict=True)
-    return torch.stack(
-        [picked(one, picture, Pointed(positive, negative, some), trajectory) for one, picture, some in each]
-    )
+    each = zip(features.features, pictures.cpu(), map(Pointed, positive, negative, boxed), strict=True)
+    return torch.stack([picked(*one, trajectory) for one in each])
 
 
 def picked(features: Tensor, picture: Tensor, pointed: Pointed, trajectory: Trajectory) -> Tensor:
     """The soft mask [H, W] of what is pointed at in one picture [H, W, 3], features [h, w, C]."""
     positive, negative, boxes = pointed
+    if not any(pointed):  # in another picture of the batch alone
+        return torch.zeros(picture.shape[:2])
     if not positive and not boxes:
         return 1 - picked(features, picture, Pointed(negative, [], []), trajectory)
     covered = covered_pixels_of(trajectory)

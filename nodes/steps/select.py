@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from torch.nn.functional import interpolate
 from ...emerdiff_ops.segments.boxes import parse_boxes_in, select_in_boxes
 from ...emerdiff_ops.segments.colors import colorize, highlight, overlay, palette
 from ...emerdiff_ops.segments.labels import fingerprint, labels_to_rgb, segment_areas
-from ...emerdiff_ops.segments.selection import parse_lists, parse_points, select, split_fingerprint
+from ...emerdiff_ops.segments.selection import parse_lists, parse_points_in, select, split_fingerprint
 from ..host.folders import save_temp
 from .checks import check_belongs, check_kind
 from .values import Segmentation
@@ -25,6 +26,9 @@ CHANGED = (
     "The segmentation has changed since these segments were picked, so their numbers may mean other regions now: "
     "look at the picture, pick anew or keep them. Without the ending @{} nothing is compared."
 )
+
+
+Points = list[tuple[int, int]]
 
 
 class Request(NamedTuple):
@@ -48,18 +52,17 @@ class Numbers(NamedTuple):
 
 
 class Picks(NamedTuple):
-    """What a request picks: numbers typed and numbers in boxes, a list for each picture; points for all of them."""
+    """What a request picks: numbers typed, numbers in boxes, and points, each a list for each picture."""
 
     numbers: Numbers
     boxed: list[list[int]]
-    positive: list[tuple[int, int]]
-    negative: list[tuple[int, int]]
+    positive: list[Points]
+    negative: list[Points]
     invert: bool
 
     @property
     def nothing(self) -> bool:
-        numbers = *self.numbers.lists, *self.boxed
-        return not (any(numbers) or self.positive or self.negative or self.invert)
+        return not (any([*self.numbers.lists, *self.boxed, *self.positive, *self.negative]) or self.invert)
 
 
 class Selected(NamedTuple):
@@ -77,16 +80,21 @@ def requests(*inputs: Sequence) -> list[Request]:
     return [Request(*(each[min(index, len(each) - 1)] for each in inputs)) for index in range(longest)]
 
 
-def read_picks(asked: list[Request], one_text: bool, one_for_boxes: bool) -> list[Picks]:
+def read_picks(asked: list[Request], one: dict[str, bool]) -> list[Picks]:
     """The requests' texts, read for their segmentations; ValueError where they ask for what is not there.
 
-    One text, or one value of boxes, is for the pictures of all requests together, as if they were one batch.
+    `one`: of which of their texts and boxes there is one: it is for the pictures of all requests together, as if they
+    were one batch.
     """
     for each in asked:
         check_kind(each.segmentation, Segmentation)
-    numbers = [each for group in _groups(asked, one_text) for each in _numbers(group)]
-    boxed = [each for group in _groups(asked, one_for_boxes) for each in _in_boxes(group)]
-    return [Picks(*each) for each in zip(numbers, boxed, *zip(*map(_points_and_invert, asked)))]
+    numbers = [each for group in _groups(asked, one["selection"]) for each in _numbers(group)]
+    boxed = [each for group in _groups(asked, one["boxes"]) for each in _in_boxes(group)]
+    positive, negative = (
+        [each for group in _groups(asked, one[name]) for each in _points(group, name)]
+        for name in ("positive_points", "negative_points")
+    )
+    return [Picks(*each) for each in zip(numbers, boxed, positive, negative, [each.invert for each in asked])]
 
 
 def _groups(asked: list[Request], together: bool) -> list[list[Request]]:
@@ -104,17 +112,19 @@ def _numbers(group: list[Request]) -> list[Numbers]:
 
 def _in_boxes(group: list[Request]) -> list[list[list[int]]]:
     """Numbers of the segments in the boxes: for each request, for each picture."""
-    sizes = [(labels.shape[1], labels.shape[0]) for each in group for labels in each.segmentation.labels]
-    boxes = iter(parse_boxes_in(sizes, group[0].boxes))
+    boxes = iter(parse_boxes_in(_sizes(group), group[0].boxes))
     return [[select_in_boxes(*pair) for pair in zip(each.segmentation.labels, boxes)] for each in group]
 
 
-def _points_and_invert(request: Request) -> tuple[list, list, bool]:
-    height, width = request.segmentation.labels.shape[-2:]
-    positive, negative = (
-        parse_points(text, width, height) for text in (request.positive_points, request.negative_points)
-    )
-    return positive, negative, request.invert
+def _points(group: list[Request], name: str) -> list[list[Points]]:
+    """The points of one of their texts: for each request, for each picture."""
+    points = iter(parse_points_in(_sizes(group), getattr(group[0], name)))
+    return [list(islice(points, len(each.segmentation.labels))) for each in group]
+
+
+def _sizes(group: list[Request]) -> list[tuple[int, int]]:
+    """Width and height of every picture."""
+    return [(labels.shape[1], labels.shape[0]) for each in group for labels in each.segmentation.labels]
 
 
 def notes_on(picks: list[Picks]) -> list[str]:
@@ -143,8 +153,10 @@ def selected(request: Request, picks: Picks) -> Selected:
 def select_segments(segmentation, picks: Picks) -> Tensor:
     """Union of the segments named and pointed at, less those under negative points: [B, H, W]."""
     chosen = [
-        select(labels, [*typed, *boxed], picks.positive, picks.negative, picks.invert)
-        for labels, typed, boxed in zip(segmentation.labels, picks.numbers.lists, picks.boxed)
+        select(labels, [*typed, *boxed], positive, negative, picks.invert)
+        for labels, typed, boxed, positive, negative in zip(
+            segmentation.labels, picks.numbers.lists, picks.boxed, picks.positive, picks.negative
+        )
     ]
     return torch.stack(chosen)
 
@@ -186,19 +198,22 @@ def for_the_browser(request: Request, picks: Picks, pictures: Tensor, labels: Te
     files = [
         {"picture": save_temp(picture, "jpg"), "labels": save_temp(colours, "png")} for picture, colours in zip(*pixels)
     ]
-    each = zip(files, areas, picks.numbers.lists, picks.boxed)
+    each = zip(files, areas, picks.boxed)
     return [
-        common | of_one | {"areas": covered, "boxed": boxed, "used": _used(request, typed, picks.numbers.made_on)}
-        for of_one, covered, typed, boxed in each
+        common | of_one | {"areas": covered, "boxed": boxed, "used": _used(picks, number)}
+        for number, (of_one, covered, boxed) in enumerate(each)
     ]
 
 
-def _used(request: Request, numbers: list[int], made_on: str | None) -> dict:
-    """The texts that a picture was selected by, its own list alone: the widget's own may be others, where linked."""
-    ending = f" @{made_on}" if made_on else ""
+def _used(picks: Picks, number: int) -> dict:
+    """The texts that a picture was selected by, its own lists alone: the widget's own may be others, where linked."""
+    made_on = picks.numbers.made_on
+    positive, negative = (
+        json.dumps([{"x": x, "y": y} for x, y in points[number]]) for points in (picks.positive, picks.negative)
+    )
     return {
-        "selection": ", ".join(map(str, numbers)) + ending,
-        "positive_points": request.positive_points,
-        "negative_points": request.negative_points,
-        "invert": request.invert,
+        "selection": ", ".join(map(str, picks.numbers.lists[number])) + (f" @{made_on}" if made_on else ""),
+        "positive_points": positive,
+        "negative_points": negative,
+        "invert": picks.invert,
     }

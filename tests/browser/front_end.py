@@ -10,11 +10,11 @@ import graphs
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route
-from scipy import ndimage
 
 from comfyui import browser
 from comfyui.server import HostServer
 from comfyui.workflow import replace_loaders
+from measure.metrics import interior
 from small_model.scenes import HELD_OUT, scene
 
 SHOTS = Path(__file__).resolve().parents[2] / "test_output" / "browser"
@@ -272,8 +272,7 @@ class FrontEnd:
 
     def point(self, labels: np.ndarray, number: int) -> tuple[float, float]:
         """Where on the page the most interior pixel of a segment lies."""
-        depth = ndimage.distance_transform_edt(np.pad(labels == number, 1))[1:-1, 1:-1]
-        return self.on_page(labels.shape, *np.unravel_index(depth.argmax(), depth.shape))
+        return self.on_page(labels.shape, *interior(labels == number))
 
     def on_page(self, shape: tuple[int, int], row: int, column: int) -> tuple[float, float]:
         box = self.page.locator(".emerdiff-stage canvas").bounding_box()
@@ -281,8 +280,18 @@ class FrontEnd:
         left, top = (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2
         return box["x"] + left + (column + 0.5) * scale, box["y"] + top + (row + 0.5) * scale
 
-    def click(self, labels: np.ndarray, number: int) -> None:
+    def click(self, labels: np.ndarray, number: int, key: str | None = None) -> None:
+        """In the middle of a segment, perhaps with a key held down."""
+        if key:
+            self.page.keyboard.down(key)
         self.page.mouse.click(*self.point(labels, number))
+        if key:
+            self.page.keyboard.up(key)
+
+    def points(self, name: str):
+        """What a text of points holds: a list, or a list a picture; empty where nothing is written."""
+        value = self.page.evaluate(f"{SELECT}.widgets.find((each) => each.name === '{name}_points').value")
+        return json.loads(value or "[]")
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         self.page.mouse.move(*start)
@@ -306,9 +315,13 @@ class FrontEnd:
         self.page.wait_for_function("app.graph.nodes.length > 3", timeout=10_000)
         self.page.wait_for_timeout(500)
 
-    def undo(self, keys: str = "Control+z") -> None:
-        """However long the front end takes: first to notice what is undone, then to make the graph anew."""
-        self.page.wait_for_function(f"(text) => {TRACKED}.includes(JSON.stringify(text))", arg=self.selection)
+    def undo(self, keys: str = "Control+z", text: str | None = None) -> None:
+        """However long the front end takes: first to notice what is undone, then to make the graph anew.
+
+        `text` is what was written, by default the selection.
+        """
+        written = self.selection if text is None else text
+        self.page.wait_for_function(f"(text) => {TRACKED}.includes(JSON.stringify(text))", arg=written)
         before = self.page.evaluate(TRACKED)
         self.page.keyboard.press(keys)
         self.page.wait_for_function(f"(before) => {TRACKED} !== before", arg=before)

@@ -1,7 +1,11 @@
 """Picking segments by clicking in the picture, in the classic canvas and in the Vue nodes."""
 
+import json
+
 import numpy as np
 import pytest
+
+from measure.metrics import interior
 
 CANVAS = ".emerdiff-stage canvas"
 
@@ -129,6 +133,60 @@ def test_a_batch_has_a_pager_and_a_list_a_picture(front_end):
     masks = front_end.masks()
     assert (masks[0] == (first == 2)).all() and (masks[1] == (second == 1)).all()
     assert front_end.page.locator(".emerdiff-pager").inner_text().split() == ["\u2039", "2", "/", "2", "\u203a"]
+
+
+def middle(labels: np.ndarray, number: int) -> dict[str, int]:
+    row, column = interior(labels == number)
+    return {"x": column, "y": row}
+
+
+def test_with_a_key_a_click_sets_points_and_the_mask_is_their_segments(picker):
+    (labels,) = picker.labels()
+    picker.click(labels, 3, "Shift")
+    assert picker.points("positive") == [middle(labels, 3)] and picker.selection == ""
+    assert picker.status.startswith("1 of 6 segments") and picker.status.endswith("with the points")
+    picker.press("all")
+    picker.click(labels, 2, "Alt")
+    assert picker.points("negative") == [middle(labels, 2)]
+    picker.shot("points")
+    picker.run()
+    assert (picker.masks()[0] == (labels != 2)).all()
+    picker.wait_for_picture()
+    picker.click(labels, 2, "Shift")  # on the point itself, whichever key is held
+    assert picker.points("negative") == [] and len(picker.points("positive")) == 1
+    assert "Shift+click" in picker.page.locator(".emerdiff-keys").inner_text()
+
+
+def test_one_undo_takes_a_point_back(picker):
+    (labels,) = picker.labels()
+    picker.click(labels, 3, "Shift")
+    picker.undo(text=json.dumps(picker.points("positive"), separators=(",", ":")))
+    assert picker.points("positive") == [] and picker.status == "nothing selected"
+
+
+def test_a_point_is_for_the_picture_it_was_set_in(front_end):
+    front_end.make_graph(pictures=2)
+    front_end.set("EmerDiffSelectSegments", "positive_points", '[{"x": 5, "y": 5}]')  # in every picture
+    front_end.run()
+    front_end.wait_for_picture()
+    first, second = front_end.labels()
+    chosen = int(np.argsort(np.bincount(second.ravel()))[-1 - (second[5, 5] == np.bincount(second.ravel()).argmax())])
+    front_end.press("\u203a")
+    front_end.wait_for_picture()
+    front_end.click(second, chosen, "Shift")
+    assert front_end.points("positive") == [[{"x": 5, "y": 5}], [{"x": 5, "y": 5}, middle(second, chosen)]]
+    front_end.run()
+    masks = front_end.masks()
+    assert (masks[0] == (first == first[5, 5])).all()
+    assert (masks[1] == np.isin(second, [second[5, 5], chosen])).all()
+
+
+def test_points_that_come_from_a_link_or_cannot_be_read_stay_as_they_are(picker):
+    (labels,) = picker.labels()
+    picker.set("EmerDiffSelectSegments", "negative_points", "what is this")
+    picker.click(labels, 1, "Alt")
+    assert picker.status == "negative_points cannot be read"
+    picker.set("EmerDiffSelectSegments", "negative_points", "")
 
 
 def test_until_a_turned_page_has_come_the_picture_is_dimmed_and_takes_no_clicks(front_end):

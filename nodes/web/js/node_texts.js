@@ -4,8 +4,8 @@
 import { app } from "../../../scripts/app.js"
 import { enteredThrough } from "./subgraphs.js"
 
-const LINKED = "selection comes from a link"
-const SEVERAL = "selection is set on several nodes" // of one subgraph, and unknown through which of them it was opened
+const LINKED = "comes from a link"
+const SEVERAL = "is set on several nodes" // of one subgraph, and unknown through which of them it was opened
 
 export class NodeTexts {
   constructor(node) {
@@ -24,12 +24,17 @@ export class NodeTexts {
 
   /** Why clicks cannot write `selection`; null where they can. */
   get closed() {
-    return this.place("selection").closed
+    return this.closedTo("selection")
   }
 
-  /** Into `selection`, the way of a change by hand, so that one undo takes it back. */
-  write(text) {
-    const { widget, node } = this.place("selection")
+  closedTo(name) {
+    const { closed } = this.place(name)
+    return closed && `${name} ${closed}`
+  }
+
+  /** Into a text, the way of a change by hand, so that one undo takes it back. */
+  write(text, name = "selection") {
+    const { widget, node } = this.place(name)
     app.canvas.emitBeforeChange()
     try {
       widget.value = text

@@ -4,12 +4,16 @@ import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
 import { NodeTexts } from "./node_texts.js"
 import { button, element, ownStyles, percent } from "./parts.js"
-import { Picks } from "./picks.js"
+import { NEGATIVE, Picks, POSITIVE } from "./picks.js"
 import { loadSegmentMap } from "./segment_map.js"
 import { Stage } from "./stage.js"
 
 const LOOK_EVERY = 150 // milliseconds
 const NOTHING = []
+const REACH = 9 // pixels of the page: as far as a click may be beside a point to mean it
+const KEYS = "Click, drag: segments \u00b7 Shift+click: point \u00b7 Alt+click: not this"
+const KEYS_IN_FULL = "Click a segment, or drag over several: in or out. Shift and click: a point whose segment is in, \
+whatever number it gets. Alt and click: a point whose segment is out. The same on a point: away with it."
 const PROGRESS_TEXT = "$$node-text-preview"
 
 export class Picker {
@@ -45,7 +49,8 @@ export class Picker {
     ]
     const above = element("div", "emerdiff-stage", stage.canvas, this.hint, this.pager, stage.tip)
     const bar = element("div", "emerdiff-bar", this.status, ...this.tools)
-    this.root = element("div", "emerdiff-picker", ownStyles(), above, this.banner, bar)
+    this.keys = Object.assign(element("div", "emerdiff-keys", KEYS), { title: KEYS_IN_FULL })
+    this.root = element("div", "emerdiff-picker", ownStyles(), above, this.banner, bar, this.keys)
     this.listen()
     this.show()
   }
@@ -74,8 +79,8 @@ export class Picker {
     const sent = this.result()?.emerdiff_segments ?? NOTHING
     if (sent !== this.sent) this.receive(sent)
     const { texts } = this
-    const seen = [texts.selection, texts.value("invert"), texts.value("positive_points"),
-      texts.value("negative_points"), texts.closed, ...this.stage.size()].join("\n")
+    const seen = [texts.selection, texts.value("invert"), texts.value(POSITIVE), texts.value(NEGATIVE), texts.closed,
+      ...this.stage.size()].join("\n")
     if (seen === this.seen) return
     this.seen = seen
     this.show()
@@ -138,12 +143,26 @@ export class Picker {
   press(event) {
     if (event.button === 1) app.canvas.processMouseDown(event) // moves the canvas
     if (event.button !== 0 || !event.isPrimary) return this.abandon() // a second finger
-    if (!this.picks.map || this.texts.closed) return
+    if (!this.picks.map) return
+    if (event.shiftKey || event.altKey) return this.point(event)
+    if (this.texts.closed) return
     event.preventDefault()
     this.picks.begin(this.stage.pointAt(event))
     if (!this.picks.stroke) return
     this.stage.canvas.setPointerCapture(event.pointerId)
     this.show()
+  }
+
+  /** With a key: a point instead of a segment. The front end shall not take it for its own Shift or Alt and click. */
+  point(event) {
+    event.preventDefault()
+    event.stopPropagation()
+    const at = this.stage.pointAt(event)
+    if (this.picks.labelAt(at) === null) return
+    const name = event.shiftKey ? POSITIVE : NEGATIVE
+    let refused
+    this.change(() => (refused = this.picks.togglePoint(name, at, REACH * this.stage.pixelsEach())))
+    if (refused) this.status.textContent = this.status.title = refused
   }
 
   move(event) {
@@ -179,6 +198,7 @@ export class Picker {
     const { closed } = this.texts
     for (const tool of this.tools) tool.disabled = !ready
     for (const each of [...this.tools, ...this.ways]) each.hidden = Boolean(closed)
+    this.keys.hidden = !ready || Boolean(closed)
     if (!ready) this.instruct()
     else {
       this.status.textContent = this.status.title = this.summary()
@@ -203,7 +223,7 @@ export class Picker {
     const area = picks.entry.areas.reduce((sum, each, number) => sum + (mask[number] ? each : 0), 0)
     if (this.texts.closed) return `${percent(area)} - ${this.texts.closed}`
     if (count === 0) return "nothing selected"
-    const points = picks.under("positive_points").size + picks.under("negative_points").size
+    const points = picks.under(POSITIVE).size + picks.under(NEGATIVE).size
     const others = [points && "points", picks.boxed.size && "boxes"].filter(Boolean).join(" and ")
     return `${count} of ${mask.length} segments, ${percent(area)}${others && `, with the ${others}`}`
   }

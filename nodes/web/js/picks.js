@@ -1,8 +1,11 @@
 // What is picked on the page shown: the numbers of the text, those of a stroke that is not written yet, and the points.
 
+import { readPoints, writePoints } from "./points_text.js"
 import { readSelection, writeSelection } from "./selection_text.js"
 
 const NOTHING = []
+export const POSITIVE = "positive_points"
+export const NEGATIVE = "negative_points"
 
 export class Picks {
   constructor(texts) {
@@ -51,14 +54,20 @@ export class Picks {
     return this.stroke?.list ?? this.lists[this.page]
   }
 
+  /** The points of a text field, a list for each picture, or null where it cannot be read. */
+  points(name) {
+    return readPoints(String(this.texts.value(name) ?? ""), this.entries.length)
+  }
+
+  /** Those on this page. */
+  pointsHere(name) {
+    return this.points(name)?.[this.page] ?? NOTHING
+  }
+
   /** Segments under the points of a text field, on this page. */
   under(name) {
-    try {
-      const numbers = JSON.parse(this.texts.value(name) || "[]").map(({ x, y }) => this.labelAt([x, y]))
-      return new Set(numbers.filter((number) => number !== null))
-    } catch {
-      return new Set() // the node says what is wrong with it
-    }
+    const numbers = this.pointsHere(name).map(({ x, y }) => this.labelAt([x, y]))
+    return new Set(numbers.filter((number) => number !== null))
   }
 
   /** Segments in the boxes that came through a link. */
@@ -72,8 +81,8 @@ export class Picks {
 
   /** Which segments the mask will have. */
   mask() {
-    const wanted = new Set([...this.list, ...this.boxed, ...this.under("positive_points")])
-    const removed = this.under("negative_points")
+    const wanted = new Set([...this.list, ...this.boxed, ...this.under(POSITIVE)])
+    const removed = this.under(NEGATIVE)
     const all = removed.size > 0 && wanted.size === 0
     const { inverted } = this
     return this.entry.colors.map((_, number) => ((all || wanted.has(number)) && !removed.has(number)) !== inverted)
@@ -105,6 +114,21 @@ export class Picks {
   write(lists, fingerprint = this.entry.fingerprint) {
     const text = writeSelection(lists, fingerprint)
     if (text !== this.texts.selection) this.texts.write(text)
+  }
+
+  /** A point at [x, y] of this page, or one less where one lies within `reach`. Why it cannot be, or null. */
+  togglePoint(name, [x, y], reach) {
+    const near = (point) => Math.hypot(point.x - x, point.y - y) <= reach
+    const changed = [POSITIVE, NEGATIVE].find((each) => this.pointsHere(each).some(near)) ?? name
+    const closed = this.texts.closedTo(changed)
+    if (closed) return closed
+    const lists = this.points(changed)
+    if (!lists) return `${changed} cannot be read`
+    const others = lists[this.page].filter((point) => !near(point))
+    const added = others.length < lists[this.page].length ? [] : [{ x: Math.floor(x), y: Math.floor(y) }]
+    lists[this.page] = [...others, ...added]
+    this.texts.write(writePoints(lists), changed)
+    return null
   }
 
   // --- strokes of the pointer, from one point of the true picture to the next

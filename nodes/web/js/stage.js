@@ -1,9 +1,12 @@
 // Where the picture is drawn and pointed at: the canvas, the picture's place in it, and the tip under the pointer.
 
 import { element, percent } from "./parts.js"
+import { NEGATIVE, POSITIVE } from "./picks.js"
 import { paintOver, sampled } from "./segment_map.js"
 
 const LARGEST_CANVAS = 2048 // pixels
+const POINT = 6 // pixels of the page
+const LOOKS = { [POSITIVE]: ["#1f9d55", "+"], [NEGATIVE]: ["#d64545", "\u2212"] } // colour and sign of the points
 
 export class Stage {
   constructor(picks) {
@@ -51,6 +54,12 @@ export class Stage {
     ]
   }
 
+  /** How many pixels of the true picture one of the page is. */
+  pixelsEach() {
+    const box = this.canvas.getBoundingClientRect()
+    return this.picks.entry.width / this.frame(box.width, box.height).width
+  }
+
   // --- drawing
 
   hover(number, event) {
@@ -80,6 +89,27 @@ export class Stage {
     context.clearRect(0, 0, width, height)
     context.drawImage(map.picture, left, top, across, down)
     context.drawImage(layer, left, top)
+    this.drawPoints(context, frame)
+  }
+
+  drawPoints(context, frame) {
+    const { entry } = this.picks
+    const radius = (POINT * this.canvas.width) / this.canvas.getBoundingClientRect().width
+    Object.assign(context, { lineWidth: radius / 3, textAlign: "center", textBaseline: "middle" })
+    context.font = `bold ${2 * radius}px sans-serif`
+    for (const [name, [color, sign]] of Object.entries(LOOKS)) {
+      for (const { x, y } of this.picks.pointsHere(name)) {
+        const across = frame.left + ((x + 0.5) / entry.width) * frame.width
+        const down = frame.top + ((y + 0.5) / entry.height) * frame.height
+        context.beginPath()
+        context.arc(across, down, radius, 0, 2 * Math.PI)
+        Object.assign(context, { fillStyle: color, strokeStyle: "#fff" })
+        context.fill()
+        context.stroke()
+        context.fillStyle = "#fff"
+        context.fillText(sign, across, down)
+      }
+    }
   }
 
   showTip() {
