@@ -49,7 +49,7 @@ def kmeans(
     _require_distinct(centred, k)
     runs = (_lloyd(centred, _seeds(centred, k, generator), iterations, check) for _ in range(restarts))
     best = min(runs, key=lambda run: run.inertia)
-    order = _largest_first(best.labels)  # [k], order[new] = old
+    order = largest_first(best.labels)  # [k], order[new] = old
     return KMeans(order.argsort()[best.labels], (best.centroids[order] + origin).float(), best.inertia)
 
 
@@ -81,6 +81,10 @@ def _require_clusterable(points: torch.Tensor, k: int) -> None:
         raise ValueError(
             f"{k} segments cannot be made of {len(points)} feature vectors; lower segments or use a larger resolution"
         )
+    require_finite(points)
+
+
+def require_finite(points: torch.Tensor) -> None:
     if not points.isfinite().all():
         raise ValueError(
             "the features hold NaN or infinite values; use an image without them, or run the model in bf16 or fp32"
@@ -162,6 +166,7 @@ def _filled(points: torch.Tensor, centroids: torch.Tensor, labels: torch.Tensor)
     return labels
 
 
-def _largest_first(labels: torch.Tensor) -> torch.Tensor:
+def largest_first(labels: torch.Tensor) -> torch.Tensor:
+    """The numbers in `labels` [N] by how often they occur, most first; of equals the one met first: [k]."""
     _, first, counts = np.unique(labels.cpu().numpy(), return_index=True, return_counts=True)
     return torch.from_numpy(np.lexsort((first, -counts))).to(labels.device)  # [k]

@@ -14,6 +14,7 @@
   help_pictures  draw the pictures of the nodes' help pages
   thumbnails  draw the workflows' thumbnails and the README's pictures from what demo, evaluate and test left
   features   measure coarse masks from features read in several ways
+  counts     measure ways to decide how many segments a picture has
   strength   measure whether the right lambda follows from the layer that is pushed
   photographs  measure masks, lifting and clicks on photographs that people drew regions in
   train      train the small model that the demo and the tests use
@@ -67,6 +68,7 @@ SCRIPTS = {
     "benchmark": Script("measure.speed", True, {"matplotlib": "matplotlib"}),
     "pareto": Script("measure.presets", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "tools": Script("measure.tools", True, {"sklearn": "scikit-learn"}),
+    "counts": Script("measure.counts", True, {"sklearn": "scikit-learn"}),
     "strength": Script("measure.strength", True, {"sklearn": "scikit-learn"}),
     "photographs": Script("measure.photographs", True, {"sklearn": "scikit-learn"}),
     "features": Script("measure.features", True, {"sklearn": "scikit-learn"}),

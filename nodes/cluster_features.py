@@ -1,10 +1,10 @@
-"""features -> low-resolution masks: k-means on the UNet's grid."""
+"""features -> low-resolution masks: k-means on the UNet's grid, or normalized cuts."""
 
 from comfy_api.latest import io
 
 from . import inputs
 from .results import coarse_preview
-from .steps.cluster import cluster_features
+from .steps.cluster import GRANULARITY, cluster_features
 from .wires import FeaturesType, LowResMasksType
 
 
@@ -15,9 +15,9 @@ class EmerDiffClusterFeatures(io.ComfyNode):
             node_id="EmerDiffClusterFeatures",
             display_name="EmerDiff Cluster Features",
             category="EmerDiff",
-            description="Group the features into coarse masks by k-means. Instant: no UNet evaluation. Second of the "
-            "four steps.",
-            search_aliases=["k-means", "kmeans", "segmentation", "number of segments"],
+            description="Group the features into coarse masks, as many as you say or as the picture has. Instant: no "
+            "UNet evaluation. Second of the four steps.",
+            search_aliases=["k-means", "kmeans", "normalized cut", "segmentation", "number of segments"],
             inputs=[
                 FeaturesType.Input("features", tooltip="From EmerDiff Extract Features."),
                 inputs.segments(),
@@ -36,11 +36,14 @@ class EmerDiffClusterFeatures(io.ComfyNode):
                     advanced=True,
                     tooltip="Clusterings tried; the tightest is kept.",
                 ),
+                inputs.granularity(),
             ],
             outputs=[LowResMasksType.Output(display_name="low_res_masks", tooltip="Coarse masks on the UNet's grid.")],
         )
 
     @classmethod
-    def execute(cls, features, segments, seed, shared_clusters=False, restarts=10) -> io.NodeOutput:
-        masks = cluster_features(features, segments, seed, shared_clusters, restarts)
+    def execute(
+        cls, features, segments, seed, shared_clusters=False, restarts=10, granularity=GRANULARITY
+    ) -> io.NodeOutput:
+        masks = cluster_features(features, segments, seed, shared_clusters, restarts, granularity)
         return io.NodeOutput(masks, ui=coarse_preview(masks))

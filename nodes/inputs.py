@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..emerdiff_ops.modulation import PRESETS
+from .steps.cluster import GRANULARITY, MOST_SEGMENTS
 from .steps.extract import ROBUST
 from .steps.modulate import PAPER
 from .wires import LowResMasksType, TrajectoryType
@@ -40,10 +41,23 @@ def segments():
     return io.Int.Input(
         "segments",
         default=20,
-        min=1,
-        max=256,
+        min=0,
+        max=MOST_SEGMENTS,
         tooltip="How many regions each picture is divided into. 10 to 40 suit most pictures; every one costs "
-        "UNet evaluations.",
+        "UNet evaluations. 0 = as many as the picture has, by granularity.",
+    )
+
+
+def granularity():
+    return io.Float.Input(
+        "granularity",
+        default=GRANULARITY,
+        min=0.05,
+        max=1.5,
+        step=0.05,
+        optional=True,
+        advanced=True,
+        tooltip="With 0 segments: how willingly a region is divided further. Lower: few, large regions; higher: many.",
     )
 
 

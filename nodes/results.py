@@ -46,7 +46,8 @@ def segmentation_result(segmentation: Segmentation, make_masks: bool = True) -> 
     """
     labels = segmentation.labels
     if make_masks:
-        masks = labels_to_masks(labels, segmentation.count)
+        each = zip(labels.split(1), segmentation.of_each, strict=True)
+        masks = torch.cat([labels_to_masks(*one) for one in each])
     else:
         masks = torch.zeros(1, *labels.shape[1:])
         show_text(MASKS_LEFT_OUT)

@@ -35,6 +35,7 @@ class EmerDiffSegmentImage(io.ComfyNode):
                 inputs.preset(),
                 inputs.seed("Seed of the noise and of the clustering."),
                 inputs.make_masks(),
+                inputs.granularity(),
             ],
             outputs=[
                 *segmentation_outputs(lists=True),
@@ -52,15 +53,14 @@ class EmerDiffSegmentImage(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, vae, conditioning, image, segments, preset, seed, make_masks=(True,)) -> io.NodeOutput:
+    def execute(cls, model, vae, conditioning, image, preset, seed, make_masks=(True,), **how_many) -> io.NodeOutput:
         graph = GraphBuilder()
         shared = {"model": model[0], "vae": vae[0], "conditioning": conditioning[0]}
         seed, readings = each(graph, seed), [reading_of(name) for name in preset]
         ways = {name: each(graph, [getattr(one, name) for one in readings]) for name in WAYS}
         extract = graph.node("EmerDiffExtractFeatures", **shared, image=image[0], seed=seed, **ways)
-        cluster = graph.node(
-            "EmerDiffClusterFeatures", features=extract.out(0), segments=each(graph, segments), seed=seed
-        )
+        how_many = {name: each(graph, values) for name, values in how_many.items()}  # segments, granularity
+        cluster = graph.node("EmerDiffClusterFeatures", features=extract.out(0), seed=seed, **how_many)
         masks = graph.node(
             "EmerDiffModulateAndAssemble",
             **shared,

@@ -62,7 +62,12 @@ def problem(kind: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[st
         wrong = _tensor_problem(name, spec, tensors.get(name))
         if wrong:
             return wrong
-    return _axes_problem(kind, tensors) or _metadata_problem(metadata) or _content_problem(tensors, metadata)
+    return (
+        _axes_problem(kind, tensors)
+        or _metadata_problem(metadata)
+        or _counts_problem(kind, tensors, metadata)
+        or _content_problem(tensors, metadata)
+    )
 
 
 def _tensor_problem(name: str, spec: Spec, tensor: torch.Tensor | None) -> str | None:
@@ -96,6 +101,21 @@ def _metadata_problem(metadata: Mapping[str, str]) -> str | None:
             return f"the {name} is not a height and a width in whole numbers: {shortened(metadata[name])}"
     if "latent_format" in metadata and not isinstance(_from_json(metadata["latent_format"]), str):
         return f"the latent_format is not a name: {shortened(metadata['latent_format'])}"
+    return None
+
+
+def _counts_problem(kind: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str | None:
+    """Where each picture has its own number of segments: one for each, none beyond the most there can be."""
+    if "counts" not in metadata:
+        return None
+    axes = dict(pair for name, each in tensors.items() for pair in zip(SPECS[kind][name].axes, each.shape))
+    counts, most = _from_json(metadata["counts"]), axes.get("K", MOST_SEGMENTS)
+    right = isinstance(counts, list) and len(counts) == axes.get("B") and all(type(each) is int for each in counts)
+    if not right or not all(1 <= each <= most for each in counts):
+        return (
+            f"the counts are not a number of segments within 1-{most} for each of {axes.get('B')} pictures: "
+            f"{shortened(metadata['counts'])}"
+        )
     return None
 
 
@@ -141,4 +161,8 @@ def _labels_problem(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, 
                 f"the labels reach number {highest}, but the segments are {shortened(count)}, numbered from 0, of at "
                 f"most {MOST_SEGMENTS}"
             )
-    return f"the numbers of segments differ: {' and '.join(sorted(counts))}" if len(counts) > 1 else None
+    if len(counts) > 1:
+        return f"the numbers of segments differ: {' and '.join(sorted(counts))}"
+    own = json.loads(metadata.get("counts", "null")) or []
+    beyond = [number for number, most in enumerate(own) if tensors["labels"][number].amax() >= most]
+    return f"the labels of picture {beyond[0]} reach beyond its {own[beyond[0]]} segments" if beyond else None

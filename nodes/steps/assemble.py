@@ -11,7 +11,7 @@ from ...emerdiff_ops.segments.labels import assign
 from ..host.progress import throw_if_cancelled
 from .checks import check_belongs, check_kind
 from .modulate import Push, maps_as_they_come
-from .values import DifferenceMaps, LowResMasks, Segmentation, Source, Trajectory
+from .values import Counts, DifferenceMaps, LowResMasks, Segmentation, Source, Trajectory
 
 MOST_PARTS = 256  # of a picture
 
@@ -33,12 +33,12 @@ def assemble_masks(
     maps, size = difference_maps.difference, difference_maps.image_size
     upsamplers = guided_upsamplers(image, (len(maps), *size), maps.shape[-2:])
     labels = []
-    for each, upsample in zip(maps, upsamplers):  # [K, H, W]
-        whole = label_picture(each, size, smoothing, normalize, upsample)
+    for picture, upsample in enumerate(upsamplers):
+        whole = label_picture(difference_maps.of(picture), size, smoothing, normalize, upsample)
         labels.append(regions.fill_holes(regions.remove_small_regions(whole, min_area), fill_holes))
     if split_parts:
         return split(labels)
-    return Segmentation(torch.stack(labels), maps.shape[1])
+    return as_segmentation(labels, maps.shape[1], difference_maps.counts)
 
 
 def segment_pictures(
@@ -53,7 +53,16 @@ def segment_pictures(
         label_picture(maps, trajectory.image_size, upsample=upsample)
         for maps, upsample in zip(pictures, guided_upsamplers(image, *sizes), strict=True)
     ]
-    return Segmentation(torch.stack(labels), low_res_masks.masks.shape[1])
+    return as_segmentation(labels, low_res_masks.masks.shape[1], low_res_masks.counts)
+
+
+def as_segmentation(labels: list[torch.Tensor], count: int, counts: Counts | None) -> Segmentation:
+    """Label maps of `count` segments; where each picture has its own, those that cover no pixel are left out."""
+    if counts is None:
+        return Segmentation(torch.stack(labels), count)
+    used = [each.unique(return_inverse=True) for each in labels]
+    left = tuple(len(numbers) for numbers, _ in used)
+    return Segmentation(torch.stack([each.to(torch.int16) for _, each in used]), max(left), counts=left)
 
 
 def label_picture(maps, image_size, smoothing=1.0, normalize=False, upsample: Callable | None = None) -> torch.Tensor:

@@ -1,13 +1,27 @@
-"""features -> low-resolution masks: k-means on the UNet's grid."""
+"""features -> low-resolution masks: k-means on the UNet's grid, or normalized cuts where nobody says how many."""
 
+from ...emerdiff_ops.cuts import cut_masks
 from ...emerdiff_ops.kmeans import cluster_masks
 from ..host.progress import throw_if_cancelled
 from .checks import check_kind
 from .values import Features, LowResMasks
 
+GRANULARITY = 0.3  # cuts are made as long as one costs less: Ncut, 0..2
+MOST_SEGMENTS = 256  # of a picture
 
-def cluster_features(features: Features, segments=20, seed=0, shared_clusters=False, restarts=10) -> LowResMasks:
-    """K binary masks per image on the feature grid (paper, sec. 3)."""
+
+def cluster_features(
+    features: Features, segments=20, seed=0, shared_clusters=False, restarts=10, granularity=GRANULARITY
+) -> LowResMasks:
+    """K binary masks per image on the feature grid (paper, sec. 3); with 0 segments as many as `granularity` makes."""
     check_kind(features, Features)
+    if segments == 0:
+        return cut_features(features, granularity, shared_clusters)
     masks = cluster_masks(features.features, segments, seed, restarts, shared=shared_clusters, check=throw_if_cancelled)
     return LowResMasks(masks, features.latent_size)
+
+
+def cut_features(features: Features, granularity: float, shared: bool) -> LowResMasks:
+    """As many masks as normalized cuts find in each image, or in all of them together."""
+    masks, counts = cut_masks(features.features, granularity, MOST_SEGMENTS, shared, throw_if_cancelled)
+    return LowResMasks(masks, features.latent_size, None if shared else tuple(counts))

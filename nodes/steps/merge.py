@@ -20,4 +20,5 @@ def merge_alike(segmentation: Segmentation, features: Features, target=8, simila
         throw_if_cancelled()
         embeddings = mask_embeddings(map_, values, segmentation.count)
         labels.append(merge_segments(values, embeddings, max(1, target), similarity or -1.0))
-    return Segmentation(torch.stack(labels), int(max(each.max() for each in labels)) + 1)
+    left = [int(each.max()) + 1 for each in labels]
+    return Segmentation(torch.stack(labels), max(left), counts=tuple(left) if segmentation.counts else None)

@@ -77,7 +77,14 @@ def modulate_attention(
     `image`: the pictures [B, any, any, 3] whose borders count for presets that look; None: as the VAE decodes them.
     """
     pictures = maps_as_they_come(source, trajectory, low_res_masks, push, rows, preview, image)
-    return DifferenceMaps(torch.stack([torch.stack(list(maps)) for maps in pictures]), trajectory.image_size)
+    maps = torch.stack([all_of(each, low_res_masks.masks.shape[1]) for each in pictures])
+    return DifferenceMaps(maps, trajectory.image_size, low_res_masks.counts)
+
+
+def all_of(maps: Iterator[Tensor], count: int) -> Tensor:
+    """The maps of one picture [count, H, W], empty ones where it has fewer segments than another."""
+    own = torch.stack(list(maps))
+    return torch.cat([own, own.new_zeros(count - len(own), *own.shape[1:])])
 
 
 def maps_as_they_come(
@@ -107,7 +114,7 @@ def maps_as_they_come(
         maps = read_out(source.vae, finals, guide, size, run.preset.readout, run.progress)
         maps = (evened(each[None], run.preset.evenness)[0] for each in maps)
         if run.prior:
-            maps = weighted(maps, low_res_masks.masks[picture], guide, covered, size)
+            maps = weighted(maps, low_res_masks.of(picture), guide, covered, size)
         yield maps
 
 
@@ -116,9 +123,9 @@ def drafts(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, s
     size, covered = trajectory.working_size, covered_pixels(source.vae, low_res_masks.latent_size)
     missing = sum(picture is None for picture in seen)
     progress = Progress({"decoding": missing}, {"decoding": 1.0})
-    for latent, picture, masks in zip(trajectory.latent.split(1), seen, low_res_masks.masks, strict=True):
+    for number, (latent, picture) in enumerate(zip(trajectory.latent.split(1), seen, strict=True)):
         guide = guide_of(source.vae, latent, size, progress, picture)
-        yield along_borders(masks, guide, covered, size)
+        yield along_borders(low_res_masks.of(number), guide, covered, size)
 
 
 def seen_of(image: Tensor | None, trajectory: Trajectory) -> Sequence[Tensor | None]:
@@ -140,11 +147,12 @@ class Run:
         self.latent = trajectory.latent
         self.noises, self.sigmas = noise_levels(model, trajectory, push.timestep, self.preset)
         self.rows = RowsAtOnce(model, latent_size, rows)
-        masks = masks_on_grid(low_res_masks.masks, unet.grid_of(model, self.layer, latent_size))
+        grid, pictures = unet.grid_of(model, self.layer, latent_size), range(len(self.latent))
+        masks = [masks_on_grid(low_res_masks.of(picture)[None], grid)[0] for picture in pictures]
         offsets = [variant_offsets(each, push.size) for each in masks]  # [2K, h*w] a picture
         self.chunks = [list(in_chunks(each, self.rows.most - 1, together=2)) for each in offsets]
         self.progress = Progress(self._planned(), self._weights())
-        self.forming = torch.zeros(masks.shape[1], *latent_size)  # difference maps so far
+        self.forming = torch.zeros(max(map(len, masks)), *latent_size)  # difference maps so far
         self.preview: Callable[[], Tensor] | None = None
 
     def variants(self, picture: int) -> Tensor:

@@ -104,7 +104,7 @@ def _groups(asked: list[Request], together: bool) -> list[list[Request]]:
 def _numbers(group: list[Request]) -> list[Numbers]:
     text, made_on = split_fingerprint(group[0].selection)
     now = fingerprint(*(each.segmentation.labels for each in group))
-    counts = [each.segmentation.count for each in group for _ in each.segmentation.labels]
+    counts = [count for each in group for count in each.segmentation.of_each]
     made_on = made_on if text else None
     lists = iter(parse_lists(text, counts, clip=made_on not in (None, now)))
     return [Numbers(list(islice(lists, len(each.segmentation.labels))), made_on, now) for each in group]
@@ -191,17 +191,19 @@ def for_the_browser(request: Request, picks: Picks, pictures: Tensor, labels: Te
         "width": width,
         "height": height,
         "fingerprint": picks.numbers.now,
-        "colors": ["#" + bytes(colour).hex() for colour in (palette(segmentation.count) * 255).byte().tolist()],
     }
+    colors = ["#" + bytes(colour).hex() for colour in (palette(segmentation.count) * 255).byte().tolist()]
     areas = segment_areas(segmentation.labels, segmentation.count).tolist()
     pixels = (pictures * 255).round().clamp(0, 255).byte().cpu(), labels_to_rgb(labels).cpu()
     files = [
         {"picture": save_temp(picture, "jpg"), "labels": save_temp(colours, "png")} for picture, colours in zip(*pixels)
     ]
-    each = zip(files, areas, picks.boxed)
+    each = zip(files, segmentation.of_each, areas, picks.boxed)
     return [
-        common | of_one | {"areas": covered, "boxed": boxed, "used": _used(picks, number)}
-        for number, (of_one, covered, boxed) in enumerate(each)
+        {"colors": colors[:count], "areas": covered[:count], "boxed": boxed, "used": _used(picks, number)}
+        | common
+        | own
+        for number, (own, count, covered, boxed) in enumerate(each)
     ]
 
 

@@ -42,17 +42,36 @@ class Trajectory(NamedTuple):
     latent_format: str
 
 
+Counts = tuple[int, ...]  # how many of the numbers each picture has, where that was decided one by one
+
+
 class LowResMasks(NamedTuple):
     masks: Tensor  # 0 or 1
     latent_size: Size
+    counts: Counts | None = None
+
+    def of(self, picture: int) -> Tensor:
+        """Those of one picture: [K, h, w]."""
+        return self.masks[picture, : self.counts[picture] if self.counts else None]
 
 
 class DifferenceMaps(NamedTuple):
     difference: Tensor  # at working size
     image_size: Size
+    counts: Counts | None = None
+
+    def of(self, picture: int) -> Tensor:
+        """Those of one picture: [K, H, W]."""
+        return self.difference[picture, : self.counts[picture] if self.counts else None]
 
 
 class Segmentation(NamedTuple):
     labels: Tensor
     count: int  # type: ignore[assignment]  # hides the method tuple.count, which nothing calls
     scores: Tensor | None = None
+    counts: Counts | None = None
+
+    @property
+    def of_each(self) -> list[int]:
+        """How many segments every picture has."""
+        return list(self.counts or [self.count] * len(self.labels))

@@ -64,8 +64,7 @@ def test_what_comes_in_by_wire_is_not_computed_again(small, true, image, given, 
     monkeypatch.setattr(extract, "encode", lambda vae, pixels: encoded.append(pixels) or encode(vae, pixels))
     found = lift(small, image, box, **{name: known[name] for name in given})
     assert torch.equal(found, expected)
-    read = 0 if "features" in given else 2  # the picture with its surroundings, and mirrored
-    assert len(encoded) == read + ("trajectory" not in given)
+    assert len(encoded) == ("trajectory" not in given)  # all readings are of the one latent
 
 
 def test_what_is_known_of_other_pictures_is_refused(small, image):

@@ -1,0 +1,136 @@
+"""Normalized cuts over feature vectors: how many segments a picture has, and which (Shi and Malik 2000).
+
+As DiffCut does with a diffusion model's features: the graph of all vectors is cut in two where that costs least, each
+part again, as long as a cut costs less than a threshold. points [N, C] -> labels [N].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from einops import rearrange
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from torch.nn.functional import normalize
+
+from .kmeans import largest_first, require_finite
+
+POWER = 4  # of the cosine: how much sooner what is less alike is parted
+MOST_POINTS = 4096  # of the graph; its memory grows by their square
+SMALL = 64  # points; below, all eigenvectors are as soon found as one
+
+
+def cut_labels(
+    points: torch.Tensor, threshold: float, most: int, check: Callable[[], None] | None = None
+) -> torch.Tensor:
+    """Recursive normalized cuts of `points` [N, C]: labels [N] int64, 0..k-1, k <= `most` decided by `threshold`.
+
+    The affinity of two points is the cosine of what they differ by from the mean of all, to the power of POWER, and 0
+    where that is negative. A part is cut where Ncut(A, B) = cut(A, B) / vol(A) + cut(A, B) / vol(B) is least along its
+    second eigenvector, if that is below `threshold` (0..2). Of more than MOST_POINTS points evenly chosen ones are cut,
+    and the others go with the nearest part's mean direction. Segments are numbered by size, largest first. `check` is
+    called once a cut and may raise to cancel. Nothing is random.
+
+    Raises ValueError when a point is not finite.
+    """
+    require_finite(points)
+    directions = _directions(points)  # [N, C]
+    stride = -(-len(points) // MOST_POINTS)
+    chosen = directions[::stride]
+    parts = _parts((chosen @ chosen.T).clamp_min(0).pow(POWER).cpu().numpy(), threshold, most, check)
+    labels = torch.from_numpy(parts).to(points.device)
+    if stride > 1:
+        labels = _nearest(directions, chosen, labels)
+    return largest_first(labels).argsort()[labels]
+
+
+def cut_masks(
+    features: torch.Tensor,
+    threshold: float,
+    most: int,
+    shared: bool = False,
+    check: Callable[[], None] | None = None,
+) -> tuple[torch.Tensor, list[int]]:
+    """Cut `features` [B, h, w, C] into binary masks [B, K, h, w] float32, and how many of them each image has.
+
+    Images are cut one by one, and the masks beyond an image's own are empty; `shared` cuts all of them together:
+    segment i then means the same thing in every image, and may be empty in some.
+    """
+    groups = rearrange(features, "b h w c -> 1 (b h w) c" if shared else "b h w c -> b (h w) c")
+    labels = torch.stack([cut_labels(group, threshold, most, check) for group in groups])  # [groups, points]
+    counts = (labels.amax(1) + 1).tolist() * (len(features) // len(groups))
+    numbers = torch.arange(max(counts), device=labels.device)[:, None, None]
+    return (labels.reshape(features.shape[:3])[:, None] == numbers).float(), counts  # [B, K, h, w]
+
+
+def _directions(points: torch.Tensor) -> torch.Tensor:
+    """What each point differs by from the mean of all, of length 1; of length 0 where it is the mean."""
+    points = points.to(torch.promote_types(points.dtype, torch.float32))
+    return normalize((points - points.mean(0)).float(), dim=1)
+
+
+def _nearest(directions: torch.Tensor, chosen: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    members = torch.nn.functional.one_hot(labels).T.float()  # [k, n]
+    return (directions @ normalize(members @ chosen, dim=1).T).argmax(1)
+
+
+def _parts(affinity: np.ndarray, threshold: float, most: int, check) -> np.ndarray:
+    """The part that each of n points [n, n] ends in: int64 [n], every number used. The largest parts are cut first."""
+    waiting, finished = [np.arange(len(affinity))], []
+    while waiting:
+        if check is not None:
+            check()
+        part = waiting.pop(max(range(len(waiting)), key=lambda each: len(waiting[each])))
+        full = len(waiting) + len(finished) + 2 > most
+        halves = None if full else _cut(affinity[np.ix_(part, part)], threshold)
+        if halves is None:
+            finished.append(part)
+        else:
+            waiting += [part[half] for half in halves]
+    labels = np.zeros(len(affinity), np.int64)
+    for number, part in enumerate(finished):
+        labels[part] = number
+    return labels
+
+
+def _cut(affinity: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray] | None:
+    """The two halves of the cheapest cut along the second eigenvector, or None where it costs `threshold` or more."""
+    degrees = affinity.sum(1)
+    if len(affinity) < 2 or not degrees.any():
+        return None
+    scale = 1 / np.sqrt(degrees.clip(1e-12))
+    order = np.argsort(scale * _second_eigenvector(affinity * scale * scale[:, None], np.sqrt(degrees)), kind="stable")
+    costs = _costs(affinity[np.ix_(order, order)])
+    place = int(costs.argmin())
+    return (order[: place + 1], order[place + 1 :]) if costs[place] < threshold else None
+
+
+def _costs(affinity: np.ndarray) -> np.ndarray:
+    """Ncut of parting points in their order [n, n] behind each but the last: [n - 1]."""
+    volumes = affinity.sum(1).cumsum()
+    inside = affinity.cumsum(0).cumsum(1).diagonal()  # of the first points among themselves
+    cuts = (volumes - inside)[:-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(cuts / volumes[:-1] + cuts / (volumes[-1] - volumes[:-1]), nan=2.0, posinf=2.0)
+
+
+def _second_eigenvector(matrix: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Of a symmetric matrix [n, n] with the largest eigenvalue 1, whose eigenvector `first` is known."""
+    first = first / np.linalg.norm(first)
+    if len(matrix) >= SMALL:
+        without = partial(_less_direction, matrix, first)
+        rest = LinearOperator(matrix.shape, without, dtype=matrix.dtype)
+        start = np.random.default_rng(0).standard_normal(len(matrix)).astype(matrix.dtype)
+        try:
+            return eigsh(rest, 1, which="LA", v0=start, tol=1e-4)[1][:, 0]
+        except ArpackNoConvergence:
+            pass  # below: slower, and always there
+    return np.linalg.eigh(matrix - 2 * np.outer(first, first))[1][:, -1]
+
+
+def _less_direction(matrix: np.ndarray, first: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The matrix times x, the eigenvalue of `first` being -1 instead of 1."""
+    x = x.ravel()
+    return matrix @ x - 2 * first * (first @ x)
