@@ -7,6 +7,7 @@ leaves its table in demo_output/benchmark/.
   --part small     complete runs of the small trained model
   --part full      Stable Diffusion 1.5 at full size, random weights: a variant and step, and the decoder
   --part complete  the same, complete runs; for a GPU
+  --part click     from picture to draft and from click to mask, beside lifting every segment, small and full size
   --part growth    how time grows with segments, pixels and pictures
   --part choices   batch size, block size, shared attention maps: what the exact path's settings were chosen from
   --part progress  how true the announced time left is
@@ -41,6 +42,7 @@ from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, plain_pipeline, scene_image, table, whole_jobs
 from measure.speed_choices import FEW_LEVELS, OUTPUT, batch, choices, growth, progress
+from measure.speed_click import click
 from measure.speed_full_size import complete, full
 from small_model.model import load
 
@@ -118,8 +120,8 @@ def guard(options) -> str:
 
 
 PARTS = {
-    "small": small, "full": full, "complete": complete, "growth": growth, "choices": choices, "progress": progress,
-    "batch": batch, "guard": guard,
+    "small": small, "full": full, "complete": complete, "click": click, "growth": growth, "choices": choices,
+    "progress": progress, "batch": batch, "guard": guard,
 }  # fmt: skip
 
 if __name__ == "__main__":
