@@ -33,7 +33,7 @@ LARGE = (2160, 3840)  # pixels, of a picture whose draft is assembled at its own
 
 
 def click(options) -> str:
-    """The small model whole; Stable Diffusion 1.5's size at 512 pixels, random weights, the dearest presets computed."""
+    """The small model whole; Stable Diffusion 1.5's size at 512 pixels, random weights; dear presets are computed."""
     dtype = PRECISIONS[options.precision]
     small, full = Source(*load(dtype)), Source(*full_size.load(dtype))
     works = compare(jobs(small, 128, ("fast", "balanced", "paper")), options.rounds)
