@@ -9,7 +9,7 @@ from comfyui.workflow import CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, WIDG
 PACK = "ComfyUI-EmerDiff"
 NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSegmentImage": (
-        ["model", "vae", "conditioning", "image", "segments", "preset", "seed", "make_masks"],
+        ["model", "vae", "conditioning", "image", "segments", "preset", "seed", "make_masks", "granularity"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE", "EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffExtractFeatures": (
@@ -18,7 +18,7 @@ NODES = {  # saved workflows rely on these ids and orders
         ["EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffClusterFeatures": (
-        ["features", "segments", "seed", "shared_clusters", "restarts"],
+        ["features", "segments", "seed", "shared_clusters", "restarts", "granularity"],
         ["EMERDIFF_LOW_RES_MASKS"],
     ),
     "EmerDiffModulateAttention": (
