@@ -35,7 +35,10 @@ def clicked(pipeline: Pipeline, image: np.ndarray, thing: np.ndarray, score: Sco
 
     first = interior(thing)
     one = pointed([first])
-    two = pointed(*with_correction(first, one > 0.5, thing))
+    try:
+        two = pointed(*with_correction(first, one > 0.5, thing))
+    except ValueError:  # both points in one cell, which is refused: one keeps what one click gave
+        two = one
     rows, columns = ndimage.find_objects(thing.astype(int))[0]
     boxed = pointed([], boxes=[[columns.start, rows.start, columns.stop, rows.stop]])
     lifted = pipeline.lift(image, torch.from_numpy(one)[None], preset, pipeline.known(image, 0))[0].numpy()
