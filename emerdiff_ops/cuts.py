@@ -78,7 +78,8 @@ def _nearest(directions: torch.Tensor, chosen: torch.Tensor, labels: torch.Tenso
 
 def _parts(affinity: np.ndarray, threshold: float, most: int, check) -> np.ndarray:
     """The part that each of n points [n, n] ends in: int64 [n], every number used. The largest parts are cut first."""
-    waiting, finished = [np.arange(len(affinity))], []
+    waiting: list[np.ndarray] = [np.arange(len(affinity))]
+    finished: list[np.ndarray] = []
     while waiting:
         if check is not None:
             check()

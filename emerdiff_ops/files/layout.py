@@ -108,15 +108,16 @@ def _counts_problem(kind: str, tensors: Mapping[str, torch.Tensor], metadata: Ma
     """Where each picture has its own number of segments: one for each, none beyond the most there can be."""
     if "counts" not in metadata:
         return None
-    axes = dict(pair for name, each in tensors.items() for pair in zip(SPECS[kind][name].axes, each.shape))
-    counts, most = _from_json(metadata["counts"]), axes.get("K", MOST_SEGMENTS)
-    right = isinstance(counts, list) and len(counts) == axes.get("B") and all(type(each) is int for each in counts)
-    if not right or not all(1 <= each <= most for each in counts):
-        return (
-            f"the counts are not a number of segments within 1-{most} for each of {axes.get('B')} pictures: "
-            f"{shortened(metadata['counts'])}"
-        )
-    return None
+    axes = {axis: size for name, each in tensors.items() for axis, size in zip(SPECS[kind][name].axes, each.shape)}
+    counts, all_, pictures = _from_json(metadata["counts"]), _from_json(metadata.get("count", "")), axes["B"]
+    most = axes.get("K", all_ if type(all_) is int else MOST_SEGMENTS)
+    if isinstance(counts, list) and len(counts) == pictures:
+        if all(type(each) is int and 1 <= each <= most for each in counts):
+            return None
+    return (
+        f"the counts are not a number of segments within 1-{most} for each of {pictures} pictures: "
+        f"{shortened(metadata['counts'])}"
+    )
 
 
 def _from_json(text: str) -> object:

@@ -30,6 +30,7 @@ FIELDS = (
     "image_size",
     "latent_format",
     "count",
+    "counts",
     "emerdiff",
     "version",
     "seed",
@@ -219,7 +220,7 @@ def use_difference_maps(value, small):
 
 def use_segmentation(value, small):
     check_masks(
-        execute(EmerDiffSelectSegments, segmentation=value, selection=f"0-{value.count - 1}").result[0],
+        execute(EmerDiffSelectSegments, segmentation=value, selection=f"0-{min(value.of_each) - 1}").result[0],
         value.labels.shape[1:],
     )
     assert len(refused(EmerDiffToSEGS.execute, value).result[0]) == len(value.labels)

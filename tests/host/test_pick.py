@@ -80,6 +80,15 @@ def test_negative_points_alone_leave_out_and_beside_others_take_away(read, image
     assert less[one[1], one[0]] > 0.5 and less[other[1], other[0]] < 0.5
 
 
+def test_points_may_be_for_one_picture_of_a_batch(small, image, true):
+    pair = image.repeat(2, 1, 1, 1)
+    read = extract_features(small, pair, reading=ROBUST)
+    point = json.loads(written(middle(regions(true)[0])))
+    both = pick_by_points(*read, pair, json.dumps(point), "")
+    second = pick_by_points(*read, pair, json.dumps([[], point]), "")
+    assert not second[0].any() and torch.equal(second[1], both[1]) and both[0].any()
+
+
 def test_the_node_gives_masks_of_the_pictures_size_and_dtype(read, image, true):
     hard, soft = EmerDiffPickByPoints.execute(*read, image.half(), written(middle(regions(true)[0]))).result
     assert hard.shape == soft.shape == (1, 121, 110) and hard.dtype == soft.dtype == torch.float32

@@ -166,6 +166,18 @@ def test_several_texts_go_to_their_own_elements_and_the_last_goes_on():
     assert masks == [[{1}], [{0, 2}]]
 
 
+def test_points_for_each_picture_of_a_list():
+    first, second = [{"x": 0, "y": 0}], [{"x": 0, "y": 3}]
+    for each in ([two(4, 3)] * 2, [Segmentation(two(4, 3).labels.repeat(2, 1, 1), 3)]):
+        masks, ui = masks_of_a_list(each, positive_points=[json.dumps([first, second])])
+        assert [found for element in masks for found in element] == [{0}, {1}]
+        used = [json.loads(entry["used"]["positive_points"]) for entry in ui["emerdiff_segments"]]
+        assert used == [first, second]
+    assert masks_of_a_list([two(4, 3)] * 2, negative_points=[json.dumps([first, []])])[0] == [[{1, 2}], None]
+    with pytest.raises(ValueError, match="points for 3 pictures, but 2"):
+        masks_of_a_list([two(4, 3)] * 2, positive_points=["[[], [], []]"])
+
+
 def test_boxes_for_each_picture_of_a_list():
     left, right = [0, 2, 4, 4], [4, 2, 8, 4]
     assert masks_of_a_list([two(4, 3)] * 2, boxes=[[[left], [right]]])[0] == [[{1}], [{2}]]
@@ -212,12 +224,14 @@ def every_value():
         values.Trajectory(torch.randn(1, 4, 8, 8), 2**64 - 1, (981, 21, 1), (60, 64), (120, 128), "SD15"),
         values.LowResMasks(torch.eye(16).reshape(1, 16, 4, 4), (8, 8)),
         values.DifferenceMaps(torch.rand(1, 3, 60, 64), (120, 128)),
+        values.LowResMasks(torch.eye(16).reshape(1, 16, 4, 4).repeat(2, 1, 1, 1), (8, 8), (16, 3)),
+        values.Segmentation(torch.ones(2, 6, 8, dtype=torch.int16), 5, counts=(5, 2)),
         values.Segmentation(torch.ones(1, 6, 8, dtype=torch.int16), 5),
         values.Segmentation(torch.ones(1, 6, 8, dtype=torch.int16), 5, torch.rand(1, 5, 6, 8)),
     ]
 
 
-@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("index", range(8))
 def test_every_value_comes_back_from_its_file(index, folders):
     value = every_value()[index]
     assert run(EmerDiffSave, value=value, filename_prefix="sub/value")[0] is value

@@ -129,6 +129,16 @@ WRONG = {
     ),
     "count": ("segmentation", {"scores": None}, {"count": "many"}, "are many"),
     "two counts": ("segmentation", {}, {"count": "4"}, "differ: 3 and 4"),
+    "counts of other images": ("low_res_masks", {}, {"counts": "[3]"}, "counts are not .* 1-3 for each of 2 pictures"),
+    "counts beyond the masks": ("low_res_masks", {}, {"counts": "[3, 4]"}, "counts are not"),
+    "counts that are none": ("difference_maps", {}, {"counts": "[3, true]"}, "counts are not"),
+    "counts beyond the count": ("segmentation", {"scores": None}, {"count": "3", "counts": "[3, 9]"}, "within 1-3"),
+    "label of no own count": (
+        "segmentation",
+        {"scores": None, "labels": torch.full((2, 6, 7), 2).short()},
+        {"count": "3", "counts": "[3, 2]"},
+        "picture 1 reach beyond its 2 segments",
+    ),
     "scores of another size": ("segmentation", {"scores": torch.rand(2, 3, 6, 8)}, {}, '"scores" has 8 along W'),
     "scores of other images": ("segmentation", {"scores": torch.rand(1, 3, 6, 7)}, {}, '"scores" has 1 along B'),
 }

@@ -16,6 +16,7 @@ from emerdiff.emerdiff_ops.segments.labels import (
 )
 from emerdiff.emerdiff_ops.segments.selection import (
     parse_points,
+    parse_points_in,
     parse_selection,
     parse_selections,
     select,
@@ -208,6 +209,17 @@ def test_points_are_rounded_down(points):
 def test_no_points_are_no_points():
     assert parse_points("", 4, 4) == parse_points(" \n", 4, 4) == []
     assert parse_points("[]", 4, 4) == parse_points('""', 4, 4) == []
+
+
+def test_points_are_for_every_picture_or_a_list_for_each():
+    sizes, point = [(4, 4), (8, 2)], {"x": 1, "y": 1}
+    assert parse_points_in(sizes, json.dumps([point])) == [[(1, 1)], [(1, 1)]]
+    assert parse_points_in(sizes, json.dumps([[], [{"x": 7, "y": 1}]])) == [[], [(7, 1)]]
+    assert parse_points_in(sizes, "") == parse_points_in(sizes, "[[], []]") == [[], []]
+    with pytest.raises(ValueError, match="points for 1 pictures, but 2 pictures"):
+        parse_points_in(sizes, json.dumps([[point]]))
+    with pytest.raises(ValueError, match="lies outside the image: x must be within 0-7 and y within 0-1"):
+        parse_points_in(sizes, json.dumps([[point], [{"x": 1, "y": 3}]]))
 
 
 def test_the_far_edge_belongs_to_the_last_pixel():
