@@ -42,7 +42,7 @@ def cut_labels(
     parts = _parts((chosen @ chosen.T).clamp_min(0).pow(POWER).cpu().numpy(), threshold, most, check)
     labels = torch.from_numpy(parts).to(points.device)
     if stride > 1:
-        labels = _nearest(directions, chosen, labels)
+        labels = _nearest(directions, chosen, labels).index_put((torch.arange(0, len(points), stride),), labels)
     return largest_first(labels).argsort()[labels]
 
 
@@ -110,8 +110,8 @@ def _cut(affinity: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray
 
 def _costs(affinity: np.ndarray) -> np.ndarray:
     """Ncut of parting points in their order [n, n] behind each but the last: [n - 1]."""
-    volumes = affinity.sum(1).cumsum()
-    inside = affinity.cumsum(0).cumsum(1).diagonal()  # of the first points among themselves
+    volumes = affinity.sum(1).cumsum(dtype=np.float64)
+    inside = affinity.cumsum(0, dtype=np.float64).cumsum(1).diagonal()  # of the first points among themselves
     cuts = (volumes - inside)[:-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nan_to_num(cuts / volumes[:-1] + cuts / (volumes[-1] - volumes[:-1]), nan=2.0, posinf=2.0)

@@ -37,7 +37,7 @@ def assemble_masks(
         whole = label_picture(difference_maps.of(picture), size, smoothing, normalize, upsample)
         labels.append(regions.fill_holes(regions.remove_small_regions(whole, min_area), fill_holes))
     if split_parts:
-        return split(labels)
+        return split(labels, difference_maps.counts)
     return as_segmentation(labels, maps.shape[1], difference_maps.counts)
 
 
@@ -89,7 +89,7 @@ def guided_upsamplers(image, shape: tuple[int, int, int], working_size) -> Itera
     return (guided_upsampler(picture.cpu(), working_size) for picture in pictures)
 
 
-def split(labels: list[torch.Tensor]) -> Segmentation:
+def split(labels: list[torch.Tensor], counts: Counts | None) -> Segmentation:
     """A segment of its own for every connected part: from semantic regions to instances."""
     parts = [regions.split_parts(each) for each in labels]
     count = int(max(each.max() for each in parts)) + 1
@@ -98,4 +98,4 @@ def split(labels: list[torch.Tensor]) -> Segmentation:
             f"the segments fall into {count} connected parts, more than {MOST_PARTS}: raise min_area or smoothing, so "
             "that specks vanish first"
         )
-    return Segmentation(torch.stack(parts).to(torch.int16), count)
+    return as_segmentation([each.to(torch.int16) for each in parts], count, counts)

@@ -84,7 +84,8 @@ def modulate_attention(
 def all_of(maps: Iterator[Tensor], count: int) -> Tensor:
     """The maps of one picture [count, H, W], empty ones where it has fewer segments than another."""
     own = torch.stack(list(maps))
-    return torch.cat([own, own.new_zeros(count - len(own), *own.shape[1:])])
+    missing = count - len(own)
+    return torch.cat([own, own.new_zeros(missing, *own.shape[1:])]) if missing else own
 
 
 def maps_as_they_come(

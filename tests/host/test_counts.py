@@ -119,6 +119,13 @@ def test_every_picture_is_picked_from_by_its_own_numbers(segmentation, pictures)
         picked(f"; {last + 1}")
 
 
+def test_parts_are_counted_picture_by_picture_too(small, pictures, read, low_res):
+    maps = modulate_attention(small, read[1], low_res, Push("draft"), image=pictures)
+    parts = assemble_masks(maps, min_area=0.002, image=pictures, split_parts=True)
+    assert all(labels.unique().tolist() == list(range(n)) for labels, n in zip(parts.labels, parts.counts))
+    assert parts.count == max(parts.counts)
+
+
 def test_merged_segments_keep_their_own_numbers(segmentation, read):
     merged = merge_alike(segmentation, read[0], target=3)
     assert merged.counts == tuple(min(3, count) for count in segmentation.counts)
