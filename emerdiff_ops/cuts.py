@@ -42,7 +42,9 @@ def cut_labels(
     parts = _parts((chosen @ chosen.T).clamp_min(0).pow(POWER).cpu().numpy(), threshold, most, check)
     labels = torch.from_numpy(parts).to(points.device)
     if stride > 1:
-        labels = _nearest(directions, chosen, labels).index_put((torch.arange(0, len(points), stride),), labels)
+        labels = _nearest(directions, chosen, labels).index_put(
+            (torch.arange(0, len(points), stride, device=labels.device),), labels
+        )
     return largest_first(labels).argsort()[labels]
 
 
