@@ -67,6 +67,26 @@ def test_what_comes_in_by_wire_is_not_computed_again(small, true, image, given, 
     assert len(encoded) == ("trajectory" not in given)  # all readings are of the one latent
 
 
+def test_a_picked_thing_costs_26_rows_and_several_share_the_unmodulated_run(small, true, image):
+    known = dict(zip(("features", "trajectory"), extract_features(small, image, reading=ROBUST)))
+    masks = torch.stack([torch.from_numpy(true.labels == number).float() for number in (2, 3)])
+    assert rows_of(small, lambda source: lift(source, image, masks[:1], **known)) == 26
+    assert rows_of(small, lambda source: lift(source, image, masks, **known)) == 2 * 26 - 2
+
+
+def rows_of(small, work) -> int:
+    """How many rows go through the UNet."""
+    model, rows = small.model.clone(), []
+
+    def count(apply, arguments):
+        rows.append(len(arguments["input"]))
+        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+    model.set_model_unet_function_wrapper(count)
+    work(small._replace(model=model))
+    return sum(rows)
+
+
 def test_what_is_known_of_other_pictures_is_refused(small, image):
     mask = (image[..., 0] > 0.5).float()
     features, trajectory = extract_features(small, image[:, :96], reading=ROBUST)
