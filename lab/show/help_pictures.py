@@ -27,8 +27,12 @@ from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.merge import merge_alike
+from emerdiff.nodes.steps.pick import pick_by_points
 from emerdiff.nodes.steps.score_text import Reader, masks_of_the_best, picture_with_scores, score_segments
+from emerdiff.nodes.steps.values import LowResMasks
 
+from measure.clicks import written
+from measure.metrics import interior
 from measure.pipeline import Pipeline
 from measure.rough import rough_masks
 from small_model.model import load_clip
@@ -57,19 +61,28 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
     chosen = int(np.bincount(labels[0].numpy()[region]).argmax())
     mask = (labels == chosen).float()
     rough = torch.from_numpy(rough_masks(region, SEED)["grown by 6 pixels"])[None]
-    soft = pipeline.lift(true.image, rough, "balanced", pipeline.known(true.image, SEED))
+    known = pipeline.known(true.image, SEED)
+    soft = pipeline.lift(true.image, rough, "balanced", known)
+    place = interior(true.labels == 3)  # a thing that stands alone
+    pointed = pick_by_points(features, trajectory, image, written([place]), "")
+    exact = pipeline.lift(true.image, pointed, "fast", known)
+    by_itself = cluster_features(features, 0)
     model, vae, _ = pipeline.source
     scores = score_segments(Reader(model, load_clip(), vae), segmentation, image, true.words[2])
     found = masks_of_the_best(segmentation, scores, true.words[2])
     by_text = drawn(picture_with_scores(segmentation, image, found, scores))
     picture, numbered = Panel("picture", drawn(image)), Panel("segmentation", drawn(overlay(image, labels)))
-    coarse = Panel("low_res_masks", drawn(colorize(masks_to_labels(low_res.masks))))
+    coarse = of_masks("low_res_masks", low_res)
     label_image = Panel("label_image", drawn(colorize(labels)))
     merged = merge_alike(segmentation, features, 6, 0.0).labels
     return {
         "SegmentImage": [picture, numbered, label_image],
         "ExtractFeatures": [picture, Panel("features (three main directions)", principal(features.features[0]))],
-        "ClusterFeatures": [Panel("features", principal(features.features[0])), coarse],
+        "ClusterFeatures": [
+            Panel("features", principal(features.features[0])),
+            coarse,
+            of_masks("with segments 0", by_itself),
+        ],
         "ModulateAttention": [coarse, *answers(maps.difference[0], low_res.masks[0], chosen)],
         "AssembleMasks": [Panel("one of the maps", grey(maps.difference[0, chosen])), label_image, numbered],
         "SelectByText": [numbered, Panel(f'overlay of "{true.words[2]}"', by_text)],
@@ -78,10 +91,25 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
             Panel("mask", drawn(highlight(image, (soft > 0.5).float()))),
             Panel("soft_mask", grey(soft[0])),
         ],
+        "PickByPoints": [
+            Panel("a positive point", boxed(image, [around(place)])),
+            Panel("mask", drawn(highlight(image, (pointed > 0.5).float()))),
+            Panel("the same, lifted", drawn(highlight(image, (exact > 0.5).float()))),
+        ],
         "MergeSegments": [numbered, Panel("merged to 6", drawn(overlay(image, merged)))],
         "BoundingBoxes": [Panel("mask", grey(mask[0])), Panel("its box", boxed(image, regions(mask[0])[:1]))],
         "ToSEGS": [numbered, Panel("bbox and crop_region", boxed(image, regions(mask[0])))],
     }  # fmt: skip
+
+
+def of_masks(caption: str, low_res: LowResMasks) -> Panel:
+    return Panel(caption, drawn(colorize(masks_to_labels(low_res.masks))))
+
+
+def around(place: tuple[int, int]) -> tuple[int, int, int, int]:
+    """A small box about a pixel (row, column)."""
+    row, column = place
+    return column - 1, row - 1, column + 2, row + 2
 
 
 def answers(maps: torch.Tensor, masks: torch.Tensor, chosen: int) -> list[Panel]:
