@@ -1,7 +1,8 @@
 """What is like the things that are pointed at: cells of a feature grid against examples of both kinds.
 
-A point's example is the feature of its cell, and beside it the mean of the cluster that the cell is in. What competes
-are the means of the clusters that nothing wanted lies in, and the cells of negative points.
+A point's example is the feature of its cell, and beside it the mean of the cluster that the cell is in; of a further
+point only where that adds no more than is there already: what is missing at a border may lie in a cell that is mostly
+background. What competes are the means of the clusters that are not wanted, and the cells of negative points.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def likeness(
     width, points = features.shape[1], features.flatten(0, 1).float()  # [h*w, C]
     found = kmeans(points, min(clusters, len(points.unique(dim=0))), torch.Generator().manual_seed(0))
     own, others = ([row * width + column for row, column in cells] for cells in (wanted, unwanted))
-    chosen = set(found.labels[own].tolist()) | _filled(found.labels, inside.flatten())
+    chosen = _pointed_at(found.labels.unflatten(0, features.shape[:2]), wanted)
+    chosen |= _filled(found.labels, inside.flatten())
     rivals = [number for number in range(len(found.centroids)) if number not in chosen]
     near, far = (
         _nearest(points, torch.cat([points[cells], found.centroids[numbers]]))
@@ -40,6 +42,22 @@ def likeness(
     contrast = (far - near) / (far + near).clamp_min(1e-9)  # -1..1
     contrast = contrast.where(far.isfinite(), contrast.new_ones(()))
     return (STEEPNESS * contrast).sigmoid().unflatten(0, features.shape[:2])
+
+
+def _pointed_at(labels: torch.Tensor, wanted: Sequence[Cell]) -> set[int]:
+    """The cluster in labels [h, w] that the first cell is in, and those of others that add no more than is there.
+
+    What a cell adds is the part of its cluster that it lies in, connected by 4 neighbours.
+    """
+    chosen, size = set(), 0
+    for cell in wanted:
+        number = int(labels[cell])
+        parts, _ = label((labels == number).numpy())
+        part = int((parts == parts[cell]).sum())
+        if number not in chosen and (not chosen or part <= size):
+            chosen.add(number)
+            size += part
+    return chosen
 
 
 def _filled(labels: torch.Tensor, inside: torch.Tensor) -> set[int]:

@@ -14,6 +14,23 @@ def test_likeness_goes_by_the_nearest_example():
     assert (likeness(features, [(0, 0)], [], nowhere, clusters=1) > 0.5).all(), "nothing competes"
 
 
+def test_a_further_point_brings_its_cluster_where_that_adds_no_more_than_is_there():
+    features = torch.zeros(4, 6, 1)  # the background
+    features[0, :3], features[1, 0], features[3, :2] = 10, 20, 30  # the thing, a small part of it, another thing
+    nowhere = torch.zeros(4, 6, dtype=torch.bool)
+
+    def picked(*wanted):
+        return (likeness(features, wanted, [], nowhere, clusters=4) > 0.5)[..., None]
+
+    thing = features == 10
+    assert torch.equal(picked((0, 1)), thing)
+    assert torch.equal(picked((0, 1), (1, 0)), thing | (features == 20))
+    assert torch.equal(picked((0, 1), (3, 1)), thing | (features == 30))
+    noise = torch.rand(4, 6, 1, generator=torch.Generator().manual_seed(0)) / 100
+    on_background = likeness(features + noise, [(0, 1), (2, 5)], [], nowhere, clusters=4) > 0.5
+    assert on_background[0, :3].all() and on_background[2, 5] and not on_background[features[..., 0] == 0].all()
+
+
 def test_of_like_parts_the_one_pointed_at_stays():
     mask = torch.zeros(6, 12, dtype=torch.bool)
     mask[1:3, 1:4] = mask[3:5, 8:11] = True
