@@ -86,6 +86,14 @@ SIZES_ARE_NO_CHANGE = """() => {
     tracker.graphEqual = (one, other) => equal(unsized(one), unsized(other))
 }"""
 
+SLOW_PICTURES = """() => {
+    window.ownFetch = window.fetch
+    window.fetch = async (address, ...options) => {
+        if (`${address}`.includes("/view?")) await new Promise((resolve) => setTimeout(resolve, 2000))
+        return window.ownFetch(address, ...options)
+    }
+}"""
+
 
 def put_scenes(server: HostServer) -> None:
     images = [Image.fromarray((scene(HELD_OUT + number).image * 255).round().astype(np.uint8)) for number in (0, 1)]
@@ -216,9 +224,9 @@ class FrontEnd:
     @contextlib.contextmanager
     def slow_pictures(self):
         """Pictures come two seconds late, as from a server far away."""
-        self.page.route("**/view?*", lambda route: (self.page.wait_for_timeout(2000), route.continue_()))
+        self.page.evaluate(SLOW_PICTURES)
         yield
-        self.page.unroute("**/view?*")
+        self.page.evaluate("window.fetch = window.ownFetch")
 
     def forget(self) -> None:
         """Empty the server's cache: what is run next is computed, whatever other tests ran before."""
