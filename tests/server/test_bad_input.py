@@ -82,7 +82,7 @@ def test_more_segments_than_the_grid_has_cells(client):
     [
         ("EmerDiffExtractFeatures", {"feature_layer": "output 99"}, "output"),
         ("EmerDiffModulateAttention", {"modulation_layer": "attic 1"}, "output"),
-        ("EmerDiffClusterFeatures", {"segments": 0}, "segments"),
+        ("EmerDiffClusterFeatures", {"segments": 257}, "segments"),
         ("EmerDiffModulateAttention", {"modulation_timestep": 5000}, "modulation_timestep"),
     ],
 )
