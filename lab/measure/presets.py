@@ -116,7 +116,7 @@ def main() -> None:
     if not options.report:
         bed = beds.chosen(options)
         with torch.inference_mode():
-            pipeline = Pipeline(PRECISIONS[fastest_precision()], bed)
+            pipeline = Pipeline(PRECISIONS[options.precision or fastest_precision()], bed)
             measure_all(pipeline, settings, OUTPUT / f"{bed.name} {options.half}.jsonl", options)
     logs = {path.stem.removesuffix(f" {options.half}"): read(path) for path in OUTPUT.glob(f"* {options.half}.jsonl")}
     report(logs, settings, f"{options.only} {options.half}")
@@ -130,6 +130,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=4, help="pictures of every kind")
     parser.add_argument("--only", choices=GROUPS, default="first_look", help="which settings")
     parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+    parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--report", action="store_true", help="measure nothing, only tabulate what there is")
     return parser.parse_args()
 
