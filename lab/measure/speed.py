@@ -88,7 +88,7 @@ def heading() -> str:
 def publish() -> None:
     """The newest tables and plots into the page."""
     publish_tables(PAGE, OUTPUT, OUTPUT.parent / "pareto")
-    for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/finalists.png", "pareto.png")):
+    for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/presets reporting.png", "presets.png")):
         if (OUTPUT.parent / source).exists():
             shutil.copy(OUTPUT.parent / source, PICTURES / name)
 
