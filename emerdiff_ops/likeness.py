@@ -49,7 +49,8 @@ def _pointed_at(labels: torch.Tensor, wanted: Sequence[Cell]) -> set[int]:
 
     What a cell adds is the part of its cluster that it lies in, connected by 4 neighbours.
     """
-    chosen, size = set(), 0
+    chosen: set[int] = set()
+    size = 0
     for cell in wanted:
         number = int(labels[cell])
         parts, _ = label((labels == number).numpy())

@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
 
@@ -29,6 +28,7 @@ from comfyui.in_process import load_pack, start_host
 from measure.log import Row, append, mean_and_error, read
 from measure.metrics import bilinear_labels
 from measure.pictures import KINDS, Pictured, pictured, spread_out
+from measure.presets_plot import COARSE, Key, plot
 from measure.timing import PRECISIONS, fastest_precision
 from small_model.photographs import FOLDER, HALVES
 
@@ -83,7 +83,6 @@ class Setting(NamedTuple):
 
 PAPER = Setting(281, None, deterministic=False, plain=True)
 PLAIN_DRAFT, DRAFT = (Setting(281, None, plain=plain, lifted=False) for plain in (True, False))
-UNLIFTED = "along the borders"
 FINALISTS = [PAPER, PLAIN_DRAFT, DRAFT, Setting(281, 2), Setting(281, 4), Setting(381, 4), Setting(281, None, False)]
 FIRST_LOOK = [
     *FINALISTS,
@@ -96,7 +95,6 @@ PRESET_SETTINGS = {
     name: Setting(p.timestep, p.steps, p.deterministic, name == "paper", p.lifts) for name, p in PRESETS.items()
 }
 GROUPS = {"finalists": FINALISTS, "presets": [PLAIN_DRAFT, *PRESET_SETTINGS.values()], "first_look": FIRST_LOOK}
-Key = tuple[str, str, float]  # setting, readout, evenness
 
 
 class Answer(NamedTuple):
@@ -176,7 +174,7 @@ def answers(pipeline: Pipeline, trajectory, masks, seen: Pictured, setting: Sett
     guide = guide_of(vae, trajectory.latent, size, Unseen(), torch.from_numpy(seen.image))
     covered = covered_pixels(vae, trajectory.latent.shape[-2:])
     if not setting.lifted:
-        yield Answer(UNLIFTED, torch.stack(list(along_borders(masks, guide, covered, size))), reading)
+        yield Answer(COARSE, torch.stack(list(along_borders(masks, guide, covered, size))), reading)
         return
     finals = final_latents(pipeline, trajectory, masks, setting)
     cost = reading + unet_cost(2 * MASKS, setting)
@@ -248,11 +246,9 @@ def report(logs: dict[str, list[Row]], settings: dict[str, Setting], name: str) 
         lines += ["", *section(f"{bed}, {kind}", table, shown)]
     (OUTPUT / f"{name}.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
-    points = {key: worst[key]._replace(gains=gains_on_worse(tables, key)) for key in worst}
-    plot(
-        {key: each for key, each in points.items() if is_shown(key, name) or not name.startswith("presets")},
-        OUTPUT / f"{name}.png",
-    )
+    drawn = [key for key in worst if is_shown(key, name) or not name.startswith("presets")]
+    points = {key: worst[key]._replace(gains=gains_on_worse(tables, key)) for key in drawn}
+    plot(points, preset_names(), {metric: METRICS[metric] for metric in ("ari", "f2")}, OUTPUT / f"{name}.png")
 
 
 def tried(rows: list[Row], kind: str) -> dict[Key, Tried]:
@@ -318,7 +314,7 @@ def cells_of(key: Key, cost: float) -> list[str]:
 
 
 def preset_names() -> dict[Key, str]:
-    readouts = {name: p.readout + ", prior" * p.prior if p.lifts else UNLIFTED for name, p in PRESETS.items()}
+    readouts = {name: p.readout + ", prior" * p.prior if p.lifts else COARSE for name, p in PRESETS.items()}
     return {(PRESET_SETTINGS[name].name, readouts[name], p.evenness): name for name, p in PRESETS.items()}
 
 
@@ -330,33 +326,8 @@ def is_own(setting: str, readout: str) -> bool:
 def is_shown(key: Key, name: str) -> bool:
     """Of the presets their own readout and what to hold it against; of the others those evened by half, and paper's."""
     if name.startswith("presets"):
-        return key in preset_names() or (key[1] == UNLIFTED and key[2] == 0.0)
+        return key in preset_names() or (key[1] == COARSE and key[2] == 0.0)
     return key[2] == 0.5 or key == (PAPER.name, "pairs", 0.0)
-
-
-def plot(points: dict[Key, Tried], path: Path) -> None:
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    colours = {"pairs": "tab:blue", "halfway": "tab:cyan", "latents": "tab:orange", "latents, unguided": "tab:green"}
-    figure, axes = pyplot.subplots(1, 2, figsize=(13, 5.5), sharex=True)
-    for axis, metric in zip(axes, ("ari", "f2")):
-        for key, each in points.items():
-            point = each.cost, float(each.gains[metric])
-            axis.plot(*point, "o", color=colours.get(key[1].removesuffix(", prior"), "tab:gray"), alpha=0.5, ms=5)
-            if key in preset_names():
-                axis.plot(*point, "*", color="tab:red", ms=15)
-                axis.annotate(preset_names()[key], point, xytext=(0, 9), textcoords="offset points", ha="center")
-        axis.set(xscale="log", xlim=(0.2, 1500), xlabel="TFLOP an image (SD1.5, 512 px, K = 20)", title=METRICS[metric])
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("gain over bilinear masks, mean of the kinds, on the worse model")
-    for name, colour in {**colours, UNLIFTED: "tab:gray"}.items():
-        if any(key[1].removesuffix(", prior") == name for key in points):
-            axes[1].plot([], [], "o", color=colour, label=name)
-    axes[1].legend(loc="center right", title="compared are")
-    figure.suptitle("Every setting tried, as it is and evened; stars: the presets")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":
