@@ -1,7 +1,7 @@
 """The .jpg beside each workflow and the README's pictures, from what demo, evaluation and browser tests left.
 
 python3 lab/run.py demo; python3 lab/run.py evaluate; python3 lab/run.py test --tier browser
-python3 lab/run.py thumbnails [FOLDER OF A PICTURE IN demo_output]
+python3 lab/run.py thumbnails demo_output/scene_10000001
 Square, because the front end's list of templates shows squares.
 """
 
@@ -11,7 +11,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from comfyui.workflow import CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, WORD, WORKFLOWS
@@ -31,7 +30,7 @@ SHOWN = {
     CLICK: ["overlay", "inpainted"],
     REFINE: ["rough_mask", "lifted"],
     POINT: ["pointed", "exact"],
-    WORD: ["../scene_10000000/by_word", "../scene_10000000/inpainted"],  # where the word finds its object
+    WORD: ["../scene_10000002/by_word", "../scene_10000002/inpainted"],  # where the word finds its object
 }
 
 
@@ -59,13 +58,14 @@ def click_widget() -> None:
     node.save(ROOT / "nodes" / "web" / "docs" / "images" / "EmerDiffSelectSegments.jpg", quality=88)
 
 
-def halves(upper: Image.Image, lower: Image.Image) -> Image.Image:
-    """One picture above the rising diagonal, the other below it."""
-    y, x = np.mgrid[:SIDE, :SIDE]
-    distance = (x + y - SIDE) / np.sqrt(2)
-    mixed = np.where((distance < 0)[..., None], np.asarray(squared(upper, SIDE)), np.asarray(squared(lower, SIDE)))
-    mixed[np.abs(distance) < GAP / 2] = Image.new("RGB", (1, 1), BACKGROUND).getpixel((0, 0))
-    return Image.fromarray(mixed)
+def halves(left: Image.Image, right: Image.Image) -> Image.Image:
+    """The middle of one picture beside the middle of the other."""
+    width = (SIDE - GAP) // 2
+    sheet = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
+    for index, image in enumerate((left, right)):
+        begin = (SIDE - width) // 2
+        sheet.paste(squared(image, SIDE).crop((begin, 0, begin + width, SIDE)), (index * (width + GAP), 0))
+    return sheet
 
 
 def quarters(images: list[Image.Image]) -> Image.Image:
