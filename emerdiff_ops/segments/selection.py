@@ -14,6 +14,8 @@ import torch
 
 from ..errors import shortened
 
+Points = list[tuple[int, int]]  # (x, y) each
+
 PIECE = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
 FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}")
 
@@ -65,12 +67,12 @@ def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:
     return sorted(numbers)
 
 
-def parse_points(text: str, width: int, height: int) -> list[tuple[int, int]]:
+def parse_points(text: str, width: int, height: int) -> Points:
     """The points of one picture: `parse_points_in` for a picture of `width` x `height`."""
     return parse_points_in([(width, height)], text)[0]
 
 
-def parse_points_in(sizes: Sequence[tuple[int, int]], text: str) -> list[list[tuple[int, int]]]:
+def parse_points_in(sizes: Sequence[tuple[int, int]], text: str) -> list[Points]:
     """The points (x, y) in each picture of `sizes` (width, height), in pixels, rounded down.
 
     `text` is JSON: `[{"x": 10, "y": 20.5}]` for every picture, or a list of such lists with one for each picture;

@@ -17,9 +17,9 @@ from sklearn.metrics import silhouette_score
 from torch.nn.functional import normalize
 
 from comfyui.in_process import load_pack, start_host
-from measure.log import Row, append, mean_and_error, publish, read
+from measure.log import Row, mean_and_error, publish, read
 from measure.metrics import iou
-from measure.pictures import KINDS, Pictured, pictured, spread_out
+from measure.pictures import KINDS, Pictured, measure_missing_pictures
 from measure.timing import PRECISIONS, fastest_precision
 from small_model.photographs import FOLDER, HALVES
 
@@ -54,7 +54,8 @@ def main() -> None:
     bed = beds.chosen(options)
     log = OUTPUT / f"{bed.name} {options.half}.jsonl"
     with torch.inference_mode():
-        measure_all(Pipeline(PRECISIONS[fastest_precision()], bed), log, options)
+        pipeline = Pipeline(PRECISIONS[fastest_precision()], bed)
+        measure_missing_pictures(log, options, bed.size, lambda seen, _: measured(pipeline, seen))
     report = table(read(log), f"{bed.name}, pictures of the {options.half} half")
     log.with_suffix(".md").write_text(report)
     print(report)
@@ -64,19 +65,11 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     beds.add_arguments(parser)
     parser.add_argument("--half", choices=HALVES, default="reporting")
+    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(KINDS))
     parser.add_argument("--count", type=int, default=10, help="pictures of every kind")
     parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
     parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
     return parser.parse_args()
-
-
-def measure_all(pipeline: Pipeline, log: Path, options: argparse.Namespace) -> None:
-    done = {(row["kind"], row["key"]) for row in read(log)}
-    for kind, key in spread_out(list(KINDS), options.count, options.half, options.root):
-        if (kind, key) not in done:
-            seen = pictured(kind, key, pipeline.bed.size, options.half, options.root)
-            append(log, [{"kind": kind, "key": key, **row} for row in measured(pipeline, seen)])
-            print(kind, key, flush=True)
 
 
 def measured(pipeline: Pipeline, seen: Pictured) -> list[Row]:

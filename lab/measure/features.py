@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from comfyui.in_process import load_pack, start_host
-from measure.log import Row, append, mean_and_error, publish, read
+from measure.log import Row, mean_and_error, publish, read
 from measure.metrics import bilinear_labels
-from measure.pictures import KINDS, Pictured, pictured, spread_out
+from measure.pictures import KINDS, Pictured, measure_missing_pictures
 from measure.timing import PRECISIONS, fastest_precision
 from small_model.photographs import FOLDER, HALVES
 
@@ -62,7 +62,9 @@ def main() -> None:
         publish(PAGE, OUTPUT)
         return
     with torch.inference_mode():
-        measure_all(Pipeline(PRECISIONS[fastest_precision()], bed), log, options)
+        measure = partial(measured, Pipeline(PRECISIONS[fastest_precision()], bed))
+        wanted = (*options.readings, "colours")
+        measure_missing_pictures(log, options, bed.size, measure, wanted, lambda row: row["case"])
     report = table(read(log))
     log.with_suffix(".md").write_text(report)
     print(report)
@@ -78,18 +80,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
     parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
     return parser.parse_args()
-
-
-def measure_all(pipeline: Pipeline, log: Path, options: argparse.Namespace) -> None:
-    """Every reading of every picture that the log lacks, appended."""
-    done = {(row["kind"], row["key"], row["case"]) for row in read(log)}
-    for kind, key in spread_out(options.kinds, options.count, options.half, options.root):
-        missing = [name for name in (*options.readings, "colours") if (kind, key, name) not in done]
-        if missing:
-            seen = pictured(kind, key, pipeline.bed.size, options.half, options.root)
-            rows = measured(pipeline, seen, missing)
-            append(log, [{"kind": kind, "key": key, **row} for row in rows])
-            print(kind, key, flush=True)
 
 
 def measured(pipeline: Pipeline, seen: Pictured, names: list[str]) -> Iterator[Row]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from measure.log import Row, append, read
 from measure.metrics import scores
 from small_model.photographs import names, photograph
 from small_model.scenes import HELD_OUT, scene
@@ -66,3 +68,25 @@ def spread_out(kinds: list[str], count: int, half: str, root: Path) -> Iterator[
         for kind, found in listed.items():
             if number < len(found):
                 yield kind, found[number]
+
+
+def measure_missing_pictures(
+    log: Path,
+    options: argparse.Namespace,
+    size: int,
+    measure: Callable[[Pictured, list], Iterable[Row]],
+    wanted: Iterable[Hashable] = (None,),
+    name: Callable[[Row], Hashable] = lambda row: None,
+) -> None:
+    """Append measure(picture, missing) to the log, for every picture that it has not all of `wanted` of.
+
+    name(row) says which of `wanted` a row is of. The pictures are those of options.kinds, count, half and root.
+    """
+    wanted = list(wanted)
+    done = {(row["kind"], row["key"], name(row)) for row in read(log)}
+    for kind, key in spread_out(options.kinds, options.count, options.half, options.root):
+        missing = [each for each in wanted if (kind, key, each) not in done]
+        if missing:
+            seen = pictured(kind, key, size, options.half, options.root)
+            append(log, [{"kind": kind, "key": key, **row} for row in measure(seen, missing)])
+            print(kind, key, flush=True)

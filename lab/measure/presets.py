@@ -25,9 +25,9 @@ import numpy as np
 import torch
 
 from comfyui.in_process import load_pack, start_host
-from measure.log import Row, append, mean_and_error, read
+from measure.log import Row, mean_and_error, read
 from measure.metrics import bilinear_labels
-from measure.pictures import KINDS, Pictured, pictured, spread_out
+from measure.pictures import KINDS, Pictured, measure_missing_pictures
 from measure.presets_plot import COARSE, Key, plot
 from measure.timing import PRECISIONS, fastest_precision
 from small_model.photographs import FOLDER, HALVES
@@ -114,7 +114,9 @@ def main() -> None:
         bed = beds.chosen(options)
         with torch.inference_mode():
             pipeline = Pipeline(PRECISIONS[options.precision or fastest_precision()], bed)
-            measure_all(pipeline, settings, OUTPUT / f"{bed.name} {options.half}.jsonl", options)
+            measure = partial(measured, pipeline, settings=settings, group=options.only)
+            log, wanted = OUTPUT / f"{bed.name} {options.half}.jsonl", ("baseline", *settings)
+            measure_missing_pictures(log, options, bed.size, measure, wanted, lambda row: row["setting"])
     logs = {path.stem.removesuffix(f" {options.half}"): read(path) for path in OUTPUT.glob(f"* {options.half}.jsonl")}
     report(logs, settings, f"{options.only} {options.half}")
 
@@ -132,19 +134,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure_all(pipeline: Pipeline, settings: dict[str, Setting], log: Path, options: argparse.Namespace) -> None:
-    """Every setting on every picture that the log lacks, appended."""
-    done = {(row["kind"], row["key"], row["setting"]) for row in read(log)}
-    for kind, key in spread_out(options.kinds, options.count, options.half, options.root):
-        missing = [name for name in ("baseline", *settings) if (kind, key, name) not in done]
-        if missing:
-            seen = pictured(kind, key, pipeline.bed.size, options.half, options.root)
-            rows = measured(pipeline, seen, settings, missing, options.only)
-            append(log, [{"kind": kind, "key": key, **row} for row in rows])
-            print(kind, key, flush=True)
-
-
-def measured(pipeline: Pipeline, seen: Pictured, settings, names: list[str], group: str) -> Iterator[Row]:
+def measured(pipeline: Pipeline, seen: Pictured, names: list[str], settings, group: str) -> Iterator[Row]:
     """A row for every setting, readout and evenness, and the baseline's; of the presets only what is shown."""
     coarse = {
         reading == PLAIN: (cluster_features(features, pipeline.bed.segments).masks[0], trajectory)

@@ -11,13 +11,12 @@ from torch import Tensor
 from ...emerdiff_ops.guided import ROUGH
 from ...emerdiff_ops.likeness import likeness, with_points
 from ...emerdiff_ops.segments.boxes import Box, parse_boxes
-from ...emerdiff_ops.segments.selection import parse_points_in
+from ...emerdiff_ops.segments.selection import Points, parse_points_in
 from .checks import check_belongs, check_kind, check_same_pictures
 from .read_out import along_borders
 from .values import Features, Size, Trajectory, size_of
 
 CLUSTERS = 8  # what the rest of a picture is divided into, to compete with what is pointed at
-Points = list[tuple[int, int]]
 
 
 class Pointed(NamedTuple):

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from ...emerdiff_ops.segments.boxes import parse_boxes_in, select_in_boxes
 from ...emerdiff_ops.segments.colors import colorize, highlight, overlay, palette
 from ...emerdiff_ops.segments.labels import fingerprint, labels_to_rgb, segment_areas
-from ...emerdiff_ops.segments.selection import parse_lists, parse_points_in, select, split_fingerprint
+from ...emerdiff_ops.segments.selection import Points, parse_lists, parse_points_in, select, split_fingerprint
 from ..host.folders import save_temp
 from .checks import check_belongs, check_kind
 from .values import Segmentation
@@ -26,9 +26,6 @@ CHANGED = (
     "The segmentation has changed since these segments were picked, so their numbers may mean other regions now: "
     "look at the picture, pick anew or keep them. Without the ending @{} nothing is compared."
 )
-
-
-Points = list[tuple[int, int]]
 
 
 class Request(NamedTuple):
