@@ -28,8 +28,8 @@ class EmerDiffSelectSegments(io.ComfyNode):
                 io.String.Input(
                     "positive_points",
                     default="",
-                    tooltip='Segments under these points are added: [{"x": 10, "y": 20}], in pixels, or a list of such '
-                    "lists, one a picture. Shift and click writes them.",
+                    tooltip="Segments under these points are added: a JSON list of points with x and y in pixels, or a "
+                    "list of such lists, one a picture. Shift and click writes them.",
                 ),
                 io.String.Input(
                     "negative_points",

@@ -3,9 +3,10 @@
 
 import { app } from "../../../scripts/app.js"
 import { enteredThrough } from "./subgraphs.js"
+import { say } from "./texts.js"
 
-const LINKED = "comes from a link"
-const SEVERAL = "is set on several nodes" // of one subgraph, and unknown through which of them it was opened
+const LINKED = "linked"
+const SEVERAL = "several" // nodes of one subgraph, and unknown through which of them it was opened
 
 export class NodeTexts {
   constructor(node) {
@@ -29,7 +30,7 @@ export class NodeTexts {
 
   closedTo(name) {
     const { closed } = this.place(name)
-    return closed && `${name} ${closed}`
+    return closed && say(closed, { name })
   }
 
   /** Into a text, the way of a change by hand, so that one undo takes it back. */
@@ -45,7 +46,7 @@ export class NodeTexts {
     }
   }
 
-  /** {widget, node: whose it is, closed: null}, or {closed: why there is none}. */
+  /** {widget, node: whose it is, closed: null}, or {closed: why there is none, as a text's name}. */
   place(name) {
     return placeOf(this.node, this.node.inputs?.findIndex((input) => input.name === name) ?? -1, name)
   }

@@ -7,13 +7,11 @@ import { button, element, ownStyles, percent } from "./parts.js"
 import { NEGATIVE, Picks, POSITIVE } from "./picks.js"
 import { loadSegmentMap } from "./segment_map.js"
 import { Stage } from "./stage.js"
+import { say } from "./texts.js"
 
 const LOOK_EVERY = 150 // milliseconds
 const NOTHING = []
 const REACH = 9 // pixels of the page: as far as a click may be beside a point to mean it
-const KEYS = "Click, drag: segments \u00b7 Shift+click: point \u00b7 Alt+click: not this"
-const KEYS_IN_FULL = "Click a segment, or drag over several: in or out. Shift and click: a point whose segment is in, \
-whatever number it gets. Alt and click: a point whose segment is out. The same on a point: away with it."
 const PROGRESS_TEXT = "$$node-text-preview"
 
 export class Picker {
@@ -31,25 +29,25 @@ export class Picker {
     const { picks, stage } = this
     this.hint = element("div", "emerdiff-hint")
     this.ways = [
-      button("keep", "The picks are right for this segmentation too", () => this.change(() => picks.write(picks.lists))),
-      button("clear", "Pick anew", () => this.change(() => picks.write(picks.lists.map(() => new Set())))),
+      button(say("keep"), say("keep_in_full"), () => this.change(() => picks.write(picks.lists))),
+      button(say("clear"), say("anew"), () => this.change(() => picks.write(picks.lists.map(() => new Set())))),
     ]
-    const changed = element("span", "", "The segmentation has changed since these segments were picked.")
+    const changed = element("span", "", say("changed"))
     this.banner = element("div", "emerdiff-banner", changed, ...this.ways)
     this.status = element("span", "emerdiff-status")
     this.place = element("span")
-    const back = button("\u2039", "Previous picture", () => this.turn(-1))
-    const next = button("\u203a", "Next picture", () => this.turn(1))
+    const back = button("\u2039", say("previous"), () => this.turn(-1))
+    const next = button("\u203a", say("next"), () => this.turn(1))
     this.pager = element("span", "emerdiff-pager", back, this.place, next)
     const tool = (label, title, keep) => button(label, title, () => this.change(() => picks.edit(keep)))
     this.tools = [
-      tool("all", "Select every segment", () => true),
-      tool("invert", "Select the others instead", (number, list) => !list.has(number)),
-      tool("clear", "Select none", () => false),
+      tool(say("all"), say("all_in_full"), () => true),
+      tool(say("invert"), say("invert_in_full"), (number, list) => !list.has(number)),
+      tool(say("clear"), say("none_in_full"), () => false),
     ]
     const above = element("div", "emerdiff-stage", stage.canvas, this.hint, this.pager, stage.tip)
     const bar = element("div", "emerdiff-bar", this.status, ...this.tools)
-    this.keys = Object.assign(element("div", "emerdiff-keys", KEYS), { title: KEYS_IN_FULL })
+    this.keys = Object.assign(element("div", "emerdiff-keys", say("keys")), { title: say("keys_in_full") })
     this.root = element("div", "emerdiff-picker", ownStyles(), above, this.banner, bar, this.keys)
     this.listen()
     this.show()
@@ -79,8 +77,10 @@ export class Picker {
     const sent = this.result()?.emerdiff_segments ?? NOTHING
     if (sent !== this.sent) this.receive(sent)
     const { texts } = this
-    const seen = [texts.selection, texts.value("invert"), texts.value(POSITIVE), texts.value(NEGATIVE), texts.closed,
-      ...this.stage.size()].join("\n")
+    const read = [texts.selection, texts.value("invert"), texts.value(POSITIVE), texts.value(NEGATIVE), texts.closed]
+    if (read.join("\n") !== this.read) this.refused = null // what it was about has changed
+    this.read = read.join("\n")
+    const seen = [...read, ...this.stage.size()].join("\n")
     if (seen === this.seen) return
     this.seen = seen
     this.show()
@@ -144,6 +144,7 @@ export class Picker {
     if (event.button === 1) app.canvas.processMouseDown(event) // moves the canvas
     if (event.button !== 0 || !event.isPrimary) return this.abandon() // a second finger
     if (!this.picks.map) return
+    this.refused = null
     if (event.shiftKey || event.altKey) return this.point(event)
     if (this.texts.closed) return
     event.preventDefault()
@@ -162,7 +163,8 @@ export class Picker {
     const name = event.shiftKey ? POSITIVE : NEGATIVE
     let refused
     this.change(() => (refused = this.picks.togglePoint(name, at, REACH * this.stage.pixelsEach())))
-    if (refused) this.status.textContent = this.status.title = refused
+    this.refused = refused // until something changes, or the next press
+    this.show()
   }
 
   move(event) {
@@ -209,10 +211,10 @@ export class Picker {
 
   instruct() {
     const { closed, selection } = this.texts
-    const lines = [closed ? `The ${closed}.` : "Click a segment to pick it, drag to pick several."]
-    if (!closed && selection.trim()) lines.push(`Picked so far: ${selection.trim()}`)
+    const lines = [closed ?? say("click")]
+    if (!closed && selection.trim()) lines.push(say("picked", { selection: selection.trim() }))
     const texts = lines.map((line) => element("span", "", line))
-    this.hint.replaceChildren(element("b", "", "Run once to see the picture here"), ...texts)
+    this.hint.replaceChildren(element("b", "", say("run_once")), ...texts)
     this.status.textContent = this.status.title = ""
   }
 
@@ -220,11 +222,12 @@ export class Picker {
     const { picks } = this
     const mask = picks.mask()
     const count = mask.filter(Boolean).length
-    const area = picks.entry.areas.reduce((sum, each, number) => sum + (mask[number] ? each : 0), 0)
-    if (this.texts.closed) return `${percent(area)} - ${this.texts.closed}`
-    if (count === 0) return "nothing selected"
-    const points = picks.under(POSITIVE).size + picks.under(NEGATIVE).size
-    const others = [points && "points", picks.boxed.size && "boxes"].filter(Boolean).join(" and ")
-    return `${count} of ${mask.length} segments, ${percent(area)}${others && `, with the ${others}`}`
+    const area = percent(picks.entry.areas.reduce((sum, each, number) => sum + (mask[number] ? each : 0), 0))
+    if (this.refused) return this.refused
+    if (this.texts.closed) return `${area} - ${this.texts.closed}`
+    if (count === 0) return say("nothing")
+    const [points, boxes] = [picks.under(POSITIVE).size + picks.under(NEGATIVE).size, picks.boxed.size]
+    const others = points && boxes ? "_both" : points ? "_points" : boxes ? "_boxes" : ""
+    return say(`summary${others}`, { count, all: mask.length, area })
   }
 }

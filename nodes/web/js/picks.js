@@ -2,6 +2,7 @@
 
 import { readPoints, writePoints } from "./points_text.js"
 import { readSelection, writeSelection } from "./selection_text.js"
+import { say } from "./texts.js"
 
 const NOTHING = []
 export const POSITIVE = "positive_points"
@@ -123,7 +124,7 @@ export class Picks {
     const closed = this.texts.closedTo(changed)
     if (closed) return closed
     const lists = this.points(changed)
-    if (!lists) return `${changed} cannot be read`
+    if (!lists) return say("unread", { name: changed })
     const others = lists[this.page].filter((point) => !near(point))
     const added = others.length < lists[this.page].length ? [] : [{ x: Math.floor(x), y: Math.floor(y) }]
     lists[this.page] = [...others, ...added]

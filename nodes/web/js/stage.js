@@ -3,6 +3,7 @@
 import { element, percent } from "./parts.js"
 import { NEGATIVE, POSITIVE } from "./picks.js"
 import { paintOver, sampled } from "./segment_map.js"
+import { say } from "./texts.js"
 
 const LARGEST_CANVAS = 2048 // pixels
 const POINT = 6 // pixels of the page
@@ -117,7 +118,7 @@ export class Stage {
     const shown = map && this.hovered !== null && this.pointer?.pointerType !== "touch"
     this.tip.hidden = !shown
     if (!shown) return
-    this.tip.textContent = `${this.hovered} - ${percent(entry.areas[this.hovered])}`
+    this.tip.textContent = say("segment", { number: this.hovered, area: percent(entry.areas[this.hovered]) })
     this.tip.style.setProperty("--emerdiff-color", entry.colors[this.hovered])
     const box = this.canvas.getBoundingClientRect()
     const zoom = box.width / this.canvas.offsetWidth
