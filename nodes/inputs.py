@@ -29,8 +29,8 @@ def image(**options):
     )
 
 
-def trajectory():
-    return TrajectoryType.Input("trajectory", tooltip="From the same EmerDiff Extract Features as the masks.")
+def trajectory(beside: str = "masks"):
+    return TrajectoryType.Input("trajectory", tooltip=f"From the same EmerDiff Extract Features as the {beside}.")
 
 
 def low_res_masks():

@@ -27,7 +27,7 @@ class EmerDiffPickByPoints(io.ComfyNode):
             ],
             inputs=[
                 FeaturesType.Input("features", tooltip="From EmerDiff Extract Features."),
-                inputs.trajectory(),
+                inputs.trajectory(beside="features"),
                 io.Image.Input("image", tooltip="The pictures that the features were extracted from."),
                 io.String.Input(
                     "positive_points",

@@ -13,6 +13,7 @@ from .wires import EVERY_TYPE
 class EmerDiffSave(io.ComfyNode):
     @classmethod
     def define_schema(cls):
+        kind = io.MatchType.Template("value", EVERY_TYPE)  # what goes in comes out, under its own name and colour
         return io.Schema(
             node_id="EmerDiffSave",
             display_name="EmerDiff Save",
@@ -21,14 +22,12 @@ class EmerDiffSave(io.ComfyNode):
             "folder.",
             search_aliases=["export segmentation", "save features", "safetensors"],
             inputs=[
-                io.MultiType.Input(
-                    "value", types=EVERY_TYPE, tooltip="Any value of an EmerDiff node, images and masks aside."
-                ),
+                io.MatchType.Input("value", kind, tooltip="Any value of an EmerDiff node, images and masks aside."),
                 io.String.Input(
                     "filename_prefix", default="emerdiff/value", tooltip="Where in the output folder, and what name."
                 ),
             ],
-            outputs=[io.AnyType.Output(display_name="value", tooltip="The value, unchanged.")],
+            outputs=[io.MatchType.Output(kind, display_name="value", tooltip="The value, unchanged.")],
             is_output_node=True,
         )
 

@@ -1,12 +1,13 @@
-"""locales/en: the nodes' texts as their schemas have them, which the other languages are translated from.
+"""The texts that users read, in other languages: `locales` writes locales/en anew, from the nodes' schemas.
 
-`locales` writes the English file anew. What no longer is what it was translated from leaves the other languages, and
-tests/host/test_locales.py asks for it until it is translated again.
+The other languages are translated from there. What has changed in English leaves them, and tests/host/test_locales.py
+asks for it until it is translated again. Translated help pages name the English page they were made from by its hash.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,18 +16,20 @@ from comfyui.in_process import REPOSITORY, load_pack, start_host
 
 FOLDER = REPOSITORY / "locales"
 LANGUAGES = ("zh", "ja", "ko", "de", "fr", "es", "ru")
-FILES = ("nodeDefs", "main")
+HELP_LANGUAGES = ("zh", "ja")
+HELP = REPOSITORY / "nodes" / "web" / "docs"
 
 Texts = dict[tuple[str, ...], str]  # by the keys on the way to it
 
 
 def main() -> None:
     start_host()
-    stale = changes(texts_of("en", "nodeDefs"), flat(schema_texts()))
-    write("en", "nodeDefs", schema_texts())
+    english = flat(schema_texts())
+    stale = changes(texts_of("en", "nodeDefs"), english)
+    write("en", "nodeDefs", nested(english))
     for language in LANGUAGES:
-        kept = {keys: text for keys, text in texts_of(language, "nodeDefs").items() if keys not in stale}
-        write(language, "nodeDefs", nested(kept))
+        texts = texts_of(language, "nodeDefs")
+        write(language, "nodeDefs", nested({key: texts[key] for key in english if key in texts and key not in stale}))
     print("\n".join(".".join(keys) for keys in sorted(stale)) or "nothing has changed")
 
 
@@ -52,6 +55,19 @@ def input_texts(name: str, kind, options: dict) -> dict:
     texts = {"name": name, "tooltip": options["tooltip"]}
     choices = options.get("options", []) if kind == "COMBO" else []
     return texts | ({"options": {choice: choice for choice in choices}} if choices else {})
+
+
+# ---- Help pages
+
+
+def help_page(node: str, language: str) -> Path:
+    return HELP / node / f"{language}.md"
+
+
+def translated_from(node: str) -> str:
+    """The last line of a translated help page, by which it is known which English page it says the same as."""
+    english = (HELP / f"{node}.md").read_bytes()
+    return f"<!-- {hashlib.sha256(english).hexdigest()[:12]} -->"
 
 
 # ---- Files

@@ -126,7 +126,7 @@ class Modulation:
         shared, self.shared = self.shared, False
         if not shared:
             return attend(query, key, value, heads, *args, **kwargs)
-        return shared_attention(query, key, value, heads, precision=kwargs.get("attn_precision"))
+        return shared_attention(*map(_tensor, (query, key, value)), heads, precision=kwargs.get("attn_precision"))
 
     def cross_attention_inputs(self, n, context, value, options):
         """Keys and values come from the text alone, so with the map injected the output is row 0's for every row."""
@@ -180,11 +180,23 @@ def wrap_unet(transformer_options, wrapper: Callable) -> None:
 
 
 def _chain_attention(transformer_options, hook: Callable) -> None:
-    """Put `hook(attend, query, key, value, heads, ...)` before whatever attention would have run."""
+    """Put `hook(attend, query, key, value, heads, ...)` before whatever attention would have run.
+
+    Hosts after 0.30 hand queries, keys and values over in containers, so that a backend that reduces their precision
+    can let go of each as soon as it has read it. They do so only to an override that has a `container_function`, which
+    is called instead of it and without the host's function. Ours has one where the previous override has.
+    """
     previous = transformer_options.get("optimized_attention_override")
 
     def override(function, query, key, value, heads, *args, **kwargs):
         attend = partial(previous, function) if previous else function
         return hook(attend, query, key, value, heads, *args, **kwargs)
 
+    if hasattr(previous, "container_function"):
+        override.container_function = partial(hook, previous.container_function)
     transformer_options["optimized_attention_override"] = override
+
+
+def _tensor(value) -> Tensor:
+    """A tensor, out of its container where the host put it into one."""
+    return value if isinstance(value, Tensor) else value.take()

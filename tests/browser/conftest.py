@@ -1,4 +1,4 @@
-"""ComfyUI's front end in Chromium, before a real server with the small trained model: one of each for all tests."""
+"""ComfyUI's front ends in Chromium, before a real server with the small trained model: its own and the newest."""
 
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from front_end import SHOTS, FrontEnd, put_scenes
 
 from comfyui.browser import chromium, open_page, set_up
 from comfyui.chromium import find_browser
-from comfyui.server import HostServer, default_host, interrupt_on_termination
+from comfyui.front_ends import NEWEST, ensure_front_end
+from comfyui.server import HostServer, default_host, device_flags, interrupt_on_termination
 
 EXTENSION = "/extensions/ComfyUI-EmerDiff/"
 
@@ -22,34 +23,43 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 
 
+@pytest.fixture(scope="session", params=["its own", NEWEST])
+def release(request):
+    """Which front end is served: the one that this ComfyUI brings, or the newest."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def server():
+def server(release):
     if find_browser() is None:
         pytest.skip("no Chromium or Chrome is on PATH")
     interrupt_on_termination()
     SHOTS.mkdir(parents=True, exist_ok=True)
-    with HostServer(default_host()) as server:
+    newest = ("--front-end-root", str(ensure_front_end())) if release == NEWEST else ()
+    with HostServer(default_host(), flags=(*device_flags(), *newest)) as server:
         put_scenes(server)
         yield server
 
 
 @pytest.fixture(scope="session")
-def chrome(server):
+def chrome():
+    if find_browser() is None:
+        pytest.skip("no Chromium or Chrome is on PATH")
     with chromium(find_browser()) as browser:
         yield browser
 
 
 @pytest.fixture(scope="session", params=["classic", "vue"])
-def front_end_of_a_mode(request, server, chrome):
+def front_end_of_a_mode(request, chrome, server, release):
     set_up(server, **{"Comfy.VueNodes.Enabled": request.param == "vue"})
     page = open_page(chrome, server)
-    yield FrontEnd(page, server, request.param)
+    yield FrontEnd(page, server, request.param, release)
     page.context.close()
 
 
 @pytest.fixture
 def front_end(front_end_of_a_mode, request):
-    """In both node modes; a picture is kept of how each test ends, and no error of ours is in the console."""
+    """In both front ends and node modes; a picture is kept of how each test ends, and no error of ours is in the console."""
     front_end_of_a_mode.errors.clear()
     yield front_end_of_a_mode
     front_end_of_a_mode.shot(request.node.name.split("[")[0].removeprefix("test_"))

@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import Page, Route
 
 from comfyui import browser
+from comfyui.front_ends import NEWEST
 from comfyui.server import HostServer
 from comfyui.workflow import replace_loaders
 from measure.metrics import interior
@@ -125,10 +126,10 @@ def small(prompt: dict) -> dict:
 
 
 class FrontEnd:
-    """A page with the front end in one of its node modes."""
+    """A page with a release of the front end in one of its node modes."""
 
-    def __init__(self, page: Page, server: HostServer, mode: str):
-        self.page, self.server, self.mode = page, server, mode
+    def __init__(self, page: Page, server: HostServer, mode: str, release: str):
+        self.page, self.server, self.mode, self.release = page, server, mode, release
         self.errors = []
         page.on("pageerror", lambda error: self.errors.append(f"{error} {error.stack}"))
         page.on("console", self.keep_error)
@@ -144,7 +145,8 @@ class FrontEnd:
         route.continue_(post_data=json.dumps(body | {"prompt": small(body["prompt"])}))
 
     def shot(self, name: str) -> None:
-        self.page.screenshot(path=SHOTS / f"{name}-{self.mode}.png")
+        newest = "-newest" if self.release == NEWEST else ""
+        self.page.screenshot(path=SHOTS / f"{name}-{self.mode}{newest}.png")
 
     # -- the graph
 

@@ -201,3 +201,34 @@ def test_names_of_files_are_filled_in_as_in_save_image(front_end):
     assert (folder / front_end.outputs("EmerDiffSave")["text"][0]).exists()
     kept = front_end.page.evaluate(f"{found('EmerDiffSave')}.widgets[0].value")
     assert kept == name  # the workflow keeps what was typed
+
+
+OF_BEFORE = """(union) => {
+    const graph = app.graph.serialize()
+    const save = graph.nodes.find((node) => node.type === "EmerDiffSave")
+    save.inputs.find((slot) => slot.name === "value").type = union
+    save.outputs[0].type = "*"
+    for (const link of graph.links) if (link[1] === save.id) link[5] = "*"
+    return graph
+}"""
+EVERY_TYPE = (
+    "EMERDIFF_FEATURES,EMERDIFF_TRAJECTORY,EMERDIFF_LOW_RES_MASKS,EMERDIFF_DIFFERENCE_MAPS,EMERDIFF_SEGMENTATION"
+)
+
+
+@pytest.mark.parametrize("saved_before", [False, True])
+def test_what_goes_through_save_keeps_its_type(front_end, saved_before):
+    """In workflows of before that, too, in which Save gave just anything."""
+    image = Node("LoadImage", (0, 200), {"image": SCENES[0]})
+    features = Node("EmerDiffExtractFeatures", (320, 0), {"seed": 0}, model_links(0) | {"image": (1, 0)})
+    save = Node("EmerDiffSave", (660, 0), {"filename_prefix": "through/x"}, {"value": (2, 0)})
+    cluster = Node("EmerDiffClusterFeatures", (1000, 0), {"segments": SEGMENTS, "seed": 0}, {"features": (3, 0)})
+    front_end.make([Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0}), image, features, save, cluster], "EmerDiffSave")
+    if saved_before:
+        graph = front_end.page.evaluate(OF_BEFORE, EVERY_TYPE)
+        front_end.page.evaluate("async (graph) => app.loadGraphData(graph)", graph)
+        front_end.page.wait_for_timeout(500)
+    assert front_end.page.evaluate(f"{found('EmerDiffSave')}.outputs[0].type") == "EMERDIFF_FEATURES"
+    assert front_end.page.evaluate(f"{found('EmerDiffSave')}.outputs[0].links.length") == 1
+    front_end.run()
+    assert front_end.outputs("EmerDiffClusterFeatures")["images"]

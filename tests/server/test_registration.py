@@ -60,7 +60,7 @@ NODES = {  # saved workflows rely on these ids and orders
         ["segmentation", "selection", "positive_points", "negative_points", "invert", "image", "boxes"],
         ["MASK", "IMAGE"],
     ),
-    "EmerDiffSave": (["value", "filename_prefix"], ["*"]),
+    "EmerDiffSave": (["value", "filename_prefix"], ["COMFY_MATCHTYPE_V3"]),
     "EmerDiffLoad": (["file_name"], ["*"]),
 }  # fmt: skip
 TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD)

@@ -1,0 +1,50 @@
+"""The front ends to test in: the one that ComfyUI brings, and the newest, a package on PyPI, fetched into .host/."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from .environment import HOSTS, VENV, fetch, make_venv, one_at_a_time, say, sha256, stamp_of, write_stamp
+from .own import SetupError, python_of
+
+PACKAGE = "comfyui-frontend-package"
+NEWEST, SHA256 = "1.58.1", "37912597537a731a8f421179618a736c24184c5bdbfa327f38b2fb7c291852d9"
+INSIDE = "comfyui_frontend_package/static/"
+
+
+def ensure_front_end() -> Path:
+    """The folder of the newest front end, for ComfyUI's --front-end-root, fetched first if missing."""
+    folder = HOSTS / f"front-end-{NEWEST}"
+    if stamp_of(folder) != SHA256:
+        with one_at_a_time():
+            if stamp_of(folder) != SHA256:
+                unpack(download(), folder)
+                write_stamp(folder, SHA256)
+    return folder
+
+
+def download() -> Path:
+    """The verified wheel: pip compares the hash."""
+    make_venv(VENV)
+    folder = HOSTS / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = folder / f"front-end-{NEWEST}.txt"
+    listed.write_text(f"{PACKAGE}=={NEWEST} --hash=sha256:{SHA256}\n")
+    say(f"Fetching ComfyUI's front end {NEWEST} (about 30 MB), for the tests in a browser")
+    options = ["-q", "--no-deps", "--only-binary=:all:", "--dest", folder, "-r", listed]
+    fetch(f"The package {PACKAGE} {NEWEST}", [python_of(VENV), "-m", "pip", "download", *options])
+    wheel = folder / f"{PACKAGE.replace('-', '_')}-{NEWEST}-py3-none-any.whl"
+    if not wheel.exists() or sha256(wheel) != SHA256:
+        raise SetupError(f"{PACKAGE} {NEWEST} did not arrive as expected. Run the same command again.")
+    return wheel
+
+
+def unpack(wheel: Path, folder: Path) -> None:
+    """What the wheel has of the front end, but for the maps of its sources."""
+    with zipfile.ZipFile(wheel) as file:
+        for name in file.namelist():
+            path = folder / name.removeprefix(INSIDE)
+            if name.startswith(INSIDE) and not name.endswith(("/", ".map")):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file.read(name))
