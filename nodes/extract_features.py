@@ -15,8 +15,8 @@ class EmerDiffExtractFeatures(io.ComfyNode):
             node_id="EmerDiffExtractFeatures",
             display_name="EmerDiff Extract Features",
             category="EmerDiff",
-            description="Read the semantic features that the diffusion model has of a picture: one UNet evaluation "
-            "each. First of the four steps.",
+            description="Read the semantic features that the diffusion model has of a picture: one or two UNet "
+            "evaluations each. First of the four steps.",
             search_aliases=[
                 "unet features",
                 "diffusion features",
