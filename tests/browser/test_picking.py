@@ -64,7 +64,7 @@ def test_hovering_shows_number_and_area(picker):
     (labels,) = picker.labels()
     picker.page.mouse.move(*picker.point(labels, 0))
     tip = picker.page.locator(".emerdiff-tip")
-    assert tip.inner_text() == f"0 - {100 * (labels == 0).mean():.1f}%"
+    assert tip.inner_text() == f"segment 0, {100 * (labels == 0).mean():.1f}%"
     picker.page.mouse.move(5, 5)
     assert not tip.is_visible()
 

@@ -223,12 +223,15 @@ def test_what_goes_through_save_keeps_its_type(front_end, saved_before):
     features = Node("EmerDiffExtractFeatures", (320, 0), {"seed": 0}, model_links(0) | {"image": (1, 0)})
     save = Node("EmerDiffSave", (660, 0), {"filename_prefix": "through/x"}, {"value": (2, 0)})
     cluster = Node("EmerDiffClusterFeatures", (1000, 0), {"segments": SEGMENTS, "seed": 0}, {"features": (3, 0)})
-    front_end.make([Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0}), image, features, save, cluster], "EmerDiffSave")
+    again = Node("EmerDiffSave", (1340, 0), {"filename_prefix": "through/y"}, {"value": (4, 0)})
+    model = Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0})
+    front_end.make([model, image, features, save, cluster, again], "EmerDiffSave")
     if saved_before:
         graph = front_end.page.evaluate(OF_BEFORE, EVERY_TYPE)
         front_end.page.evaluate("async (graph) => app.loadGraphData(graph)", graph)
         front_end.page.wait_for_timeout(500)
     assert front_end.page.evaluate(f"{found('EmerDiffSave')}.outputs[0].type") == "EMERDIFF_FEATURES"
     assert front_end.page.evaluate(f"{found('EmerDiffSave')}.outputs[0].links.length") == 1
+    front_end.forget()
     front_end.run()
     assert front_end.outputs("EmerDiffClusterFeatures")["images"]

@@ -3,6 +3,7 @@
 
 import { app } from "../../../scripts/app.js"
 import { Picker } from "./picker.js"
+import { say } from "./texts.js"
 
 const NODE = "EmerDiffSelectSegments"
 const SMALLEST = [340, 520] // of the node
@@ -24,6 +25,7 @@ function addPicker(node) {
     setValue: () => {},
   })
   widget.serialize = false // nor of the workflow
+  widget.label = say("widget") // in App mode
   node.hideOutputImages = true // in the Vue nodes
   node.onDrawBackground = () => {} // in the classic canvas, where this is what shows a node's images
   node.setSize(node.size.map((length, axis) => Math.max(length, SMALLEST[axis])))

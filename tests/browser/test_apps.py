@@ -1,0 +1,72 @@
+"""Bundled workflows as apps: the front end without the graph, their inputs in a panel, the click widget among them."""
+
+import json
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+
+from comfyui.workflow import CLICK, POINT, WORD, WORKFLOWS
+
+LABELS = {
+    CLICK: ["image", "Click in the picture", "what to paint there"],
+    POINT: ["image", "points on the thing", "points beside it"],
+    WORD: ["image", "what to replace", "how many segments", "what to paint there"],
+}
+SHOWN = "[...document.images].filter((each) => each.checkVisibility()).map((each) => new URL(each.src).search)"
+TOGGLE = "app.extensionManager.command.execute('Comfy.ToggleLinear')"
+
+
+def open_app(front_end, name: str) -> None:
+    front_end.leave_subgraph()
+    workflow = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    front_end.page.evaluate("async (workflow) => app.loadGraphData(workflow)", workflow)
+    front_end.page.wait_for_timeout(500)
+    front_end.page.evaluate(TOGGLE)
+    labels = front_end.page.locator("[data-testid=linear-widgets] [data-testid=builder-widget-label]")
+    labels.nth(len(LABELS[name]) - 1).wait_for()
+    tour = front_end.page.get_by_role("button", name="Skip")
+    if tour.count():  # of apps in general, the first time
+        tour.first.click()
+
+
+@pytest.fixture
+def app(front_end):
+    yield front_end
+    front_end.page.evaluate(TOGGLE)
+    front_end.page.wait_for_timeout(500)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_an_app_has_its_inputs_and_shows_its_result(app, name):
+    open_app(app, name)
+    labels = app.page.locator("[data-testid=linear-widgets] [data-testid=builder-widget-label]")
+    assert labels.all_inner_texts() == LABELS[name]
+    app.run()
+    app.page.wait_for_timeout(1500)
+    if name == CLICK:  # nothing is clicked yet
+        return
+    (shown,) = app.outputs("SaveImage")["images"]
+    names = [parse_qs(query[1:]).get("filename", [""])[0] for query in app.page.evaluate(SHOWN)]
+    assert shown["filename"] in names
+    app.shot(f"app_{name.replace(' ', '_')}")
+
+
+def test_in_an_app_one_clicks_and_paints_and_the_graph_knows_it(app):
+    open_app(app, CLICK)
+    app.run()
+    app.wait_for_picture()
+    (labels,) = app.labels()
+    chosen = int(np.bincount(labels.ravel()).argmax())
+    app.click(labels, chosen)
+    assert app.picked == str(chosen) and app.status.startswith("1 of")
+    app.run()
+    assert app.outputs("SaveImage")["images"]
+    app.page.wait_for_timeout(1000)
+    app.shot("app_clicked")
+    app.page.evaluate(TOGGLE)
+    app.look(0.85)
+    app.wait_for_picture()
+    app.click(labels, chosen)  # the widget is in its node again
+    assert app.picked == "" and app.status == "nothing selected"
+    app.page.evaluate(TOGGLE)
