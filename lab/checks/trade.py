@@ -30,7 +30,7 @@ ACCEPTED: dict[str, str] = {}
 
 PACK = "ComfyUI-EmerDiff"
 ROOT_FILES = {"__init__.py", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"}
-FOLDERS = {"emerdiff_ops", "nodes", "workflows"}
+FOLDERS = {"emerdiff_ops", "locales", "nodes", "subgraphs", "workflows"}
 WEIGHTS = {".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".onnx", ".gguf"}
 VULNERABLE = "jinja2==2.4.1"  # known to be, for years: a service that does not say so is not there
 PITFALLS = """
@@ -194,14 +194,16 @@ def archive_faults(names: Collection[str], tracked: Collection[str]) -> list[str
 
 
 def load_faults(folder: Path) -> list[str]:
-    """What a real ComfyUI does not find in the unpacked archive: nodes, their help pages, scripts, templates."""
+    """What a real ComfyUI does not find in the unpacked archive: nodes, help pages, scripts, templates, blueprints, languages."""
     with HostServer(default_host(), packs={PACK: folder}) as server:
         info = server.object_info()
         served = json.loads(server.get("/extensions"))
         templates = json.loads(server.get("/api/workflow_templates")).get(PACK, [])
+        blueprints = {entry["name"] for entry in json.loads(server.get("/global_subgraphs")).values()}
+        languages = json.loads(server.get("/i18n"))
     nodes = {name for name, node in info.items() if node["python_module"] == f"custom_nodes.{PACK}"}
     print(f"{len(nodes)} nodes, {len(templates)} templates")
-    pages = {Path(name).stem for name in tracked_files() if name.startswith("nodes/web/docs/") and name.endswith(".md")}
+    pages = {path.stem for path in folder.glob("nodes/web/docs/*.md")}
     scripts = {
         f"/extensions/{PACK}/{path.relative_to(folder / 'nodes/web')}" for path in folder.glob("nodes/web/**/*.js")
     }
@@ -210,6 +212,8 @@ def load_faults(folder: Path) -> list[str]:
         *(f"not loaded, or without a help page: node {name}" for name in sorted(pages ^ nodes)),
         *(f"not served: {name}" for name in sorted(scripts - set(served))),
         *(f"not offered: template {name}" for name in sorted(workflows - set(templates))),
+        *(f"not offered: blueprint {path.stem}" for path in folder.glob("subgraphs/*.json") if path.stem not in blueprints),
+        *(f"not offered: language {path.name}" for path in folder.glob("locales/*") if path.name not in languages),
     ]
 
 
