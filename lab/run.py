@@ -12,6 +12,9 @@
   compare    whether every node still gives what it gave at another commit
   fuzz       throw mutated files and texts at everything that reads them (Linux)
   help_pictures  draw the pictures of the nodes' help pages
+  locales    write the nodes' texts in English anew, and drop translations of what has changed
+  prompts    write the bundled workflows as prompts, docs/api/*.json
+  icon       draw the registry's icon and banner
   thumbnails  draw the workflows' thumbnails and the README's pictures from what demo, evaluate and test left
   features   measure coarse masks from features read in several ways
   counts     measure ways to decide how many segments a picture has
@@ -76,6 +79,9 @@ SCRIPTS = {
     "compare": Script("checks.compare", True, {}),
     "fuzz": Script("checks.fuzz", True, {"atheris": "atheris"}),
     "help_pictures": Script("show.help_pictures", True, {"sklearn": "scikit-learn"}),
+    "locales": Script("checks.locales", True, {}),
+    "prompts": Script("show.prompts", False, {}),
+    "icon": Script("show.icon", False, {}),
     "thumbnails": Script("show.thumbnails", False, {}),
     "checks": Script("checks.trade", False, {"ruff": "ruff"}),
 }

@@ -32,8 +32,8 @@ class EmerDiffPickByPoints(io.ComfyNode):
                 io.String.Input(
                     "positive_points",
                     default="",
-                    tooltip="On what is wanted: a JSON list of points with x and y in pixels, as points editors give it, "
-                    "for every picture, or a list of such lists, one a picture.",
+                    tooltip="On what is wanted: a JSON list of points with x and y in pixels, as points editors give "
+                    "it, for every picture, or a list of such lists, one a picture.",
                 ),
                 io.String.Input(
                     "negative_points",

@@ -194,7 +194,7 @@ def archive_faults(names: Collection[str], tracked: Collection[str]) -> list[str
 
 
 def load_faults(folder: Path) -> list[str]:
-    """What a real ComfyUI does not find in the unpacked archive: nodes, help pages, scripts, templates, blueprints, languages."""
+    """What a real ComfyUI does not find in the unpacked archive: nodes and their help, scripts, templates and so on."""
     with HostServer(default_host(), packs={PACK: folder}) as server:
         info = server.object_info()
         served = json.loads(server.get("/extensions"))
@@ -208,12 +208,14 @@ def load_faults(folder: Path) -> list[str]:
         f"/extensions/{PACK}/{path.relative_to(folder / 'nodes/web')}" for path in folder.glob("nodes/web/**/*.js")
     }
     workflows = {path.stem for path in folder.glob("workflows/*.json")}
+    subgraphs = {path.stem for path in folder.glob("subgraphs/*.json")}
+    spoken = {path.name for path in folder.glob("locales/*")}
     return [
         *(f"not loaded, or without a help page: node {name}" for name in sorted(pages ^ nodes)),
         *(f"not served: {name}" for name in sorted(scripts - set(served))),
         *(f"not offered: template {name}" for name in sorted(workflows - set(templates))),
-        *(f"not offered: blueprint {path.stem}" for path in folder.glob("subgraphs/*.json") if path.stem not in blueprints),
-        *(f"not offered: language {path.name}" for path in folder.glob("locales/*") if path.name not in languages),
+        *(f"not offered: blueprint {name}" for name in sorted(subgraphs - blueprints)),
+        *(f"not offered: language {name}" for name in sorted(spoken - set(languages))),
     ]
 
 

@@ -59,7 +59,7 @@ def front_end_of_a_mode(request, chrome, server, release):
 
 @pytest.fixture
 def front_end(front_end_of_a_mode, request):
-    """In both front ends and node modes; a picture is kept of how each test ends, and no error of ours is in the console."""
+    """In both front ends and node modes; a picture is kept of how each test ends, and no error of ours was logged."""
     front_end_of_a_mode.errors.clear()
     yield front_end_of_a_mode
     front_end_of_a_mode.shot(request.node.name.split("[")[0].removeprefix("test_"))

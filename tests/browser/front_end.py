@@ -318,10 +318,13 @@ class FrontEnd:
         self.page.evaluate("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
         self.page.wait_for_function("app.graph.nodes.length > 3")
 
-    def load_again(self) -> None:
+    def load_page(self) -> None:
         self.page.reload()
         browser.wait_until_ready(self.page)
         self.forget_sizes()
+
+    def load_again(self) -> None:
+        self.load_page()
         self.page.wait_for_function("app.graph.nodes.length > 3", timeout=10_000)
         self.page.wait_for_timeout(500)
 

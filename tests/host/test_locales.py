@@ -53,7 +53,7 @@ def test_english_is_what_the_schemas_say():
 
 def test_every_text_of_the_widget_is_used_and_every_used_one_is_there():
     english = {key for _, key in texts_of("en", "main")}
-    composed = {"summary", "summary_points", "summary_boxes", "summary_both", "linked", "several"}  # by node_texts, picker
+    composed = {"summary", "summary_points", "summary_boxes", "summary_both", "linked", "several"}
     assert english == used_in_scripts() | composed
 
 

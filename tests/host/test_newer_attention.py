@@ -33,7 +33,7 @@ def test_without_an_override_of_others_nothing_changes(sd1, prepared, monkeypatc
 
 
 def test_an_override_that_takes_containers_is_used_as_such(sd1, prepared, monkeypatch):
-    """It is called by its container_function wherever no map is shared, as it would be without ours; never by itself."""
+    """By its container_function wherever no map is shared, as it would be without ours; never called itself."""
     before = modulate(sd1, prepared)
     newer_attention.install(monkeypatch)
     override = Backend(newer_attention.plain)
@@ -58,7 +58,7 @@ def test_an_override_that_takes_tensors_gets_tensors(sd1, prepared, monkeypatch)
 
 @pytest.mark.parametrize("how", ["default", "override"])
 def test_with_eight_bits_maps_are_no_worse_than_the_plain_procedure_s(sd1, prepared, monkeypatch, how):
-    """Shared maps are computed in the model's own precision, whatever the backend; the rest is as the backend gives it."""
+    """Shared maps are computed in the model's own precision, whatever the backend; the rest is the backend's."""
     exact = plain(sd1, prepared.trajectory, prepared.low_res.masks[0])
     newer_attention.install(monkeypatch, backend=int8)
     theirs = error(plain(sd1, prepared.trajectory, prepared.low_res.masks[0]), exact)

@@ -12,10 +12,10 @@ INPUT, OUTPUT = -10, -20  # the ids of a subgraph's own ends
 
 
 @pytest.fixture(scope="module")
-def served(server):
-    listed = json.loads(server.get("/global_subgraphs"))
+def served(client):
+    listed = json.loads(client.get("/global_subgraphs"))
     ours = [key for key, entry in listed.items() if entry["info"]["node_pack"] == PACK]
-    entries = [json.loads(server.get(f"/global_subgraphs/{key}")) for key in ours]
+    entries = [json.loads(client.get(f"/global_subgraphs/{key}")) for key in ours]
     return {entry["name"]: json.loads(entry["data"]) for entry in entries}
 
 
@@ -37,8 +37,8 @@ def test_a_blueprint_is_one_node_that_says_what_it_does(served, name):
 
 
 @pytest.mark.parametrize("name", [path.stem for path in BLUEPRINTS])
-def test_its_nodes_exist_and_its_links_join_what_they_say(served, name, server):
-    known = server.object_info()
+def test_its_nodes_exist_and_its_links_join_what_they_say(served, name, client):
+    known = client.info
     (subgraph,) = served[name]["definitions"]["subgraphs"]
     nodes = {node["id"]: node for node in subgraph["nodes"]}
     assert not {node["type"] for node in nodes.values()} - set(known)
