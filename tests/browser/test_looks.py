@@ -97,7 +97,7 @@ def test_the_help_page_is_in_the_front_end_s_language(japanese):
     japanese.make_graph()
     page.evaluate(f"app.canvas.select({SELECT})")
     page.wait_for_timeout(300)
-    page.locator("[data-testid='info-button']").first.click()
+    page.locator("[data-testid=info-button], button:has([class*=lucide--info])").first.click()
     help_page = (WORKFLOWS.parent / "nodes/web/docs/EmerDiffSelectSegments/ja.md").read_text()
     page.get_by_text(help_page.splitlines()[0].removeprefix("# ")).last.wait_for(timeout=10_000)
     page.wait_for_timeout(500)
