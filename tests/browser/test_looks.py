@@ -17,6 +17,12 @@ PLACES = """() => app.graph.nodes.map((node) => {
     return { id: node.id, type: node.type, box: [node.pos[0], node.pos[1] - 30, node.pos[0] + node.size[0],
         node.pos[1] + height] }
 })"""
+TITLE = f"""(() => {{
+    const [x, y] = {SELECT}.pos
+    const {{ left, top }} = app.canvas.canvas.getBoundingClientRect()
+    const {{ scale, offset }} = app.canvas.ds
+    return [left + (x + 170 + offset[0]) * scale, top + (y - 15 + offset[1]) * scale]
+}})()"""
 GROUPS = "app.graph.groups.map((group) => [...group._bounding])"
 
 
@@ -95,9 +101,8 @@ def test_nodes_and_widget_speak_the_front_end_s_language(japanese):
 def test_the_help_page_is_in_the_front_end_s_language(japanese):
     page = japanese.page
     japanese.make_graph()
-    page.evaluate(f"app.canvas.select({SELECT})")
-    page.wait_for_timeout(300)
-    page.locator("[data-testid=info-button], button:has([class*=lucide--info])").first.click()
+    page.mouse.click(*page.evaluate(TITLE))
+    page.locator("[data-testid=info-button]").first.click()
     help_page = (WORKFLOWS.parent / "nodes/web/docs/EmerDiffSelectSegments/ja.md").read_text()
     page.get_by_text(help_page.splitlines()[0].removeprefix("# ")).last.wait_for(timeout=10_000)
     page.wait_for_timeout(500)
