@@ -19,22 +19,27 @@ RGB_TO_LMS = ((0.4122214708, 0.5363325363, 0.0514459929),
 LMS_TO_LAB = ((0.2104542553, 0.7936177850, -0.0040720468),
               (1.9779984951, -2.4285922050, 0.4505937099),
               (0.0259040371, 0.7827717662, -0.8086757660))  # fmt: skip
+# Linear RGB as people see it who have no red or no green cones (Machado, Oliveira, Fernandes 2009, severity 1)
+NO_RED = ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998))
+NO_GREEN = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881))
+CONFUSED = 2.5  # a distance seen without red or green counts this much: not all colours can be far apart to everybody
 
 
 def palette(count: int) -> torch.Tensor:
     """`count` well separated colours [count, 3] float32 in 0..1; colour k is the same whatever the count.
 
-    Each next colour is, of a fixed set, the farthest in OKLab from all before it and from black, grey and white.
-    After a few hundred they become hard to tell apart.
+    Each next colour is, of a fixed set of soft ones, the farthest in OKLab from all before it and from black, grey and
+    white, as most people see it and as people who confuse red and green do. After a few hundred they become hard to
+    tell apart.
     """
     colours = _candidates()  # [M, 3]
-    lab = _oklab(colours)
+    seen = np.stack([_oklab(colours), *(CONFUSED * _oklab(colours, eye) for eye in (NO_RED, NO_GREEN))])  # [3, M, 3]
     greys = _oklab(np.array([[0.0], [0.5], [1.0]]).repeat(3, 1))
-    nearest = np.linalg.norm(lab[:, None] - greys, axis=-1).min(1)  # [M]
+    nearest = np.linalg.norm(seen[0, :, None] - greys, axis=-1).min(1)  # [M]
     chosen = []
     for _ in range(count):
         chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(lab - lab[chosen[-1]], axis=-1))
+        nearest = np.minimum(nearest, np.linalg.norm(seen - seen[:, chosen[-1:]], axis=-1).min(0))
     return torch.from_numpy(colours[chosen]).float()
 
 
@@ -77,14 +82,17 @@ def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 def _candidates() -> np.ndarray:
     """An even RGB grid without glaring, dark, pale and grey colours: [M, 3]."""
-    grid = np.stack(np.meshgrid(*[np.linspace(0.12, 0.93, 16)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    grid = np.stack(np.meshgrid(*[np.linspace(0.1, 0.95, 22)] * 3, indexing="ij"), -1).reshape(-1, 3)
     lightness, a, b = _oklab(grid).T
-    return grid[(lightness > 0.45) & (lightness < 0.93) & (np.hypot(a, b) > 0.09)]
+    chroma = np.hypot(a, b)
+    return grid[(lightness > 0.45) & (lightness < 0.92) & (chroma > 0.05) & (chroma < 0.18)]
 
 
-def _oklab(rgb: np.ndarray) -> np.ndarray:
+def _oklab(rgb: np.ndarray, eye=None) -> np.ndarray:
+    """sRGB in OKLab, as seen by an eye that turns linear RGB into other linear RGB."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return np.cbrt(linear @ np.array(RGB_TO_LMS).T) @ np.array(LMS_TO_LAB).T
+    seen = linear if eye is None else (linear @ np.array(eye).T).clip(0)
+    return np.cbrt(seen @ np.array(RGB_TO_LMS).T) @ np.array(LMS_TO_LAB).T
 
 
 def _luminance(image: torch.Tensor) -> torch.Tensor:

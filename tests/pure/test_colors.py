@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from emerdiff.emerdiff_ops.segments import colors
 from emerdiff.emerdiff_ops.segments.colors import as_pil, colorize, highlight, overlay, palette
 
 
@@ -19,10 +20,22 @@ def test_a_colour_does_not_depend_on_the_count():
         assert torch.equal(palette(count), most[:count])
 
 
-@pytest.mark.parametrize("count, apart", [(10, 0.25), (20, 0.2), (40, 0.15), (256, 0.04)])
+@pytest.mark.parametrize("count, apart", [(10, 0.25), (20, 0.2), (40, 0.12), (256, 0.04)])
 def test_colours_are_well_apart(count, apart):
     distances = torch.cdist(palette(count), palette(count)) + torch.eye(count) * 9
     assert distances.min() > apart
+
+
+@pytest.mark.parametrize("eye", [colors.NO_RED, colors.NO_GREEN])
+@pytest.mark.parametrize("count, apart", [(10, 0.06), (20, 0.045), (40, 0.03), (60, 0.025)])
+def test_who_confuses_red_and_green_can_tell_them_apart(count, apart, eye):
+    seen = torch.from_numpy(colors._oklab(palette(count).numpy().astype(float), eye))
+    assert (torch.cdist(seen, seen) + torch.eye(count) * 9).min() > apart
+
+
+def test_no_colour_glares():
+    _, a, b = colors._oklab(palette(256).numpy().astype(float)).T
+    assert np.hypot(a, b).max() < 0.19  # pure green has .29, pure magenta .32
 
 
 def test_the_label_image_gives_each_segment_its_colour():
