@@ -21,7 +21,7 @@ OUTPUT = ROOT / "demo_output"
 SIDE = 512
 GAP = 8
 WIDGET = ROOT / "test_output" / "browser" / "points-vue.png"
-NODE_IN_IT = (410, 75, 725, 560)
+NODE_IN_IT = (410, 75, 725, 620)
 LARGEST = 100_000  # bytes
 SHOWN = {
     SEGMENT: ["input", "overlay"],

@@ -6,7 +6,7 @@ import { Picker } from "./picker.js"
 import { say } from "./texts.js"
 
 const NODE = "EmerDiffSelectSegments"
-const SMALLEST = [340, 520] // of the node
+const SMALLEST = [340, 580] // of the node
 
 app.registerExtension({
   name: "emerdiff.SelectSegments",
@@ -20,7 +20,7 @@ function addPicker(node) {
   const widget = node.addDOMWidget("segments", "emerdiff_segments", picker.root, {
     serialize: false, // not part of the prompt
     hideOnZoom: false,
-    getMinHeight: () => 280,
+    getMinHeight: () => 320,
     getValue: () => "",
     setValue: () => {},
   })
