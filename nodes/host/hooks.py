@@ -126,7 +126,8 @@ class Modulation:
         shared, self.shared = self.shared, False
         if not shared:
             return attend(query, key, value, heads, *args, **kwargs)
-        return shared_attention(*map(_tensor, (query, key, value)), heads, precision=kwargs.get("attn_precision"))
+        query, key, value = map(_tensor, (query, key, value))
+        return shared_attention(query, key, value, heads, precision=kwargs.get("attn_precision"))
 
     def cross_attention_inputs(self, n, context, value, options):
         """Keys and values come from the text alone, so with the map injected the output is row 0's for every row."""
@@ -193,7 +194,7 @@ def _chain_attention(transformer_options, hook: Callable) -> None:
         return hook(attend, query, key, value, heads, *args, **kwargs)
 
     if hasattr(previous, "container_function"):
-        override.container_function = partial(hook, previous.container_function)
+        vars(override)["container_function"] = partial(hook, previous.container_function)
     transformer_options["optimized_attention_override"] = override
 
 
