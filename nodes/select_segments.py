@@ -28,12 +28,14 @@ class EmerDiffSelectSegments(io.ComfyNode):
                 io.String.Input(
                     "positive_points",
                     default="",
+                    advanced=True,  # clicks write them
                     tooltip="Segments under these points are added: a JSON list of points with x and y in pixels, or a "
                     "list of such lists, one a picture. Shift and click writes them.",
                 ),
                 io.String.Input(
                     "negative_points",
                     default="",
+                    advanced=True,  # clicks write them
                     tooltip="Segments under these points are taken away, same format. Alt and click writes them.",
                 ),
                 io.Boolean.Input("invert", default=False, tooltip="Select everything else instead."),
