@@ -46,6 +46,14 @@ def test_the_client_uploads_runs_and_saves(client, picture, tmp_path):
     assert all(Image.open(tmp_path / name).size == Image.open(tmp_path / "mine.png").size for name in files)
 
 
+def test_the_client_says_what_the_server_refuses(client, picture, tmp_path):
+    Image.open(client.server.base / "input" / picture).save(tmp_path / "mine.png")
+    answer = run_client(
+        client.server, tmp_path, prompt_file(POINT), "mine.png", "4.strength=5", "4.relative_strength=false"
+    )
+    assert answer.returncode == 1 and "ckpt_name" in answer.stderr  # no checkpoint of this name is there
+
+
 def test_the_page_names_every_prompt_and_inputs_that_exist():
     page = (REPOSITORY / "docs" / "api.md").read_text()
     for path in sorted(FOLDER.glob("*.json")):
