@@ -23,6 +23,7 @@
   train      train the small model that the demo and the tests use
   train_autoencoder  train the autoencoder of the small Stable Diffusion, on photographs
   train_small_sd  train the UNet of the small Stable Diffusion, on what its autoencoder makes of them
+  train_small_flux  train the small Flux, a transformer, on the same
 
 Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once; for the tests in a browser also Debian's
 package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or newer and git.
@@ -67,6 +68,7 @@ SCRIPTS = {
     "train": Script("training.train", True, {}),
     "train_autoencoder": Script("training.train_autoencoder", True, {}),
     "train_small_sd": Script("training.train_small_sd", True, {}),
+    "train_small_flux": Script("training.train_small_flux", True, {}),
     "evaluate": Script("measure.masks", True, {"matplotlib": "matplotlib"}),
     "benchmark": Script("measure.speed", True, {"matplotlib": "matplotlib"}),
     "pareto": Script("measure.presets", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),

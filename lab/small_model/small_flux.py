@@ -1,0 +1,79 @@
+"""The small Flux as the host's own objects: Flux.1 schnell in every respect that EmerDiff touches, but smaller.
+
+A transformer of Flux's form, two streams and then one, that predicts the flow from picture to noise, on the latents of
+the small Stable Diffusion's autoencoder and told its words. A token is 2 x 2 cells, 16 pixels a side, as in Flux. For
+pictures of 256 px and more. Needs ComfyUI on `sys.path`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfy.model_patcher
+import comfy.ops
+import comfy.supported_models
+import torch
+from comfy.ldm.flux.model import Flux
+
+from .autoencoder import CHANNELS, load_vae
+from .host_objects import Loaders, model_patcher
+from .small_sd import CONTEXT_WIDTH, TOKENS, Latents
+from .words import SMALL_SD, WordList
+
+WEIGHTS = Path(__file__).parent / "small_flux.safetensors"
+PATCH = 2  # cells on a side of a token
+
+CONFIG = {
+    "image_model": "flux",
+    "in_channels": CHANNELS,
+    "out_channels": CHANNELS,
+    "patch_size": PATCH,
+    "vec_in_dim": CONTEXT_WIDTH,
+    "context_in_dim": CONTEXT_WIDTH,
+    "hidden_size": 160,
+    "mlp_ratio": 4.0,
+    "num_heads": 5,
+    "depth": 3,
+    "depth_single_blocks": 6,
+    "axes_dim": [8, 12, 12],
+    "theta": 10000,
+    "qkv_bias": True,
+    "guidance_embed": False,
+    "txt_ids_dims": [],
+}
+
+
+def make_transformer(dtype: torch.dtype = torch.float32) -> Flux:
+    """The host's own transformer in Flux's form, weights not set."""
+    return Flux(**CONFIG, final_layer=True, dtype=dtype, operations=comfy.ops.disable_weight_init)
+
+
+class SmallFlux(comfy.supported_models.FluxSchnell):
+    latent_format = Latents
+
+
+class PooledWords(WordList):
+    """Words whose conditioning has a pooled text too, as Flux asks for: the mean of the words' vectors."""
+
+    def encode_from_tokens_scheduled(self, tokens: dict, **_) -> list:
+        [[words, _]] = super().encode_from_tokens_scheduled(tokens)
+        return [[words, {"pooled_output": pooled(words)}]]
+
+
+def pooled(words: torch.Tensor) -> torch.Tensor:
+    """The mean over a prompt's words, the padding among them: [N, TOKENS, width] -> [N, width]."""
+    return words.mean(1)
+
+
+def load_model(dtype: torch.dtype = torch.float32, weights: Path = WEIGHTS) -> comfy.model_patcher.ModelPatcher:
+    """MODEL: the trained transformer in the host's ModelPatcher, with the host's own sampling for flows."""
+    return model_patcher(SmallFlux, CONFIG, dtype, weights)
+
+
+def load_clip() -> PooledWords:
+    return PooledWords(SMALL_SD, TOKENS, WEIGHTS)
+
+
+def load(dtype: torch.dtype = torch.float32) -> Loaders:
+    """(MODEL, VAE, CONDITIONING), the latter of the empty prompt. The autoencoder stays in fp32."""
+    return load_model(dtype), load_vae(), load_clip().conditioning("")

@@ -1,0 +1,163 @@
+"""Train the small Flux to predict the flow, on photographs and scenes as the small SD's autoencoder sees them.
+
+Beside the flow, what a block half way puts out is held to what its token shows, in place of years of training (as in
+heads.py for the UNet). Checkpoints every two minutes and resumes from them, or from the shipped weights where there is
+no checkpoint; the rate follows a cosine over the minutes given. Ends with the error at several noise levels on
+photographs of the other half.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch.func import functionalize  # the host's blocks add in place, which gradients do not survive
+from torch.nn.functional import cross_entropy
+
+from comfyui.in_process import start_host
+from small_model import scenes
+from small_model.photographs import FOLDER, photographs
+from small_model.words import SMALL_SD
+from training.loop import Training
+from training.optimizer import muon_and_adamw
+
+start_host()
+
+import comfy.model_management
+
+from small_model.autoencoder import CHANNELS
+from small_model.small_flux import CONTEXT_WIDTH, PATCH, WEIGHTS, make_transformer, pooled
+from training import latents
+from training.train_small_sd import KEPT, TELLING, encoder, sample_batch
+
+TOLD_BY = 2  # the block of one stream whose output tells what each token shows
+WORDS = 0.3  # weight of the words beside the latents
+TESTED = 64
+LEVELS = (0.05, 0.2, 0.4, 0.6, 0.8)  # of noise, at which the error is told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cycles", type=float, nargs="+", default=[60], help="minutes of each cosine cycle")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument(
+        "--cells", type=int, nargs="+", default=[24, 32, 40], help="of a latent's side, in turn by chance"
+    )
+    parser.add_argument("--pool", type=int, default=3000, help="pictures that are encoded")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--muon-rate", type=float, default=0.02)
+    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    train(parser.parse_args())
+
+
+class FlowPredictor(torch.nn.Module):
+    """The transformer, the table of words that makes its prompts, and the head that reads a block."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = torch.nn.Parameter(torch.randn(len(SMALL_SD), CONTEXT_WIDTH))
+        self.unet = make_transformer()  # the name under which model_patcher looks for weights
+        initialise(self.unet)
+        self.shown = CHANNELS * PATCH**2
+        self.head = torch.nn.Linear(self.unet.hidden_size, self.shown + len(SMALL_SD))
+        self.read = torch.empty(0)
+        self.unet.single_blocks[TOLD_BY].register_forward_hook(self.keep)
+
+    def keep(self, block, inputs, output) -> None:
+        self.read = output.clone()  # the blocks behind it add to it in place
+
+    def forward(self, x, level, tokens):
+        """The flow for x [N, c, h, w] at noise levels [N], told the words of tokens [N, length]."""
+        words = self.words[tokens]
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+            flow, self.read = functionalize(self.both)(x, level, words)
+            return flow.float()
+
+    def both(self, x, level, words) -> tuple[torch.Tensor, torch.Tensor]:
+        """The flow, and what the block that tells put out."""
+        flow = self.unet(x, level, words, pooled(words), transformer_options={})
+        return flow, self.read
+
+    def telling(self, x0: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        """[N]: how far what was read is from the latents [N, c, h, w] of each token and from its word's number."""
+        shown = torch.nn.functional.pixel_unshuffle(x0, PATCH).flatten(2).movedim(1, 2)  # [N, tokens, c * PATCH**2]
+        named = seen[:, PATCH // 2 :: PATCH, PATCH // 2 :: PATCH].flatten(1).long()  # [N, tokens]
+        told = self.head(self.read[:, -shown.shape[1] :].float())
+        error = (told[..., : self.shown] - shown).square().mean((1, 2))
+        wrong = cross_entropy(told[..., self.shown :].movedim(2, 1), named, ignore_index=0, reduction="none")
+        return error + WORDS * wrong.sum(1) / (named > 0).sum(1).clamp_min(1)
+
+
+def initialise(transformer: torch.nn.Module) -> None:
+    """PyTorch's own initialisation (the host's layers skip it), zero where modulation begins and the network ends."""
+    for module in transformer.modules():
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.Linear.reset_parameters(module)
+    for name, parameter in transformer.named_parameters():
+        if name.endswith("_norm.weight"):
+            torch.nn.init.ones_(parameter)
+        if "modulation" in name or "_mod." in name or name.startswith("final_layer"):
+            torch.nn.init.zeros_(parameter)
+
+
+def inside_the_blocks(name: str) -> bool:
+    """Whether a weight is a matrix inside a block, which Muon is for: not those of modulation, queries and keys."""
+    return "_blocks." in name and "mod" not in name and ".qkv." not in name
+
+
+def train(options: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    comfy.model_management.in_training = True  # the host's own kernels have no gradient
+    net, average = (fresh().to(options.device) for _ in range(2))
+    rates = options.muon_rate, options.learning_rate
+    optimizers = muon_and_adamw(net.named_parameters(), inside_the_blocks, *rates)
+    training = Training(net, average, optimizers, KEPT / "small_flux.pt", WEIGHTS)
+    pictures = list(photographs("tuning", options.root))
+    pool = latents.pool(pictures, encoder(options), options.pool, KEPT / "latents.pt")
+
+    def loss_of(generator):
+        rng = np.random.default_rng(generator.initial_seed())
+        x0, tokens, seen = (each.to(options.device) for each in sample_batch(pool, options, rng))
+        level = torch.randn(len(x0), generator=generator).sigmoid().to(x0.device)  # Esser 2024, logit-normal
+        noise = torch.randn(x0.shape, generator=generator).to(x0.device)
+        flow = squared_error(net, x0, tokens, level, noise)
+        return (flow + TELLING * (1 - level) * net.telling(x0, seen)).mean()
+
+    training.run(options.cycles, loss_of)
+    report(average, encoder(options), options)
+
+
+def fresh() -> FlowPredictor:
+    """The network with the shipped weights, or as it begins."""
+    net = FlowPredictor()
+    if WEIGHTS.exists():
+        net.load_state_dict({key: value.float() for key, value in load_file(WEIGHTS).items()})
+    return net
+
+
+def squared_error(net, x0, tokens, level, noise) -> torch.Tensor:
+    """Mean squared error of the predicted flow, noise less picture, [N]."""
+    share = level[:, None, None, None]
+    return (net(torch.lerp(x0, noise, share), level, tokens) - (noise - x0)).square().mean((1, 2, 3))
+
+
+@torch.no_grad()
+def report(average, autoencoder, options: argparse.Namespace) -> None:
+    """The error at some noise levels, of photographs, textured and plain scenes of seeds that training never used."""
+    pictures = list(photographs("reporting", options.root))
+    made = list(latents.encoded(pictures, autoencoder, range(scenes.HELD_OUT, scenes.HELD_OUT + TESTED)))
+    pool = tuple(torch.cat(each) for each in zip(*made, strict=True))
+    options.batch = TESTED
+    x0, tokens, _ = (each.to(options.device) for each in sample_batch(pool, options, np.random.default_rng(0)))
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(x0.device)
+    for level in LEVELS:
+        errors = squared_error(average, x0, tokens, torch.full((TESTED,), level, device=x0.device), noise)
+        print(f"noise level {level}: error {errors.mean():.4f} +- {errors.std() / TESTED**0.5:.4f}")
+
+
+if __name__ == "__main__":
+    main()
