@@ -66,9 +66,15 @@ def wires(small):
         return {size: of(*size) for size in SIZES}
 
 
+def kind_of(declared) -> str:
+    """The type of an input; of one whose type is that of what comes in, all that may come."""
+    matched = getattr(declared, "template", None)
+    return ",".join(each.io_type for each in matched.allowed_types) if matched else declared.get_io_type()
+
+
 def value_of(draw, declared, wires):
     """A value that the host would let through to this input."""
-    kind, name = declared.get_io_type(), declared.id
+    kind, name = kind_of(declared), declared.id
     if kind == "INT":
         ends = [declared.min, declared.max, declared.default]
         return draw(st.sampled_from(ends) | st.integers(declared.min, declared.max))
@@ -87,7 +93,7 @@ def value_of(draw, declared, wires):
 
 def values_of(draw, node, wires):
     """Values of every required input, and of some optional ones."""
-    declared = [each for each in node.define_schema().inputs if {*each.get_io_type().split(",")} & {*wires, *WIDGETS}]
+    declared = [each for each in node.define_schema().inputs if {*kind_of(each).split(",")} & {*wires, *WIDGETS}]
     chosen = [each for each in declared if not each.optional or draw(st.booleans())]
     return {each.id: value_of(draw, each, wires) for each in chosen}
 
@@ -130,7 +136,7 @@ def test_any_numbers_within_the_declared_ranges(name, size, wires, folders):
 
 
 def test_every_kind_of_input_is_drawn(wires):
-    kinds = {each.get_io_type() for name in FUZZED for each in NODES[name].define_schema().inputs}
+    kinds = {kind_of(each) for name in FUZZED for each in NODES[name].define_schema().inputs}
     known = {*WIDGETS, *wires[SIZES[0]]}
     assert all({*kind.split(",")} & known for kind in kinds - {"BOUNDING_BOX,BBOX"})
 
