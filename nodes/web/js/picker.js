@@ -191,6 +191,7 @@ export class Picker {
 
   show() {
     const { picks, stage } = this
+    if (stage.waiting) return // what is drawn stays, dimmed, until the picture has come
     const ready = Boolean(picks.map)
     stage.canvas.hidden = !ready
     this.hint.hidden = ready

@@ -24,6 +24,7 @@ export class Stage {
 
   /** What is drawn is of before, until the picture that was asked for has come: nothing can be picked in it. */
   wait(waiting) {
+    this.waiting = waiting
     this.canvas.setAttribute("aria-busy", waiting)
   }
 
