@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from front_end import SELECT
 
 from measure.metrics import interior
 
@@ -200,8 +199,9 @@ def test_until_a_turned_page_has_come_the_picture_is_dimmed_and_takes_no_clicks(
     with front_end.slow_pictures():
         front_end.press("\u203a")
         assert front_end.page.locator(f"{CANVAS}[aria-busy=true]").count() == 1
-        front_end.page.evaluate(f"{SELECT}.setSize([420, 640])")  # the widget looks again, and draws nothing new
-        front_end.page.wait_for_timeout(400)
+        for inverted in (True, False):  # the widget looks again, and draws nothing new
+            front_end.set("EmerDiffSelectSegments", "invert", inverted)
+            front_end.page.wait_for_timeout(300)
         front_end.click(first, 1)
         assert front_end.selection == ""
         front_end.wait_for_picture()
