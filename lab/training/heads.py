@@ -37,7 +37,12 @@ class Heads(torch.nn.Module):
         return torch.stack([self._loss(n, shown, named) for n in range(len(self.heads))]).mean(0)
 
     def _loss(self, number: int, shown: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
-        told = self.heads[number](self.queries[number].float())
-        error = (told[..., : self.latents] - shown).square().mean((1, 2))
-        wrong = cross_entropy(told[..., self.latents :].movedim(2, 1), named, ignore_index=0, reduction="none")
-        return error + WORDS * wrong.sum(1) / (named > 0).sum(1).clamp_min(1)
+        return missed(self.heads[number](self.queries[number].float()), shown, named)
+
+
+def missed(told: torch.Tensor, shown: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
+    """[N]: how far what is told [N, cells, C + words] is from the latents [N, cells, C] and the words' numbers."""
+    latents = shown.shape[-1]
+    error = (told[..., :latents] - shown).square().mean((1, 2))
+    wrong = cross_entropy(told[..., latents:].movedim(2, 1), named, ignore_index=0, reduction="none")
+    return error + WORDS * wrong.sum(1) / (named > 0).sum(1).clamp_min(1)

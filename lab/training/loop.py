@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import time
@@ -11,7 +12,21 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from small_model.photographs import FOLDER
+
 SECONDS_BETWEEN_CHECKPOINTS = 120
+
+
+def arguments(description: str | None, batch: int) -> argparse.ArgumentParser:
+    """What every training on photographs asks for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cycles", type=float, nargs="+", default=[60], help="minutes of each cosine cycle")
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--muon-rate", type=float, default=0.02)
+    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser
 
 
 class Training:

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from comfyui.in_process import start_host
-from small_model.photographs import FOLDER, photographs
+from small_model.photographs import photographs
 from small_model.textures import random_crop, textured_scene
-from training.loop import Training
+from training.loop import Training, arguments
 from training.optimizer import muon_and_adamw
 
 start_host()
@@ -34,14 +34,8 @@ HELD_OUT_CROPS = 64
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cycles", type=float, nargs="+", default=[60], help="minutes of each cosine cycle")
-    parser.add_argument("--batch", type=int, default=12)
+    parser = arguments(__doc__, batch=12)
     parser.add_argument("--size", type=int, default=64, help="pixels of a crop")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     train(parser.parse_args())
 
 

@@ -9,18 +9,16 @@ photographs of the other half.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch.func import functionalize  # the host's blocks add in place, which gradients do not survive
-from torch.nn.functional import cross_entropy
 
 from comfyui.in_process import start_host
-from small_model import scenes
-from small_model.photographs import FOLDER, photographs
+from small_model.photographs import photographs
 from small_model.words import SMALL_SD
+from training.heads import missed
 from training.loop import Training
 from training.optimizer import muon_and_adamw
 
@@ -31,27 +29,14 @@ import comfy.model_management
 from small_model.autoencoder import CHANNELS
 from small_model.small_flux import CONTEXT_WIDTH, PATCH, WEIGHTS, make_transformer, pooled
 from training import latents
-from training.train_small_sd import KEPT, TELLING, encoder, sample_batch
+from training.train_small_sd import KEPT, TELLING, TESTED, arguments_of_latents, encoder, held_out, sample_batch
 
 TOLD_BY = 2  # the block of one stream whose output tells what each token shows
-WORDS = 0.3  # weight of the words beside the latents
-TESTED = 64
 LEVELS = (0.05, 0.2, 0.4, 0.6, 0.8)  # of noise, at which the error is told
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cycles", type=float, nargs="+", default=[60], help="minutes of each cosine cycle")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument(
-        "--cells", type=int, nargs="+", default=[24, 32, 40], help="of a latent's side, in turn by chance"
-    )
-    parser.add_argument("--pool", type=int, default=3000, help="pictures that are encoded")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    train(parser.parse_args())
+    train(arguments_of_latents(__doc__).parse_args())
 
 
 class FlowPredictor(torch.nn.Module):
@@ -62,8 +47,7 @@ class FlowPredictor(torch.nn.Module):
         self.words = torch.nn.Parameter(torch.randn(len(SMALL_SD), CONTEXT_WIDTH))
         self.unet = make_transformer()  # the name under which model_patcher looks for weights
         initialise(self.unet)
-        self.shown = CHANNELS * PATCH**2
-        self.head = torch.nn.Linear(self.unet.hidden_size, self.shown + len(SMALL_SD))
+        self.head = torch.nn.Linear(self.unet.hidden_size, CHANNELS * PATCH**2 + len(SMALL_SD))
         self.read = torch.empty(0)
         self.unet.single_blocks[TOLD_BY].register_forward_hook(self.keep)
 
@@ -86,10 +70,7 @@ class FlowPredictor(torch.nn.Module):
         """[N]: how far what was read is from the latents [N, c, h, w] of each token and from its word's number."""
         shown = torch.nn.functional.pixel_unshuffle(x0, PATCH).flatten(2).movedim(1, 2)  # [N, tokens, c * PATCH**2]
         named = seen[:, PATCH // 2 :: PATCH, PATCH // 2 :: PATCH].flatten(1).long()  # [N, tokens]
-        told = self.head(self.read[:, -shown.shape[1] :].float())
-        error = (told[..., : self.shown] - shown).square().mean((1, 2))
-        wrong = cross_entropy(told[..., self.shown :].movedim(2, 1), named, ignore_index=0, reduction="none")
-        return error + WORDS * wrong.sum(1) / (named > 0).sum(1).clamp_min(1)
+        return missed(self.head(self.read[:, -shown.shape[1] :].float()), shown, named)
 
 
 def initialise(transformer: torch.nn.Module) -> None:
@@ -147,13 +128,8 @@ def squared_error(net, x0, tokens, level, noise) -> torch.Tensor:
 
 @torch.no_grad()
 def report(average, autoencoder, options: argparse.Namespace) -> None:
-    """The error at some noise levels, of photographs, textured and plain scenes of seeds that training never used."""
-    pictures = list(photographs("reporting", options.root))
-    made = list(latents.encoded(pictures, autoencoder, range(scenes.HELD_OUT, scenes.HELD_OUT + TESTED)))
-    pool = tuple(torch.cat(each) for each in zip(*made, strict=True))
-    options.batch = TESTED
-    x0, tokens, _ = (each.to(options.device) for each in sample_batch(pool, options, np.random.default_rng(0)))
-    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(x0.device)
+    """The error at some noise levels, on what training never used."""
+    x0, tokens, noise = held_out(autoencoder, options)
     for level in LEVELS:
         errors = squared_error(average, x0, tokens, torch.full((TESTED,), level, device=x0.device), noise)
         print(f"noise level {level}: error {errors.mean():.4f} +- {errors.std() / TESTED**0.5:.4f}")

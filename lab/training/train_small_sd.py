@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 
 from comfyui.in_process import start_host
 from small_model import scenes
-from small_model.photographs import FOLDER, photographs
+from small_model.photographs import photographs
 from small_model.words import SMALL_SD
 from training.heads import Heads
-from training.loop import Training
+from training.loop import Training, arguments
 from training.network import SIGMAS, PromptedUNet, inside_the_unet
 from training.optimizer import muon_and_adamw
 
@@ -39,18 +39,17 @@ TOLD = (1, 101, 281, 481, 681, 881)  # timesteps at which the error is told
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cycles", type=float, nargs="+", default=[60], help="minutes of each cosine cycle")
-    parser.add_argument("--batch", type=int, default=16)
+    train(arguments_of_latents(__doc__).parse_args())
+
+
+def arguments_of_latents(description: str | None) -> argparse.ArgumentParser:
+    """What a training on latents asks for beside."""
+    parser = arguments(description, batch=16)
     parser.add_argument(
         "--cells", type=int, nargs="+", default=[24, 32, 40], help="of a latent's side, in turn by chance"
     )
     parser.add_argument("--pool", type=int, default=3000, help="pictures that are encoded")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    train(parser.parse_args())
+    return parser
 
 
 class NoisePredictor(PromptedUNet):
@@ -119,15 +118,20 @@ def squared_error(net, x0, tokens, timestep, noise) -> torch.Tensor:
     return (net(x, timestep.to(x0.device), tokens) - noise).square().mean((1, 2, 3))
 
 
-@torch.no_grad()
-def report(average, autoencoder, options: argparse.Namespace) -> None:
-    """The error at some noise levels, of photographs, textured and plain scenes of seeds that training never used."""
+def held_out(autoencoder, options: argparse.Namespace) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Latents, prompts and noise of photographs, textured and plain scenes of seeds that training never used."""
     pictures = list(photographs("reporting", options.root))
     made = list(latents.encoded(pictures, autoencoder, range(scenes.HELD_OUT, scenes.HELD_OUT + TESTED)))
     pooled = tuple(torch.cat(each) for each in zip(*made, strict=True))
     options.batch = TESTED
     x0, tokens, _ = (each.to(options.device) for each in sample_batch(pooled, options, np.random.default_rng(0)))
-    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(x0.device)
+    return x0, tokens, torch.randn(x0.shape, generator=torch.Generator().manual_seed(0)).to(x0.device)
+
+
+@torch.no_grad()
+def report(average, autoencoder, options: argparse.Namespace) -> None:
+    """The error at some noise levels, on what training never used."""
+    x0, tokens, noise = held_out(autoencoder, options)
     for timestep in TOLD:
         errors = squared_error(average, x0, tokens, torch.full((TESTED,), timestep), noise)
         print(f"timestep {timestep}: error {errors.mean():.4f} +- {errors.std() / TESTED**0.5:.4f}")

@@ -1,6 +1,6 @@
 """How things look, as far as a test can tell: no node over another or out of its group, and the front end's language.
 
-Screenshots are kept of every workflow as it opens and after a run, in both themes, and of the help page.
+Screenshots are kept of every workflow after a run, of the widget in the light theme, and of the help page.
 """
 
 import json

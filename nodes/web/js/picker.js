@@ -77,10 +77,10 @@ export class Picker {
     const sent = this.result()?.emerdiff_segments ?? NOTHING
     if (sent !== this.sent) this.receive(sent)
     const { texts } = this
-    const read = [texts.selection, texts.value("invert"), texts.value(POSITIVE), texts.value(NEGATIVE), texts.closed]
-    if (read.join("\n") !== this.read) this.refused = null // what it was about has changed
-    this.read = read.join("\n")
-    const seen = [...read, ...this.stage.size()].join("\n")
+    const read = [texts.selection, texts.value("invert"), texts.value(POSITIVE), texts.value(NEGATIVE), texts.closed].join("\n")
+    if (read !== this.read) this.refused = null // what it was about has changed
+    this.read = read
+    const seen = [read, ...this.stage.size()].join("\n")
     if (seen === this.seen) return
     this.seen = seen
     this.show()
