@@ -23,30 +23,48 @@ class Scene(NamedTuple):
     words: tuple[str, ...]  # words[i] names label i
 
 
+class Place(NamedTuple):
+    x: float  # of the middle, in the unit square
+    y: float
+    radius: float  # half a shape's width
+    angle: float  # radians
+
+
 def scene(seed: int, size: int = SIZE) -> Scene:
     """Render the scene of a seed: image `[size, size, 3]` in 0..1, labels `[size, size]`, a word per label."""
     rng = np.random.default_rng(seed)
-    y, x = (np.mgrid[0:size, 0:size].astype(np.float32) + 0.5) / size
-    image, horizon, backgrounds = _backgrounds(rng, x, y)
+    x, y = pixel_grid(size)
+    image, horizon, colours = backgrounds(rng, x, y)
     labels = (horizon < 0).astype(np.uint8)
     words = ["sky", "ground"]
     for shape in rng.permutation(SHAPES)[: rng.integers(2, 5)]:
         distance, u, v = _placed_shape(rng, shape, x, y, labels)
-        colour = _distinct_colour(rng, backgrounds)
-        alpha = np.clip(0.5 - distance * size, 0, 1)[..., None]
-        image = image * (1 - alpha) + _painted(rng, colour, u, v, x, y) * alpha
+        image = over(image, painted(rng, distinct_colour(rng, colours), u, v, x, y), distance)
         labels[distance < 0] = len(words)
         words.append(str(shape))
     return Scene(np.clip(image, 0, 1).astype(np.float32), labels, tuple(words))
 
 
-def _backgrounds(rng, x, y):
+def pixel_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """x and y [size, size] float32 of the pixels' middles in the unit square."""
+    y, x = (np.mgrid[0:size, 0:size].astype(np.float32) + 0.5) / size
+    return x, y
+
+
+def over(image: np.ndarray, surface: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """The surface [H, W, 3] laid over the image where the signed distance [H, W] is negative, its edge a pixel wide."""
+    alpha = np.clip(0.5 - distance * len(distance), 0, 1)[..., None]
+    return image * (1 - alpha) + surface * alpha
+
+
+def backgrounds(rng, x, y):
+    """Sky over ground [H, W, 3], the height above the horizon [H, W], and both colours."""
     level = rng.uniform(0.35, 0.65) + rng.uniform(-0.15, 0.15) * (x - 0.5)
     for frequency in (1, 2, 4):
         level = level + rng.uniform(0, 0.04) / frequency * np.sin(2 * np.pi * (frequency * x + rng.uniform()))
     horizon = level - y  # > 0 above the horizon
     sky = _colour(rng, (0.15, 0.6), (0.65, 1.0))
-    ground = _distinct_colour(rng, [sky], (0.25, 0.75), (0.25, 0.75))
+    ground = distinct_colour(rng, [sky], (0.25, 0.75), (0.25, 0.75))
     above = sky * (1 + rng.uniform(-0.35, 0.35) * (y[..., None] - 0.3)) + 0.16 * (_noise(rng, x, y, 3, 2) - 0.5)
     below = ground * (1 + rng.uniform(-0.4, 0.4) * (y[..., None] - 0.7)) * (0.8 + 0.4 * _noise(rng, x, y, 8, 3))
     alpha = np.clip(0.5 + horizon * x.shape[0], 0, 1)[..., None]
@@ -56,17 +74,24 @@ def _backgrounds(rng, x, y):
 def _placed_shape(rng, shape, x, y, labels):
     """Signed distance (unit square) and local coordinates; retried until it hides no earlier object by half."""
     for _ in range(20):
-        radius = rng.uniform(0.14, 0.27) / 2
-        cx, cy = rng.uniform(0.12, 0.88, 2)
-        angle = rng.uniform(0, 2 * np.pi)
-        u = (np.cos(angle) * (x - cx) + np.sin(angle) * (y - cy)) / radius
-        v = (-np.sin(angle) * (x - cx) + np.cos(angle) * (y - cy)) / radius
-        distance = _signed_distance(shape, u, v) * radius
+        distance, u, v = in_place(shape, random_place(rng), x, y)
         covered = labels[distance < 0]
         hidden = np.bincount(covered, minlength=8)[2:] / np.maximum(np.bincount(labels.ravel(), minlength=8)[2:], 1)
         if hidden.max() < 0.4:
             break
     return distance, u, v
+
+
+def random_place(rng) -> Place:
+    radius = rng.uniform(0.14, 0.27) / 2
+    return Place(*rng.uniform(0.12, 0.88, 2), radius, rng.uniform(0, 2 * np.pi))
+
+
+def in_place(shape: str, place: Place, x, y):
+    """Signed distance (unit square) to a shape in its place, negative inside, and local coordinates u, v."""
+    right, down, cosine, sine = x - place.x, y - place.y, np.cos(place.angle), np.sin(place.angle)
+    u, v = (cosine * right + sine * down) / place.radius, (-sine * right + cosine * down) / place.radius
+    return _signed_distance(shape, u, v) * place.radius, u, v
 
 
 def _signed_distance(shape, u, v):
@@ -109,7 +134,7 @@ def _polygon(u, v, points):
     return np.sqrt(nearest) * np.where(inside, -1, 1)
 
 
-def _painted(rng, colour, u, v, x, y):
+def painted(rng, colour, u, v, x, y):
     """A shaded, textured surface of one colour."""
     angle = rng.uniform(0, 2 * np.pi)
     light = 1 + rng.uniform(0.1, 0.3) * (np.cos(angle) * u + np.sin(angle) * v)
@@ -138,7 +163,7 @@ def _colour(rng, saturation=(0.45, 0.95), value=(0.35, 1.0)):
     return np.array(colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*saturation), rng.uniform(*value)), np.float32)
 
 
-def _distinct_colour(rng, others, saturation=(0.45, 0.95), value=(0.35, 1.0)):
+def distinct_colour(rng, others, saturation=(0.45, 0.95), value=(0.35, 1.0)):
     """A colour at least 0.35 away (RGB distance) from the others, and added to them."""
     for _ in range(50):
         colour = _colour(rng, saturation, value)
