@@ -27,7 +27,6 @@ load_pack()
 
 from emerdiff.emerdiff_ops.difference import resize_maps
 from emerdiff.emerdiff_ops.guided import guided_filter
-from emerdiff.emerdiff_ops.kmeans import kmeans
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, Reading
 
@@ -50,7 +49,6 @@ READINGS = {
 }
 RADIUS = 8  # pixels at working size, of the guided filter
 SHOWN = {"miou": "mIoU", "ari": "ARI", "ari_parts": "ARI, segments as they are", "f2": "boundary F, 2 px"}
-COLOUR_PIXELS = 10_000  # that the colours' clusters are found on
 
 
 def main() -> None:
@@ -84,9 +82,14 @@ def parse() -> argparse.Namespace:
 
 def measured(pipeline: Pipeline, seen: Pictured, names: list[str]) -> Iterator[Row]:
     for name in names:
-        labelled = colour_labels(pipeline, seen) if name == "colours" else coarse_labels(pipeline, seen, READINGS[name])
-        for way, labels in labelled.items():
+        for way, labels in labelled(pipeline, seen, name).items():
             yield {"case": name, "way": way, **seen.scores(labels)}
+
+
+def labelled(pipeline: Pipeline, seen: Pictured, name: str) -> dict[str, np.ndarray]:
+    if name == "colours":
+        return {"bilinear": pipeline.colour_labels(seen.image)}
+    return coarse_labels(pipeline, seen, READINGS[name])
 
 
 def coarse_labels(pipeline: Pipeline, seen: Pictured, reading: Reading) -> dict[str, np.ndarray]:
@@ -97,16 +100,6 @@ def coarse_labels(pipeline: Pipeline, seen: Pictured, reading: Reading) -> dict[
     picture = resize_maps(torch.from_numpy(seen.image).movedim(-1, 0), work).movedim(0, -1)
     along = guided_filter(resize_maps(masks, work), picture, RADIUS)
     return {"bilinear": bilinear_labels(masks, size), "along the borders": bilinear_labels(along, size)}
-
-
-def colour_labels(pipeline: Pipeline, seen: Pictured) -> dict[str, np.ndarray]:
-    """Label maps [H, W] by k-means on the pixels' colours."""
-    pixels = torch.from_numpy(seen.image).flatten(0, 1)  # [H*W, 3]
-    generator = torch.Generator().manual_seed(0)
-    some = pixels[torch.randperm(len(pixels), generator=generator)[:COLOUR_PIXELS]]
-    centres = kmeans(some, pipeline.bed.segments, generator, restarts=3).centroids
-    labels = torch.cdist(pixels, centres).argmin(1).unflatten(0, seen.image.shape[:2])
-    return {"bilinear": labels.numpy()}
 
 
 def table(rows: list[Row]) -> str:

@@ -12,6 +12,7 @@ from comfyui.in_process import load_pack, start_host
 start_host()
 load_pack()
 
+from emerdiff.emerdiff_ops.kmeans import kmeans
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_features, reading_of
@@ -20,6 +21,8 @@ from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Trajectory
 
 from measure.beds import SMALL_MODEL, Bed
+
+COLOUR_PIXELS = 10_000  # that the colours' clusters are found on
 
 
 class Segmented(NamedTuple):
@@ -48,9 +51,11 @@ class Pipeline:
         push = self.push(preset, strength)._replace(timestep=timestep)
         return modulate_attention(self.source, trajectory, low_res, push, image=torch.from_numpy(image)[None])
 
-    def segmented(self, image: np.ndarray, preset: str) -> Segmented:
+    def segmented(self, image: np.ndarray, preset: str, segments: int | None = None) -> Segmented:
+        """With as many `segments` as suit the model unless told; 0: as normalized cuts find."""
         features, trajectory = self.features(image, 0, reading=reading_of(preset))
-        low_res, picture = cluster_features(features, self.bed.segments), torch.from_numpy(image)[None]
+        number = self.bed.segments if segments is None else segments
+        low_res, picture = cluster_features(features, number), torch.from_numpy(image)[None]
         maps = self.maps(image, trajectory, low_res, preset)
         return Segmented(features, trajectory, low_res, assemble_masks(maps, image=picture).labels[0].numpy())
 
@@ -66,6 +71,14 @@ class Pipeline:
     def known(self, image: np.ndarray, seed: int) -> Known:
         """What EmerDiff Lift Mask reads of a picture, once for all that is lifted there."""
         return Known(seed, self.bed.size, *self.features(image, seed, reading=ROBUST))
+
+    def colour_labels(self, image: np.ndarray) -> np.ndarray:
+        """k-means on the pixels' colours, which needs no model: labels [H, W]."""
+        pixels = torch.from_numpy(image).flatten(0, 1)  # [H*W, 3]
+        generator = torch.Generator().manual_seed(0)
+        some = pixels[torch.randperm(len(pixels), generator=generator)[:COLOUR_PIXELS]]
+        centres = kmeans(some, self.bed.segments, generator, restarts=3).centroids
+        return torch.cdist(pixels, centres).argmin(1).unflatten(0, image.shape[:2]).numpy()
 
     def labels(self, maps: DifferenceMaps, normalize: bool) -> np.ndarray:
         return assemble_masks(maps, normalize=normalize).labels[0].numpy()
