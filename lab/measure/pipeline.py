@@ -12,7 +12,6 @@ from comfyui.in_process import load_pack, start_host
 start_host()
 load_pack()
 
-from emerdiff.emerdiff_ops.kmeans import kmeans
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_features, reading_of
@@ -21,8 +20,7 @@ from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Trajectory
 
 from measure.beds import SMALL_MODEL, Bed
-
-COLOUR_PIXELS = 10_000  # that the colours' clusters are found on
+from measure.colours import colour_labels
 
 
 class Segmented(NamedTuple):
@@ -59,6 +57,10 @@ class Pipeline:
         maps = self.maps(image, trajectory, low_res, preset)
         return Segmented(features, trajectory, low_res, assemble_masks(maps, image=picture).labels[0].numpy())
 
+    def coarse(self, image: np.ndarray) -> LowResMasks:
+        """The paper's low-resolution masks: clusters of features read plainly."""
+        return cluster_features(self.features(image, 0)[0], self.bed.segments)
+
     def push(self, preset: str, strength=None) -> Push:
         """By lambda where one is given, and in the paper's way by the bed's own; else as the nodes do unasked."""
         if strength or preset == "paper":
@@ -74,11 +76,7 @@ class Pipeline:
 
     def colour_labels(self, image: np.ndarray) -> np.ndarray:
         """k-means on the pixels' colours, which needs no model: labels [H, W]."""
-        pixels = torch.from_numpy(image).flatten(0, 1)  # [H*W, 3]
-        generator = torch.Generator().manual_seed(0)
-        some = pixels[torch.randperm(len(pixels), generator=generator)[:COLOUR_PIXELS]]
-        centres = kmeans(some, self.bed.segments, generator, restarts=3).centroids
-        return torch.cdist(pixels, centres).argmin(1).unflatten(0, image.shape[:2]).numpy()
+        return colour_labels(image, self.bed.segments)
 
     def labels(self, maps: DifferenceMaps, normalize: bool) -> np.ndarray:
         return assemble_masks(maps, normalize=normalize).labels[0].numpy()
