@@ -1,0 +1,376 @@
+"""Transformers in the true layouts of their families, small, with random weights, and what the host asks for with them.
+
+Widths of texts, patches, latents and heads are the families' own; there are fewer blocks and fewer heads. Families that
+the host tells by the names and shapes of their weights are loaded by its own loader; those that it tells by their full
+widths are filled in the host's own class.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.sd
+import comfy.supported_models as supported
+import torch
+from torch import Tensor, nn
+
+POOL = 2**22
+TOKENS = 12  # of a text
+
+
+class Layout(NamedTuple):
+    """A family: the host's name for it, its form, and what its conditioning carries."""
+
+    family: str  # in comfy.supported_models
+    config: dict
+    blocks: tuple[str, ...]  # two of them
+    width: int  # of the text
+    extras: Callable[[], dict] = dict  # of the conditioning, besides the text
+    loaded: bool = False  # by the host's own loader
+    cell: int = 8  # pixels a side of a cell of the latent
+    patch: int = 2  # cells a side of a token
+    tokens: int = TOKENS
+
+    @property
+    def known(self) -> bool:
+        return hasattr(supported, self.family)
+
+    def model(self, device: str | None = None):
+        """The host's own model, weights not set."""
+        config = getattr(supported, self.family)({**self.config})
+        config.set_inference_dtype(torch.float32, None)
+        model = config.get_model({}, "", device=device)
+        if self.family == "Anima":
+            del model.diffusion_model.llm_adapter.blocks[1:]  # its reader of texts has one width
+        return model
+
+    def state(self) -> dict:
+        """Random weights under the names that files give them."""
+        state = weights(self.model("meta").diffusion_model)
+        if self.family.startswith("PixArt"):
+            state["pos_embed"] = torch.zeros(1, 64**2, 1152)  # that of 1024 px: the host reads its size
+        return state
+
+    def load(self) -> comfy.model_patcher.ModelPatcher:
+        """MODEL."""
+        if self.loaded:
+            return comfy.sd.load_diffusion_model_state_dict(self.state())
+        model, management = self.model(), comfy.model_management
+        model.diffusion_model.load_state_dict(weights(model.diffusion_model), assign=True)
+        return comfy.model_patcher.ModelPatcher(model, management.get_torch_device(), management.unet_offload_device())
+
+    def conditioning(self, seed: int = 5) -> list:
+        """CONDITIONING of a random text."""
+        return [[normal(1, self.tokens, self.width, seed=seed), {"pooled_output": None, **self.extras()}]]
+
+    def vae(self) -> comfy.sd.VAE:
+        """VAE that makes latents of the family's form, by a random projection of each cell's pixels."""
+        form = getattr(supported, self.family).latent_format
+        return projecting_vae(form.latent_channels, self.cell, moving=form.latent_dimensions == 3)
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@cache
+def pool() -> Tensor:
+    return normal(POOL, seed=0)
+
+
+def weights(network: nn.Module) -> dict:
+    """Random weights that keep activations near unit size: each a piece of one store of random numbers, scaled."""
+    return {name: random_weight(name, value, n) for n, (name, value) in enumerate(network.state_dict().items())}
+
+
+def random_weight(name: str, value: Tensor, number: int) -> Tensor:
+    if value.ndim == 1 and name.endswith(("weight", "scale")):
+        return torch.ones(value.shape)
+    scale = value[0].numel() ** -0.5 if value.ndim > 1 and name.endswith("weight") else 0.1
+    if value.numel() > POOL:
+        return (pool().repeat(-(-value.numel() // POOL))[: value.numel()] * scale).view(value.shape)
+    begin = number * 99_991 % (POOL - value.numel() + 1)
+    return (pool()[begin : begin + value.numel()] * scale).view(value.shape)
+
+
+class Projection(nn.Module):
+    """A random projection of every cell's pixels, and back; with an axis for time as in Wan's: 1 + 4 n pictures."""
+
+    def __init__(self, channels: int, cell: int):
+        super().__init__()
+        self.matrix = nn.Parameter(normal(channels, 3 * cell**2, seed=1) * (3 * cell**2) ** -0.5, requires_grad=False)
+        self.cell = cell
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        if pixels.ndim == 5:
+            return torch.stack([self.encode(pixels[:, :, n]) for n in range(0, pixels.shape[2], 4)], 2)
+        cells = nn.functional.pixel_unshuffle(pixels, self.cell)
+        return torch.einsum("dc,bchw->bdhw", self.matrix, cells)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        if latents.ndim == 5:
+            return torch.stack([self.decode(latents[:, :, n]) for n in range(latents.shape[2])], 2)
+        return nn.functional.pixel_shuffle(torch.einsum("dc,bdhw->bchw", self.matrix, latents), self.cell)
+
+
+def projecting_vae(channels: int, cell: int, moving: bool) -> comfy.sd.VAE:
+    vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})
+    vae.first_stage_model, vae.latent_channels = Projection(channels, cell), channels
+    vae.downscale_ratio = vae.upscale_ratio = cell
+    if moving:  # as of Wan: pictures are the frames of one video
+        vae.latent_dim = 3
+        vae.downscale_ratio = (lambda frames: (frames + 3) // 4, cell, cell)
+        vae.upscale_ratio = (lambda frames: frames * 4 - 3, cell, cell)
+        vae.memory_used_encode = vae.memory_used_decode = lambda shape, dtype: 4 * shape[-2] * shape[-1]
+    vae.process_input = lambda image: image * 2 - 1
+    vae.process_output = lambda image: image.add_(1).div_(2).clamp_(0, 1)
+    management = comfy.model_management
+    vae.patcher = comfy.model_patcher.ModelPatcher(vae.first_stage_model, vae.device, management.vae_offload_device())
+    return vae
+
+
+# --- what conditionings carry besides the text ---
+
+
+def pooled(width: int) -> Callable[[], dict]:
+    return lambda: {"pooled_output": normal(1, width, seed=6)}
+
+
+def llama() -> dict:
+    """HiDream's second text: the states of all layers of a language model."""
+    return {**pooled(2048)(), "conditioning_llama3": normal(1, 3, TOKENS, 4096, seed=7)}
+
+
+def mt5() -> dict:
+    """Hunyuan-DiT's second text, and which tokens of both are words."""
+    masks = {"attention_mask": torch.ones(1, 77), "attention_mask_mt5xl": (torch.arange(256) < 20).float()[None]}
+    return {**masks, "conditioning_mt5xl": normal(1, 256, 2048, seed=7)}
+
+
+def words_of_t5() -> dict:
+    """Anima's words, by which it reads the text."""
+    return {"t5xxl_ids": torch.arange(3, 3 + TOKENS), "t5xxl_weights": torch.ones(TOKENS)}
+
+
+def all_words() -> dict:
+    return {"attention_mask": torch.ones(1, TOKENS)}
+
+
+# --- the families ---
+
+SD3 = {
+    "input_size": None,
+    "in_channels": 16,
+    "out_channels": 16,
+    "depth": 4,  # and 64 channels and a head each
+    "adm_in_channels": 2048,
+    "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": 4096, "out_features": 256}},
+    "num_patches": 32**2,
+    "pos_embed_max_size": 32,
+    "pos_embed_scaling_factor": None,
+}
+FLUX = {
+    "image_model": "flux",
+    "in_channels": 16,
+    "out_channels": 16,
+    "patch_size": 2,
+    "vec_in_dim": 768,
+    "context_in_dim": 4096,
+    "hidden_size": 256,
+    "mlp_ratio": 4.0,
+    "num_heads": 2,
+    "depth": 2,
+    "depth_single_blocks": 3,
+    "axes_dim": [16, 56, 56],
+    "theta": 10000,
+    "qkv_bias": True,
+    "guidance_embed": True,
+    "txt_ids_dims": [],
+}
+FLUX2 = {
+    **FLUX,
+    "image_model": "flux2",
+    "in_channels": 128,
+    "out_channels": 128,
+    "patch_size": 1,
+    "vec_in_dim": None,
+    "context_in_dim": 7680,
+    "mlp_ratio": 3.0,
+    "axes_dim": [32, 32, 32, 32],
+    "theta": 2000,
+    "qkv_bias": False,
+    "txt_ids_dims": [3],
+    "global_modulation": True,
+    "mlp_silu_act": True,
+    "ops_bias": False,
+}
+CHROMA = {
+    **{key: value for key, value in FLUX.items() if key != "guidance_embed"},
+    "image_model": "chroma",
+    "in_channels": 64,
+    "out_channels": 64,
+    "in_dim": 64,
+    "out_dim": 256,
+    "hidden_dim": 64,
+    "n_layers": 2,
+}
+LONGCAT = {
+    **FLUX,
+    "vec_in_dim": None,
+    "context_in_dim": 3584,
+    "guidance_embed": False,
+    "txt_ids_dims": [1, 2],
+}
+HUNYUAN_IMAGE = {
+    **{key: FLUX[key] for key in ("hidden_size", "mlp_ratio", "num_heads", "depth", "depth_single_blocks", "qkv_bias")},
+    "image_model": "hunyuan_video",
+    "in_channels": 64,
+    "out_channels": 64,
+    "patch_size": [1, 1],
+    "vec_in_dim": None,
+    "context_in_dim": 3584,
+    "axes_dim": [64, 64],
+    "theta": 256,
+    "byt5": False,
+    "guidance_embed": False,
+    "meanflow": False,
+    "meanflow_sum": False,
+    "use_cond_type_embedding": False,
+    "vision_in_dim": None,
+}
+QWEN = {"image_model": "qwen_image", "in_channels": 64, "num_layers": 3, "num_attention_heads": 2}
+LUMINA = {
+    "image_model": "lumina2",
+    "patch_size": 2,
+    "in_channels": 16,
+    "dim": 192,
+    "cap_feat_dim": 2304,
+    "n_layers": 3,
+    "n_heads": 2,
+    "n_kv_heads": 1,
+    "qk_norm": True,
+    "axes_dims": [32, 32, 32],
+    "axes_lens": [300, 512, 512],
+    "rope_theta": 10000.0,
+    "ffn_dim_multiplier": 4.0,
+}
+Z_IMAGE = {
+    **LUMINA,
+    "dim": 256,
+    "cap_feat_dim": 2560,
+    "n_kv_heads": 2,
+    "axes_dims": [32, 48, 48],
+    "axes_lens": [1536, 512, 512],
+    "rope_theta": 256.0,
+    "ffn_dim_multiplier": 8.0 / 3.0,
+    "z_image_modulation": True,
+    "time_scale": 1000.0,
+    "pad_tokens_multiple": 32,
+}
+KREA2 = {
+    "image_model": "krea2",
+    "features": 256,
+    "heads": 2,
+    "kvheads": 1,
+    "layers": 3,
+    "txtlayers": 12,
+    "txtdim": 80,  # 20 heads
+    "channels": 16,
+    "patch": 2,
+}
+AURA = {
+    "cond_seq_dim": 2048,
+    "dim": 256,
+    "global_conddim": 256,
+    "n_heads": 1,
+    "n_double_layers": 2,
+    "n_layers": 4,
+    "max_seq": 32**2,
+}
+HIDREAM = {
+    "image_model": "hidream",
+    "attention_head_dim": 128,
+    "axes_dims_rope": [64, 32, 32],
+    "caption_channels": [4096, 4096],
+    "max_resolution": [128, 128],
+    "in_channels": 16,
+    "llama_layers": [0, 1, 2, 2],
+    "num_attention_heads": 2,
+    "num_layers": 2,
+    "num_single_layers": 2,
+    "out_channels": 16,
+    "patch_size": 2,
+    "text_emb_dim": 2048,
+}
+COSMOS = {
+    "image_model": "cosmos_predict2",
+    "max_img_h": 240,
+    "max_img_w": 240,
+    "max_frames": 128,
+    "in_channels": 16,
+    "out_channels": 16,
+    "patch_spatial": 2,
+    "patch_temporal": 1,
+    "model_channels": 256,
+    "concat_padding_mask": True,
+    "crossattn_emb_channels": 1024,
+    "pos_emb_cls": "rope3d",
+    "pos_emb_learnable": True,
+    "pos_emb_interpolation": "crop",
+    "use_adaln_lora": True,
+    "adaln_lora_dim": 64,
+    "num_blocks": 3,
+    "num_heads": 2,
+    "rope_h_extrapolation_ratio": 4.0,
+    "rope_w_extrapolation_ratio": 4.0,
+    "rope_enable_fps_modulation": False,
+}
+PIXART = {"depth": 2, "input_size": 128, "pe_interpolation": 2}
+HUNYUAN_DIT = {"image_model": "hydit", "depth": 4, "hidden_size": 128}
+
+FLUX_BLOCKS = ("double 1", "single 2")
+LAYOUTS = {
+    "SD3": Layout("SD3", SD3, ("block 0", "block 2"), 4096, pooled(2048), loaded=True),
+    "SD3.5 medium": Layout(
+        "SD3",
+        {**SD3, "qk_norm": "rms", "x_block_self_attn_layers": [0, 1]},
+        ("block 1", "block 2"),
+        4096,
+        pooled(2048),
+        loaded=True,
+    ),
+    "SD3.5 large": Layout("SD3", {**SD3, "qk_norm": "rms"}, ("block 0", "block 3"), 4096, pooled(2048), loaded=True),
+    "Flux.1 dev": Layout("Flux", FLUX, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
+    "Flux.1 schnell": Layout(
+        "FluxSchnell", {**FLUX, "guidance_embed": False}, FLUX_BLOCKS, 4096, pooled(768), loaded=True
+    ),
+    "Flux.2": Layout("Flux2", FLUX2, FLUX_BLOCKS, 7680, loaded=True, cell=16, patch=1),
+    "Chroma": Layout("Chroma", CHROMA, FLUX_BLOCKS, 4096),
+    "LongCat-Image": Layout("LongCatImage", LONGCAT, FLUX_BLOCKS, 3584, loaded=True),
+    "Hunyuan Image 2.1": Layout("HunyuanImage21", HUNYUAN_IMAGE, FLUX_BLOCKS, 3584, loaded=True, cell=32, patch=1),
+    "Qwen-Image": Layout("QwenImage", QWEN, ("block 0", "block 2"), 3584),
+    "Lumina 2": Layout("Lumina2", LUMINA, ("block 0", "block 2"), 2304, all_words),
+    "Z-Image": Layout("ZImage", Z_IMAGE, ("block 0", "block 2"), 2560, all_words),
+    "Krea 2": Layout("Krea2", KREA2, ("block 0", "block 2"), 12 * 80, loaded=True),
+    "AuraFlow": Layout("AuraFlow", AURA, ("double 1", "single 1"), 2048),
+    "HiDream-I1": Layout("HiDream", HIDREAM, ("double 1", "single 1"), 4096, llama),
+    "Cosmos Predict2": Layout("CosmosT2IPredict2", COSMOS, ("block 0", "block 2"), 1024),
+    "Anima": Layout("Anima", {**COSMOS, "image_model": "anima"}, ("block 0", "block 2"), 1024, words_of_t5),
+    "PixArt alpha": Layout(
+        "PixArtAlpha",
+        {**PIXART, "image_model": "pixart_alpha", "micro_condition": True},
+        ("block 0", "block 1"),
+        4096,
+        loaded=True,
+    ),
+    "PixArt sigma": Layout(
+        "PixArtSigma",
+        {**PIXART, "image_model": "pixart_sigma", "micro_condition": False, "model_max_length": 300},
+        ("block 0", "block 1"),
+        4096,
+        loaded=True,
+    ),
+    "Hunyuan-DiT": Layout("HunyuanDiT", HUNYUAN_DIT, ("block 1", "block 3"), 1024, mt5, loaded=True, tokens=77),
+}
