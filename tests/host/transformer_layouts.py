@@ -360,10 +360,9 @@ LAYOUTS = {
     "Anima": Layout("Anima", {**COSMOS, "image_model": "anima"}, ("block 0", "block 2"), 1024, words_of_t5),
     "PixArt alpha": Layout(
         "PixArtAlpha",
-        {**PIXART, "image_model": "pixart_alpha", "micro_condition": True},
+        {**PIXART, "image_model": "pixart_alpha", "hidden_size": 144, "num_heads": 2, "micro_condition": True},
         ("block 0", "block 1"),
         4096,
-        loaded=True,
     ),
     "PixArt sigma": Layout(
         "PixArtSigma",

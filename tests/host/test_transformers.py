@@ -1,0 +1,140 @@
+"""Features of every family of transformers: equal to a direct capture, and the whole way from picture to masks."""
+
+import gc
+from typing import NamedTuple
+
+import comfy.model_management
+import comfy.sample
+import numpy as np
+import pytest
+import torch
+from comfy.model_sampling import ModelSamplingDiscrete
+from direct_capture import direct_capture
+from emerdiff.emerdiff_ops.schedule import noise_for
+from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.emerdiff_ops.views import canvas_of, mean_reading, views
+from emerdiff.nodes.steps.assemble import assemble_masks
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import Reading, extract_features
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.values import Source, Trajectory
+from torch.nn.modules import module as hooks_of_torch
+from transformer_layouts import LAYOUTS, Layout
+
+LEVEL = 281  # of Stable Diffusion's 1000: where transformers are read unasked
+SEED = 3
+
+
+class Loaded(NamedTuple):
+    layout: Layout
+    source: Source
+
+    def picture(self, count: int = 1) -> torch.Tensor:
+        """A smooth random picture of an odd size; PixArt is told places of tokens from 264 px on."""
+        size = (259, 300) if self.layout.family.startswith("PixArt") else (150, 214)
+        noise = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+        return torch.nn.functional.interpolate(noise, size, mode="bicubic").clamp(0, 1).movedim(1, -1)
+
+    def capture(self, block: str, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """The direct capture at the noise level that is read unasked."""
+        model, _, conditioning = self.source
+        return direct_capture(model, conditioning, (latent, noise, sigma_of(model)), self.layout.patch, block)
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def loaded(request):
+    layout = LAYOUTS[request.param]
+    if not layout.known:
+        pytest.skip(f"this ComfyUI has no {request.param}")
+    yield Loaded(layout, Source(layout.load(), layout.vae(), layout.conditioning()))
+    comfy.model_management.unload_all_models()
+    gc.collect()
+
+
+def sigma_of(model) -> float:
+    """The noise at LEVEL: of the model's own schedule where it has 1000 steps, else as much as in Stable Diffusion."""
+    sampling = model.get_model_object("model_sampling")
+    if isinstance(sampling, ModelSamplingDiscrete):
+        return float(sampling.sigmas[LEVEL])
+    signal = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)[LEVEL]
+    sigma = ((1 - signal) / signal) ** 0.5
+    return sigma if "COSMOS" in model.model.model_type.name else sigma / (1 + sigma)
+
+
+def noise_of(trajectory: Trajectory, size=None) -> torch.Tensor:
+    shape = torch.Size((*trajectory.latent.shape[:2], *(size or trajectory.latent.shape[2:])))
+    return noise_for(shape, trajectory.seed, trajectory.timesteps, {LEVEL})[LEVEL]
+
+
+def check_equal(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """To 1e-5 of the largest value."""
+    assert found.shape == expected.shape and expected.isfinite().all()
+    error = ((found - expected).abs().max() / expected.abs().max()).item()
+    print(f"largest error {error:.1e}")
+    assert error < 1e-5
+
+
+def test_features_are_what_the_attention_of_a_block_gives_the_pictures_tokens(loaded):
+    block = loaded.layout.blocks[1]
+    features, trajectory = extract_features(loaded.source, loaded.picture(), SEED, reading=Reading(layer=block))
+    expected = loaded.capture(block, trajectory.latent, noise_of(trajectory))
+    assert expected.flatten(1, 2).std(1).max() > 1e-3 * expected.std(), "tokens must differ"
+    check_equal(features.features, expected)
+
+
+def test_every_picture_of_a_batch_is_read_by_itself(loaded):
+    """Also where the VAE would take a batch for a video."""
+    block = loaded.layout.blocks[0]
+    pictures = torch.cat([loaded.picture(), loaded.picture().flip(2)])
+    features, trajectory = extract_features(loaded.source, pictures, SEED, reading=Reading(layer=block))
+    noise = noise_of(trajectory)
+    for n in range(2):
+        own = slice(n, n + 1)
+        check_equal(features.features[own], loaded.capture(block, trajectory.latent[own], noise[own]))
+
+
+def test_with_surroundings_and_mirrored_features_are_the_mean_of_the_views(loaded):
+    block, layout = loaded.layout.blocks[1], loaded.layout
+    reading = Reading(layer=block, surroundings=0.25, mirrored=True)
+    features, trajectory = extract_features(loaded.source, loaded.picture(), SEED, reading=reading)
+    size, grid = tuple(trajectory.latent.shape[2:]), tuple(features.features.shape[1:3])
+    seen = views(0.25, True, False, size, grid, layout.patch)
+    noise = noise_of(trajectory, seen[0].canvas)
+    each = ((view, loaded.capture(block, canvas_of(trajectory.latent, view), noise)) for view in seen)
+    check_equal(features.features, mean_reading(each, grid, False))
+
+
+def test_the_model_is_left_as_it_was(loaded):
+    """The host's sampler gives the very same, and no hook is left anywhere."""
+    model = loaded.source.model
+    latent = extract_features(loaded.source, loaded.picture(), SEED)[1].latent
+    options, before = repr(model.model_options), sampled(loaded, latent)
+    for block in loaded.layout.blocks:
+        extract_features(loaded.source, loaded.picture(), SEED, reading=Reading(layer=block))
+    assert torch.equal(sampled(loaded, latent), before) and before.isfinite().all()
+    assert repr(model.model_options) == options
+    assert not hooks_of_torch._global_forward_pre_hooks and not hooks_of_torch._global_forward_hooks
+    assert not any(each._forward_pre_hooks or each._forward_hooks for each in model.model.modules())
+
+
+def sampled(loaded: Loaded, latent: torch.Tensor) -> torch.Tensor:
+    """Two steps of the host's own sampler, half of the way."""
+    model, _, conditioning = loaded.source
+    latent = comfy.sample.fix_empty_latent_channels(model, latent)
+    noise = comfy.sample.prepare_noise(latent, 1)
+    settings = 2, 1.0, "euler", "simple", conditioning, conditioning, latent
+    return comfy.sample.sample(model, noise, *settings, denoise=0.5, disable_pbar=True, seed=1)
+
+
+def test_a_draft_covers_a_picture_of_any_size(loaded):
+    picture, segments = loaded.picture(2), 4
+    features, trajectory = extract_features(
+        loaded.source, picture, reading=Reading(layer=loaded.layout.blocks[0], surroundings=0.25)
+    )
+    masks = cluster_features(features, segments, restarts=1)
+    maps = modulate_attention(loaded.source, trajectory, masks, Push("draft"), image=picture)
+    labels = assemble_masks(maps, image=picture).labels
+    drawn = labels_to_masks(labels, segments)
+    assert drawn.shape == (2 * segments, *picture.shape[1:3]) and drawn.dtype == torch.float32
+    assert torch.equal(drawn.unflatten(0, (2, segments)).sum(1), torch.ones(picture.shape[:3]))
+    assert [len(each.unique()) for each in labels] == [segments, segments]
