@@ -1,6 +1,7 @@
 """What the tools around the segmentation do to scenes whose true regions are known.
 
   --part lifting    rough masks of an object, lifted: IoU with the object before and after
+  --part unusual    masks of all but an object, of two, of specks, blurs, the sky, lifted: IoU before and after
   --part clicks     an object pointed at: the segment under a click, what is like one point, like two, in a box
   --part merging    segments merged: how many, and how well they agree with the true regions
   --part refining   pictures of four times the working size: masks enlarged with and without the picture's borders
@@ -23,7 +24,7 @@ from sklearn.metrics import adjusted_rand_score
 from comfyui.in_process import load_pack, start_host
 from measure.log import Row, mean_and_error, measure_missing, publish, read
 from measure.metrics import iou, scores
-from measure.rough import rough_masks
+from measure.rough import rough_masks, unusual_masks
 from measure.timing import PRECISIONS, fastest_precision
 from small_model.scenes import HELD_OUT, SIZE, scene
 from small_model.settings import SEGMENTS
@@ -124,6 +125,17 @@ def lifting(pipeline: Pipeline, seed: int) -> list[Row]:
     return rows
 
 
+def unusual(pipeline: Pipeline, seed: int) -> list[Row]:
+    """Masks that are no single object's, or hardly, one by one: IoU of the rough mask, and of the lifted one."""
+    true = scene(seed, pipeline.bed.size)
+    known, rows = pipeline.known(true.image, seed), []
+    for kind, (rough, region) in unusual_masks(true.labels).items():
+        lifted = pipeline.lift(true.image, torch.from_numpy(rough)[None], "fast", known)[0].numpy() > 0.5
+        before, after = (iou(each, region) for each in (rough > 0.5, lifted))
+        rows.append({"case": kind, "rough mask": before, "lifted, fast": after, "gain": after - before})
+    return rows
+
+
 # --- merging ---
 
 
@@ -194,7 +206,7 @@ def clicks(pipeline: Pipeline, seed: int) -> list[Row]:
     ]
 
 
-PARTS = {"lifting": lifting, "clicks": clicks, "merging": merging, "refining": refining}
+PARTS = {"lifting": lifting, "unusual": unusual, "clicks": clicks, "merging": merging, "refining": refining}
 
 
 if __name__ == "__main__":
