@@ -45,7 +45,7 @@ def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     """The nearest semi-orthogonal matrix, roughly: singular values end within 0.7..1.2."""
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).float()
+    x = (matrix.T if tall else matrix).bfloat16()
     x = x / (x.norm() + 1e-7)
     for _ in range(5):
         gram = x @ x.T

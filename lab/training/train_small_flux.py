@@ -57,7 +57,7 @@ class FlowPredictor(torch.nn.Module):
     def forward(self, x, level, tokens):
         """The flow for x [N, c, h, w] at noise levels [N], told the words of tokens [N, length]."""
         words = self.words[tokens]
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda):
+        with torch.autocast(x.device.type, torch.bfloat16):
             flow, self.read = functionalize(self.both)(x, level, words)
             return flow.float()
 

@@ -1,6 +1,6 @@
-"""What EmerDiff does inside the UNet: reading queries and attention, sharing maps, adding the offset.
+"""What EmerDiff does inside the network: reading queries and attention, sharing maps, adding the offset.
 
-The host calls these hooks while the UNet runs. One object serves one evaluation and is installed in options that
+The host calls these hooks while the network runs. One object serves one evaluation and is installed in options that
 live as long as that. Hooks of other packs in these options stay: they see what they would see without ours, with row
 0's attention inputs where maps are held. `options` below are the host's extra_options; `emerdiff_ops` has the
 mathematics.
@@ -12,14 +12,16 @@ from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ...emerdiff_ops.attention import add_offset, base_rows, loudness, shared_attention, spread_rows
 from ...emerdiff_ops.text_scores import word_attention
+from .transformers import Block
 from .unet import Layer
 
 
 class Captured(Exception):
-    """Ends the UNet evaluation whose queries have been read; it takes the way out that Cancel takes."""
+    """Ends the evaluation whose features have been read; it takes the way out that Cancel takes."""
 
 
 class QueryCapture:
@@ -28,15 +30,91 @@ class QueryCapture:
     def __init__(self, layer: Layer):
         self.layer = layer
         self.grid: tuple[int, ...] | None = None
-        self.queries: Tensor | None = None
+        self.features: Tensor | None = None
 
     def install(self, transformer_options) -> None:
         _replacements(transformer_options, "attn2")[self.layer] = self.attention
 
     def attention(self, query, key, value, options):
         self.grid = tuple(options["activations_shape"][-2:])
-        self.queries = query.float().cpu()
+        self.features = query.float().cpu()
         raise Captured
+
+
+class AttentionOutput:
+    """Keeps what the first attention of a transformer's block gives the picture's tokens, [rows, h*w, C]; stops there.
+
+    `replaced` is what the host calls the block where others can replace it; where they cannot, `before` attentions of
+    other blocks come first. In the sequence of tokens the picture's are the end, filled up to a multiple of `filled`,
+    or the beginning where that is None.
+    """
+
+    def __init__(self, block: Block, replaced: tuple | None, before: int, grid: tuple[int, int], filled: int | None):
+        self.block, self.replaced, self.grid, self.filled = block, replaced, grid, filled
+        self.waiting = before if replaced is None else None  # for so many attentions, or for the block
+        self.features: Tensor | None = None
+
+    def install(self, transformer_options) -> None:
+        if self.replaced:
+            blocks = _replacements(transformer_options, "dit")
+            blocks[self.replaced] = partial(self.in_block, blocks.get(self.replaced))
+        _chain_attention(transformer_options, self.attention)
+
+    def in_block(self, previous, arguments, original):
+        self.waiting = 0
+        if previous:
+            previous(arguments, original)
+        else:
+            original["original_block"](arguments)
+        raise Captured  # without features: another pack's block has no attention of the host's
+
+    def attention(self, attend, query, key, value, heads, *args, **kwargs):
+        output = attend(query, key, value, heads, *args, **kwargs)
+        if self.waiting != 0:
+            self.waiting = self.waiting and self.waiting - 1
+            return output
+        # Some hosts tell which block runs: another one, where a cache has left some out.
+        if kwargs["transformer_options"].get("block_index", self.block.number) == self.block.number:
+            self.features = output[:, self._picture(output.shape[1])].float().cpu()
+        raise Captured
+
+    def _picture(self, tokens: int) -> slice:
+        """Where the picture's tokens are among all."""
+        own = self.grid[0] * self.grid[1]
+        begin = 0 if self.filled is None else tokens - -(-own // self.filled) * self.filled
+        if not 0 <= begin <= tokens - own:
+            raise ValueError(
+                "another node changes how many tokens the picture has inside the transformer; connect the model from "
+                "before it"
+            )
+        return slice(begin, begin + own)
+
+
+class ProjectionInput:
+    """Keeps what a projection of a transformer is given, [rows, h*w, C], and stops there.
+
+    For networks whose attention is not told the host's options, so that no hook of the host reaches it: PyTorch tells
+    which module is called, for as long as this one evaluation lasts. No module is changed.
+    """
+
+    def __init__(self, projection, grid: tuple[int, int]):
+        self.projection, self.grid = projection, grid
+        self.features: Tensor | None = None
+
+    def install(self, transformer_options) -> None:
+        add_wrapper(transformer_options, "apply_model", self.around)  # such networks call no wrappers of their own
+
+    def around(self, executor, *args, **kwargs):
+        handle = register_module_forward_pre_hook(self.called)
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            handle.remove()
+
+    def called(self, module, inputs) -> None:
+        if module is self.projection:
+            self.features = inputs[0].float().cpu()
+            raise Captured
 
 
 class WordAttention:
@@ -91,7 +169,7 @@ class Modulation:
         patches.setdefault("attn2_output_patch", []).append(self.cross_attention_output)
         if self.offsets is not None:
             patches.setdefault("output_block_patch", []).insert(0, self.skip_connection)
-        wrap_unet(transformer_options, self.around)
+        add_wrapper(transformer_options, "diffusion_model", self.around)
 
     def around(self, executor, *inputs, **kwargs):
         """Run the rows before the offset layer as one, where nobody holds anything that has a place for every row."""
@@ -174,9 +252,9 @@ def _replacement_at(replacements, layer: Layer) -> Callable | None:
     return replacements.get(layer) or replacements.get((layer.block, layer.number))
 
 
-def wrap_unet(transformer_options, wrapper: Callable) -> None:
-    """`wrapper(executor, x, timesteps, ...)` around the UNet, as the host's add_wrapper_with_key enters it."""
-    wrappers = transformer_options.setdefault("wrappers", {}).setdefault("diffusion_model", {})
+def add_wrapper(transformer_options, kind: str, wrapper: Callable) -> None:
+    """`wrapper(executor, x, timesteps, ...)` around the model or its network, as the host's own function enters it."""
+    wrappers = transformer_options.setdefault("wrappers", {}).setdefault(kind, {})
     wrappers.setdefault("emerdiff", []).append(wrapper)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import comfy.model_management
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from .unet import own_cells
+from .network import cells_in_token, own_pixels
 
 AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
 
@@ -23,22 +24,31 @@ def working_pixels(model, vae, image: Tensor, resolution: int) -> Tensor:
     return pixels
 
 
-def encode(vae, pixels: Tensor) -> Tensor:
-    """Latents [B, c, h', w'] of pictures [B, 3, height, width], padded to whole cells at the right and below."""
-    multiple, (height, width) = pixels_per_cell(vae), pixels.shape[-2:]
-    pixels = pad(pixels, (0, -width % multiple, 0, -height % multiple), mode="replicate")
-    return vae.encode(pixels.movedim(1, -1)).float().cpu()
+def encode(model, vae, pixels: Tensor) -> Tensor:
+    """Latents [B, c, h', w'] of pictures [B, 3, height, width], padded to whole cells at the right and below.
+
+    For a transformer to whole tokens. A VAE of videos would take the batch for one: it gets each picture by itself, and
+    the axis for time, of one frame, is left out.
+    """
+    multiple, (height, width) = pixels_per_cell(vae) * cells_in_token(model), pixels.shape[-2:]
+    pixels = pad(pixels, (0, -width % multiple, 0, -height % multiple), mode="replicate").movedim(1, -1)
+    if vae.latent_dim == 3:
+        return torch.cat([vae.encode(each).float().cpu()[:, :, 0] for each in pixels.split(1)])
+    return vae.encode(pixels).float().cpu()
 
 
 def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
     """Images [N, H, W, 3] float32 on the CPU, the padding cut off."""
-    images = vae.decode(latents).float().cpu()
+    if vae.latent_dim == 3:  # of videos: each of one frame
+        images = vae.decode(latents.unsqueeze(2)).float().cpu()[:, 0]
+    else:
+        images = vae.decode(latents).float().cpu()
     return images[:, : size[0], : size[1], :3]
 
 
 def own_resolution(model, vae) -> int:
-    """The shorter side, in pixels, that the model was made for: 512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL)."""
-    return own_cells(model) * pixels_per_cell(vae)
+    """The shorter side, in pixels, that the model was made for: 512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL and later)."""
+    return own_pixels(model, pixels_per_cell(vae))
 
 
 def pixels_per_cell(vae) -> int:

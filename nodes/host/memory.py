@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import comfy.model_management
 
-from . import unet
+from .network import latent_channels
 
 log = logging.getLogger("EmerDiff")
 Answer = TypeVar("Answer")
@@ -63,6 +63,6 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 def rows_that_fit(model, latent_size: tuple[int, int]) -> int:
     """How many rows of this latent one batch may hold beside the model in the memory that is free now, at least two."""
-    need = model.memory_required([1, unet.latent_channels(model), *latent_size])
+    need = model.memory_required([1, latent_channels(model), *latent_size])
     free = model.get_free_memory(model.load_device) - (model.model_size() - model.loaded_size())
     return max(2, min(MOST_ROWS, int(SHARE_OF_MEMORY * free / need)))

@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import Tensor
 
-from .hooks import wrap_unet
+from .hooks import add_wrapper
 
 
 class Passage:
@@ -19,7 +19,7 @@ class Passage:
         self.around = [each for group in _wrappers(options) for each in group]
         options["model_function_wrapper"] = self._ask
         transformer_options = options["transformer_options"]
-        wrap_unet(transformer_options, self._reach)
+        add_wrapper(transformer_options, "diffusion_model", self._reach)
         transformer_options.setdefault("patches", {}).setdefault("attn2_output_patch", []).append(self._count)
 
     def _ask(self, apply, arguments):
@@ -36,13 +36,18 @@ class Passage:
         self.layers += 1
         return n
 
-    def check(self, layers: int) -> None:
-        """ValueError naming what stood in the way, and the way out; `layers`, how many attend to the text."""
+    def check(self, layers: int | None) -> None:
+        """ValueError naming what stood in the way, and the way out.
+
+        `layers`: how many attend to the text; None of transformers, some of which do not tell when they run.
+        """
         if not self.asked:
             raise ValueError(
                 "the conditioning is switched off at a noise level that EmerDiff needs; connect it without "
                 "ConditioningSetTimestepRange"
             )
+        if layers is None:
+            return
         does = None if self.reached else "runs the UNet by itself"
         if self.reached and self.layers != layers * self.reached:
             does = "skips parts of the UNet, as caches do"

@@ -12,8 +12,9 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
+from .network import family_of, latent_axes, sigma_of
 from .passage import Passage
-from .unet import cross_attention_layers, sigma_of
+from .unet import cross_attention_layers
 
 # Other packs' wrappers of the UNet that would make our evaluations wrong or slow: EasyCache hands out what it computed
 # for other rows, and torch.compile compiles anew for every hook and size of batch.
@@ -35,29 +36,41 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
     hooks.install(transformer_options) is given options that live for this one evaluation. The host keeps memory free
     for `rows` rows.
     """
-    layers = len(cross_attention_layers(model))
+    layers = None if family_of(model) else len(cross_attention_layers(model))
+    in_time = latent_axes(model) == 3  # pictures of such models are videos of one frame
 
     def passes(model_k, x, sigmas, extra_args=None, callback=None, disable=None):
-        return work(model_k.latent_image[:1], partial(_predict, partial(model_k, **extra_args), layers))
+        x0, predict = model_k.latent_image[:1], partial(_predict, partial(model_k, **extra_args), layers, in_time)
+        return _frame(work(_still(x0, in_time), predict), in_time)
 
     guider = _PlainGuider(model)
     guider.inner_set_conds({"positive": conditioning})
     sigmas = torch.tensor([sigma_of(model, 1), 0.0])
-    latent = latent.expand(-(-rows // 2), -1, -1, -1)  # the host reserves memory for twice as many
+    latent = _frame(latent.expand(-(-rows // 2), -1, -1, -1), in_time)  # the host reserves memory for twice as many
     sampler = comfy.samplers.KSAMPLER(passes)
     with run_eagerly():
-        return guider.sample(torch.zeros_like(latent), latent, sampler, sigmas, disable_pbar=True, seed=0)
+        finals = guider.sample(torch.zeros_like(latent), latent, sampler, sigmas, disable_pbar=True, seed=0)
+    return _still(finals, in_time)
 
 
-def _predict(model_k: partial, layers: int, x: Tensor, sigma: float, hooks) -> Tensor:
+def _predict(model_k: partial, layers: int | None, in_time: bool, x: Tensor, sigma: float, hooks) -> Tensor:
     """One evaluation of the network: the denoised prediction of x [rows, c, h', w'] at noise level sigma."""
     options = own_options(model_k.keywords["model_options"])
     passage = Passage(options)
     hooks.install(options["transformer_options"])
     x = x.contiguous(memory_format=torch.channels_last)  # convolutions are as fast or faster in this layout
-    denoised = model_k(x, x.new_full((x.shape[0],), sigma), model_options=options)
+    denoised = model_k(_frame(x, in_time), x.new_full((x.shape[0],), sigma), model_options=options)
     passage.check(layers)
-    return denoised
+    return _still(denoised, in_time)
+
+
+def _frame(latents: Tensor, in_time: bool) -> Tensor:
+    """Latents [N, c, h', w'] as the model takes them, with an axis for time where it has one."""
+    return latents.unsqueeze(2) if in_time else latents
+
+
+def _still(latents: Tensor, in_time: bool) -> Tensor:
+    return latents.squeeze(2) if in_time else latents
 
 
 def own_options(model_options: dict) -> dict:

@@ -1,12 +1,10 @@
-"""The UNet of a MODEL: its cross-attention layers and their grids, its noise levels, and what it takes."""
+"""The UNet of a MODEL: its cross-attention layers and their grids, and what it takes."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import comfy.model_base
-import comfy.model_sampling
-import torch
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, UNetModel, Upsample
 
 NOT_BY_TEXT = (comfy.model_base.SVD_img2vid, comfy.model_base.Stable_Zero123, comfy.model_base.SD_X4Upscaler)
@@ -65,7 +63,7 @@ def cells_together(model, layer: Layer) -> int:
 
 def cross_attention_layers(model) -> dict[Layer, int]:
     """Every cross-attention layer in running order, with how often the latent has been halved there."""
-    unet = unet_of(model)
+    unet = network_of(model)
     blocks = [("input", number, block) for number, block in enumerate(unet.input_blocks)]
     blocks += [("middle", 0, unet.middle_block)] if unet.middle_block is not None else []
     blocks += [("output", number, block) for number, block in enumerate(unet.output_blocks)]
@@ -79,7 +77,7 @@ def cross_attention_layers(model) -> dict[Layer, int]:
     return layers
 
 
-def unet_of(model) -> Any:
+def network_of(model) -> Any:
     network = model.get_model_object("diffusion_model")
     return getattr(network, "_orig_mod", network)  # of torch.compile
 
@@ -89,20 +87,8 @@ def unet_of(model) -> Any:
 
 def reads_text(model) -> bool:
     """Whether the model is a UNet that attends to a text."""
-    suits = isinstance(unet_of(model), UNetModel) and not isinstance(model.model, NOT_BY_TEXT)
+    suits = isinstance(network_of(model), UNetModel) and not isinstance(model.model, NOT_BY_TEXT)
     return suits and bool(cross_attention_layers(model))
-
-
-def removes_noise(model) -> bool:
-    """Whether it predicts the picture, the noise or v, from a picture with noise added."""
-    sampling = model.get_model_object("model_sampling")
-    return isinstance(sampling, comfy.model_sampling.EPS) and not isinstance(sampling, comfy.model_sampling.IMG_TO_IMG)
-
-
-def ways_of_sampling(model) -> str:
-    """The host's names for how the model samples."""
-    kinds = type(model.get_model_object("model_sampling")).__mro__[1:-1]
-    return ", ".join(each.__name__ for each in kinds if each is not torch.nn.Module)
 
 
 def own_cells(model) -> int:
@@ -122,28 +108,3 @@ def context_width(model) -> int:
 
 def takes_pooled_text(model) -> bool:
     return model.get_model_object("adm_channels") in SDXL_VECTORS
-
-
-def latent_format_name(model) -> str:
-    return type(model.get_model_object("latent_format")).__name__
-
-
-def latent_channels(model) -> int:
-    return model.get_model_object("latent_format").latent_channels
-
-
-def latent_ratio(model) -> int:
-    """Pixels on a side of the picture that one cell of the model's latent stands for."""
-    return model.get_model_object("latent_format").spacial_downscale_ratio
-
-
-def sigma_of(model, timestep: int) -> float:
-    """The noise level of one of SD's 1000 training steps, in the model's own schedule.
-
-    A model trained on continuous noise levels (CosXL, Playground 2.5) gets SD's at the same signal-to-noise ratio.
-    """
-    sampling = model.get_model_object("model_sampling")
-    if isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete):
-        return float(sampling.sigma(torch.tensor([timestep])))
-    usual = comfy.model_sampling.ModelSamplingDiscrete().sigma(torch.tensor([timestep]))
-    return float((sampling.sigma_data * usual).clamp(sampling.sigma_min.cpu(), sampling.sigma_max.cpu()))

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..host import clip as clips
-from ..host import unet
+from ..host import network
 from ..host.latents import covered_pixels, pixels_per_cell
-from .values import DifferenceMaps, Features, LowResMasks, Segmentation, Source, Trajectory, size_of
+from .values import DifferenceMaps, Features, LowResMasks, Segmentation, Size, Source, Trajectory, size_of
 
 log = logging.getLogger("EmerDiff")
 
@@ -25,6 +25,13 @@ KINDS_IN_WORDS = {
     LowResMasks: "low-resolution masks",
     DifferenceMaps: "difference maps",
     Segmentation: "a segmentation",
+}
+IN_CONDITIONING = {  # what the host calls it, in words
+    "pooled_output": "pooled text",
+    "conditioning_llama3": "text of Llama 3",
+    "conditioning_mt5xl": "text of mT5",
+    "attention_mask": "mask of its words",
+    "attention_mask_mt5xl": "mask of mT5's words",
 }
 MEND_VAE = (
     "in fp16 some do; start ComfyUI with --fp32-vae or --bf16-vae, or load another VAE (for SDXL one with fp16 fix)"
@@ -41,19 +48,30 @@ def check_source(source: Source) -> None:
 
 
 def check_model(model) -> None:
-    """ValueError unless it is a UNet with cross-attention that removes noise."""
+    """ValueError unless features can be read of it, and it removes noise."""
     if model is None:
         raise ValueError("there is no model: load a Stable Diffusion checkpoint (SD1.x, SD2.x, SDXL) and connect it")
-    if not unet.reads_text(model):
+    if not network.reads(model):
         raise ValueError(
-            "EmerDiff needs a UNet with cross-attention (SD1.x, SD2.x, SDXL); "
-            f"this model is {type(model.model).__name__}. Load a Stable Diffusion checkpoint instead."
+            "EmerDiff needs a UNet with cross-attention (SD1.x, SD2.x, SDXL) or a transformer for pictures "
+            f"({', '.join(network.transformer_names())}); this model is {network.name_of(model)}. Load one of those "
+            "instead."
         )
-    if not unet.removes_noise(model):
+    if not network.removes_noise(model):
         raise ValueError(
-            "EmerDiff needs a model that removes noise (epsilon, v or x0 prediction); this one samples by "
-            f"{unet.ways_of_sampling(model)}. Load an ordinary Stable Diffusion checkpoint, or connect the model from "
-            "before a ModelSampling node."
+            "EmerDiff needs a model that removes noise (epsilon, v, x0 or flow prediction); this one samples by "
+            f"{network.ways_of_sampling(model)}. Load an ordinary checkpoint, or connect the model from before a "
+            "ModelSampling node."
+        )
+
+
+def check_lifts(model, what: str) -> None:
+    """ValueError for `what` needs a UNet, where the model is a transformer."""
+    if not network.lifts(model):
+        raise ValueError(
+            f"{what} needs a UNet with cross-attention (SD1.x, SD2.x, SDXL); this model is {network.name_of(model)}, a "
+            'transformer: use the preset "draft" and EmerDiff Select Segments, or EmerDiff Pick by Points, which work '
+            "with it"
         )
 
 
@@ -62,8 +80,8 @@ def check_vae(model, vae) -> None:
     if vae is None or vae.first_stage_model is None:
         raise ValueError("the checkpoint has no VAE: load the one that belongs to the model with Load VAE")
     has = vae.latent_channels, pixels_per_cell(vae)
-    needs = unet.latent_channels(model), unet.latent_ratio(model)
-    if vae.latent_dim != 2 or has != needs:
+    needs = network.latent_channels(model), network.latent_ratio(model)
+    if vae.latent_dim != network.latent_axes(model) or has != needs:
         raise ValueError(
             f"this VAE makes latents of {has[0]} channels, one cell for {has[1]} pixels; the model takes {needs[0]} "
             f"channels and {needs[1]} pixels: connect MODEL and VAE of the same checkpoint"
@@ -75,15 +93,21 @@ def check_conditioning(model, conditioning) -> None:
     if not conditioning:
         raise ValueError("the conditioning is empty: connect CLIPTextEncode with an empty prompt")
     for tokens, extras in conditioning:
-        if tokens.shape[-1] != unet.context_width(model):
+        if tokens.shape[-1] != network.context_width(model):
             raise ValueError(
-                f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes {unet.context_width(model)}: "
-                "encode the prompt with the CLIP of the same checkpoint"
+                f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes "
+                f"{network.context_width(model)}: encode the prompt with the CLIP of the same model"
             )
-        pooled = "pooled_output" in extras or "unclip_conditioning" in extras
-        if not pooled and unet.takes_pooled_text(model):
+        missing = [name for name in network.needs_beside_text(model) if name not in extras]
+        if missing and "unclip_conditioning" not in extras:
             raise ValueError(
-                "this conditioning has no pooled text, which SDXL needs: connect CLIPTextEncode with an empty prompt"
+                f"this conditioning has no {IN_CONDITIONING[missing[0]]}, which this model needs: connect "
+                "CLIPTextEncode with an empty prompt and the text encoders of the same model"
+            )
+        if "reference_latents" in extras and not network.lifts(model):
+            raise ValueError(
+                "the conditioning brings other pictures along (ReferenceLatent), which would be read for this one: "
+                "connect CLIPTextEncode with an empty prompt"
             )
         if "area" in extras or extras.get("set_area_to_bounds"):
             raise ValueError(
@@ -96,7 +120,7 @@ def check_clip(model, clip) -> None:
     """ValueError where there is no CLIP, or one whose text this model cannot read."""
     if clip is None:
         raise ValueError("the checkpoint has no text encoder: load one with Load CLIP or DualCLIPLoader")
-    width, needed = clips.width_of(clip), unet.context_width(model)
+    width, needed = clips.width_of(clip), network.context_width(model)
     if width != needed:
         raise ValueError(
             f"the CLIP's text is {width} numbers wide, this model takes {needed}: connect MODEL and CLIP of the same "
@@ -220,11 +244,22 @@ def check_predicted(prediction: Tensor) -> Tensor:
     return prediction
 
 
+def check_canvas(model, canvas: Size) -> None:
+    """ValueError where the network cannot take a latent of this size, surroundings included."""
+    height, width = (network.latent_ratio(model) * side for side in canvas)
+    most, least = network.most_pixels(model), network.least_pixels(model)
+    seen = f"with its surroundings the picture is {width} x {height} pixels as the model sees it, and this model takes "
+    if most and max(height, width) > most:
+        raise ValueError(f"{seen}{most} a side at most: lower resolution, or turn surroundings down")
+    if (height + width) / 2 < least:
+        raise ValueError(f"{seen}{least} a side at least: upscale the picture first, or turn surroundings up")
+
+
 # --- values of earlier steps ---
 
 
 def check_latent(model, latent: Tensor, whose: str) -> None:
-    channels = unet.latent_channels(model)
+    channels = network.latent_channels(model)
     if latent.ndim != 4 or latent.shape[1] != channels:
         raise ValueError(
             f"{whose} latents are {list(latent.shape)}, this model takes {channels} channels: "
@@ -234,7 +269,7 @@ def check_latent(model, latent: Tensor, whose: str) -> None:
 
 def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks) -> None:
     """ValueError unless model and VAE can go on from both, and both are of the same pictures."""
-    name = unet.latent_format_name(source.model)
+    name = network.latent_format_name(source.model)
     check_latent(source.model, trajectory.latent, "the trajectory's")
     if trajectory.latent_format != name:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""image -> features: the UNet's own low-resolution features, and the trajectory that later steps return along."""
+"""image -> features: the network's own features, and the trajectory that later steps return along."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -6,21 +6,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...emerdiff_ops.schedule import nearest_timestep, noise_for, sample_level, timestep_grid
+from ...emerdiff_ops.schedule import nearest_timestep, noise_for, timestep_grid
 from ...emerdiff_ops.views import View, canvas_of, mean_reading, views
-from ..host import hooks, unet
+from ..host import hooks, network
 from ..host.latents import encode, working_pixels
 from ..host.progress import Progress
 from ..host.session import run_session
-from .checks import check_encoded, check_image, check_model, check_predicted, check_source
+from .checks import check_canvas, check_encoded, check_image, check_model, check_predicted, check_source
 from .values import Features, Size, Source, Trajectory, size_of
 
 
 class Reading(NamedTuple):
     """Where and how features are read; the paper reads every picture once, as it is."""
 
-    timestep: int = 1  # t_f
-    layer: str = "auto"  # the first cross-attention of the coarsest output level that has any
+    timestep: int = 0  # t_f; 0: the model's own, the paper's 1 for UNets
+    layer: str = "auto"  # the first cross-attention of the coarsest output level that has any; of a transformer a block
     surroundings: float = 0.0  # share of the shorter side by which the picture is mirrored outwards
     mirrored: bool = False  # the mean with the picture mirrored left to right
     dense: bool = False  # at half cells: a grid twice as fine
@@ -38,9 +38,12 @@ def reading_of(preset: str) -> Reading:
 def extract_features(
     source: Source, image, seed=0, resolution=0, steps=50, reading: Reading = PLAIN
 ) -> tuple[Features, Trajectory]:
-    """Queries of one cross-attention layer at timestep t_f (paper, sec. 3), and the inverted trajectory."""
+    """Queries of one cross-attention layer at timestep t_f (paper, sec. 3), and the inverted trajectory.
+
+    Of a transformer what the attention of one block gives to the picture's tokens.
+    """
     check_model(source.model)
-    unet.find_layer(source.model, reading.layer, last=False)  # an unknown one is refused before the work
+    network.find_place(source.model, reading.layer)  # an unknown one is refused before the work
     trajectory = invert(source, image, seed, resolution, steps)
     return read_features(source, trajectory, reading), trajectory
 
@@ -51,28 +54,29 @@ def invert(source: Source, image, seed=0, resolution=0, steps=50) -> Trajectory:
     grid, image = timestep_grid(steps), check_image(image)
     pixels = working_pixels(source.model, source.vae, image, resolution)
     latent, size = latents_of(source.model, source.vae, pixels), size_of(pixels)
-    return Trajectory(latent, seed, grid, size, tuple(image.shape[1:3]), unet.latent_format_name(source.model))
+    return Trajectory(latent, seed, grid, size, tuple(image.shape[1:3]), network.latent_format_name(source.model))
 
 
 def latents_of(model, vae, pixels: Tensor) -> Tensor:
     """Latents [B, c, h', w'] of pictures [B, 3, H, W] at working size."""
-    return check_encoded(model, encode(vae, pixels))
+    return check_encoded(model, encode(model, vae, pixels))
 
 
 def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> Features:
     """Features [B, h, w, C] of pictures that have been encoded: the mean over the views of each latent."""
-    layer = unet.find_layer(source.model, reading.layer, last=False)
+    place = network.find_place(source.model, reading.layer)
     latent, size = trajectory.latent, size_of(trajectory.latent)
-    grid, cell = unet.grid_of(source.model, layer, size), unet.cells_together(source.model, layer)
+    grid, cell = network.grid_of(source.model, place, size), network.cells_together(source.model, place)
     seen = views(reading.surroundings, reading.mirrored, reading.dense, size, grid, cell)
+    check_canvas(source.model, seen[0].canvas)
     noise, sigma = noise_of(source, trajectory, seen[0].canvas, reading.timestep)
     progress = Progress({"reading": len(latent) * len(seen)}, {"reading": 1.0})
 
     def read(picture: int, view: View) -> tuple[View, Tensor]:
         own = slice(picture, picture + 1)
-        queries = capture_queries(source, canvas_of(latent[own], view), noise[own], sigma, layer)
+        features = captured(source, canvas_of(latent[own], view), noise[own], sigma, place)
         progress.step("reading")
-        return view, queries
+        return view, features
 
     pictures = range(len(latent))
     features = [mean_reading((read(n, view) for view in seen), grid, reading.dense) for n in pictures]
@@ -80,23 +84,23 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
 
 
 def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) -> tuple[Tensor, float]:
-    """The noise [B, c, *size] at the trajectory's nearest timestep, and its sigma."""
-    timestep = nearest_timestep(timestep, trajectory.timesteps)
+    """The noise [B, c, *size] at the trajectory's nearest timestep, and its sigma; timestep 0: the model's own."""
+    timestep = nearest_timestep(timestep or network.own_timestep(source.model), trajectory.timesteps)
     shape = *trajectory.latent.shape[:2], *size
     noise = noise_for(torch.Size(shape), trajectory.seed, trajectory.timesteps, {timestep})
-    return noise[timestep], unet.sigma_of(source.model, timestep)
+    return noise[timestep], network.sigma_of(source.model, timestep)
 
 
-def capture_queries(source: Source, latent, noise, sigma: float, layer) -> torch.Tensor:
-    """The UNet on one latent at noise level sigma, as far as the layer; its queries [1, h, w, C]."""
-    capture = hooks.QueryCapture(layer)
+def captured(source: Source, latent, noise, sigma: float, place: network.Place) -> torch.Tensor:
+    """The network on one latent at noise level sigma, as far as the place; what is read there [1, h, w, C]."""
+    capture = network.capture_of(source.model, place, network.grid_of(source.model, place, size_of(latent)))
 
     def work(x0, predict):
-        predict(sample_level(x0, sigma, noise.to(x0)), sigma, capture)
+        predict(network.with_noise(source.model, x0, sigma, noise.to(x0)), sigma, capture)
         return x0
 
     with suppress(hooks.Captured):
         run_session(source.model, source.conditioning, latent, work)
-    if capture.queries is None:
-        raise ValueError(f"another node replaces the UNet's block at {layer}; choose a different feature_layer")
-    return check_predicted(capture.queries[:1]).unflatten(1, capture.grid)
+    if capture.features is None:
+        raise ValueError(f"another node replaces or skips the model's block at {place}; choose another feature_layer")
+    return check_predicted(capture.features[:1]).unflatten(1, capture.grid)

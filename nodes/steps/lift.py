@@ -19,7 +19,7 @@ from ...emerdiff_ops.lifting import (
 )
 from ..host import unet
 from ..host.latents import covered_pixels
-from .checks import check_belongs, check_kind, check_mask, check_model, check_same_pictures, pictures_of
+from .checks import check_belongs, check_kind, check_lifts, check_mask, check_model, check_same_pictures, pictures_of
 from .cluster import cluster_features
 from .extract import ROBUST, extract_features, invert, read_features
 from .modulate import Push, maps_as_they_come, masks_on_grid
@@ -48,6 +48,7 @@ NOTHING_YET = Known()
 def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YET, smoothing=1.0) -> Lifted:
     """N masks a picture, each against its complement, the others, and segments of the rest; at the pictures' size."""
     check_model(source.model)
+    check_lifts(source.model, "EmerDiff Lift Mask")
     masks = deal_out(check_mask(mask), len(image))  # [B, N, any, any]
     features, trajectory = read_where_unknown(source, image, known)
     weights = on_grid(source, masks, trajectory, push)  # [B, N, h, w]

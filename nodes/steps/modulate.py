@@ -26,9 +26,10 @@ from ...emerdiff_ops.segments.labels import masks_to_labels
 from ..host import hooks, unet
 from ..host.latents import covered_pixels, decoding_weight
 from ..host.memory import RowsAtOnce
+from ..host.network import sigma_of
 from ..host.progress import Progress
 from ..host.session import run_session
-from .checks import check_belongs, check_kind, check_predicted, check_source, check_trajectory
+from .checks import check_belongs, check_kind, check_lifts, check_predicted, check_source, check_trajectory
 from .read_out import READOUTS, along_borders, guide_of, looks, read_out, weighted
 from .values import DifferenceMaps, LowResMasks, Source, Trajectory
 
@@ -106,6 +107,7 @@ def maps_as_they_come(
     if not PRESETS[push.preset].lifts:
         yield from drafts(source, trajectory, low_res_masks, seen)
         return
+    check_lifts(source.model, f'the preset "{push.preset}" lifts, which')
     run, size = Run(source, trajectory, low_res_masks, push, rows, image is None), trajectory.working_size
     run.preview = run.picture if preview else None
     covered = covered_pixels(source.vae, low_res_masks.latent_size)
@@ -220,7 +222,7 @@ def noise_levels(model, trajectory: Trajectory, modulation_timestep: int, preset
     start = start_timestep(trajectory.timesteps, modulation_timestep, preset.timestep)
     levels = modulation_levels(trajectory.timesteps, start, preset.steps)
     # Of timesteps that the model takes for one noise level (LCM knows 50) the first: no noise leads between the others.
-    steps = {unet.sigma_of(model, level): level for level in reversed(levels)}
+    steps = {sigma_of(model, level): level for level in reversed(levels)}
     noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps, set(steps.values()))
     sigmas = sorted(steps, reverse=True)
     return [noise[steps[sigma]] for sigma in sigmas], sigmas

@@ -86,10 +86,10 @@ def kept(mask: Tensor, pointed: Pointed) -> Tensor:
 
 
 def covered_pixels_of(trajectory: Trajectory) -> Size:
-    """Height and width in pixels that the latent stands for, the padding included: whole cells, as few as cover it."""
+    """Height and width in pixels that the latent stands for, the padding included; every VAE halves some times."""
     latent = size_of(trajectory.latent)
-    cell = max(math.ceil(side / cells) for side, cells in zip(trajectory.working_size, latent))
-    return cell * latent[0], cell * latent[1]
+    halvings = max(math.ceil(math.log2(side / cells)) for side, cells in zip(trajectory.working_size, latent))
+    return latent[0] * 2**halvings, latent[1] * 2**halvings
 
 
 def cells_of(points: Points, trajectory: Trajectory, covered: Size, grid) -> list[tuple[int, int]]:

@@ -22,13 +22,13 @@ from ...emerdiff_ops.text_scores import (
     split_phrases,
     text_scores,
 )
-from ..host import hooks, unet
+from ..host import hooks, network, unet
 from ..host.clip import conditioning_of, words_of
 from ..host.latents import pixels_per_cell, working_pixels
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import attend, run_session
-from .checks import check_clip, check_image, check_kind, check_model, check_predicted, check_vae
+from .checks import check_clip, check_image, check_kind, check_lifts, check_model, check_predicted, check_vae
 from .extract import latents_of
 from .select import picture_under
 from .values import Segmentation
@@ -72,6 +72,7 @@ def segment_signs(
     model, clip, vae = reader
     check_kind(segmentation, Segmentation)
     check_model(model)
+    check_lifts(model, "EmerDiff Select by Text")
     check_clip(model, clip)
     check_vae(model, vae)
     layers = unet.coarsest_output_layers(model)
@@ -121,7 +122,7 @@ class Respondent:
 
         def work(x0, predict):
             for timestep, draws in zip(self.timesteps, self.noise):
-                sigma = unet.sigma_of(self.model, timestep)
+                sigma = network.sigma_of(self.model, timestep)
                 level = rows.in_parts(partial(self._answer, predict, x0, sigma, draws, groups), len(draws))
                 maps, error = zip(*level)
                 attention.append(torch.cat(maps, 1).mean(1))  # [groups, h*w]

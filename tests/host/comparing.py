@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from emerdiff.nodes.host import unet
+from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.values import Features, LowResMasks, Trajectory
@@ -28,7 +28,7 @@ def plain(source, trajectory, masks, start=21, strength=10.0, layer=None) -> tor
     generator = torch.Generator("cpu").manual_seed(trajectory.seed)
     noise = {t: torch.randn(trajectory.latent.shape, generator=generator) for t in range(981, 0, -20)}
     levels = [t for t in noise if t <= start]
-    sigmas = [unet.sigma_of(source.model, t) for t in levels]
+    sigmas = [network.sigma_of(source.model, t) for t in levels]
     layer = layer or unet.find_layer(source.model, "auto", last=True)
     noises = [noise[t] for t in levels]
     return difference_maps(*source, trajectory.latent, noises, sigmas, masks, strength, layer)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from comparing import prepare
 from emerdiff.emerdiff_ops.schedule import noise_for
-from emerdiff.nodes.host import progress, unet
+from emerdiff.nodes.host import network, progress, unet
 from emerdiff.nodes.host.hooks import Modulation
 from emerdiff.nodes.host.unet import Layer
 from emerdiff.nodes.steps import read_out
 from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.extract import capture_queries, extract_features
+from emerdiff.nodes.steps.extract import captured, extract_features
 from emerdiff.nodes.steps.modulate import Push, maps_as_they_come, modulate_attention
 
 from reference.plain_procedure import Replay, session
@@ -56,8 +56,8 @@ def test_images_of_a_batch_do_not_see_each_other(sd1, photo):
     layer = unet.find_layer(model, "auto", last=False)
     for index in range(2):
         one = slice(index, index + 1)
-        sigma = unet.sigma_of(model, 1)
-        alone = capture_queries(sd1, trajectory.latent[one], noise[one], sigma, layer)
+        sigma = network.sigma_of(model, 1)
+        alone = captured(sd1, trajectory.latent[one], noise[one], sigma, layer)
         assert torch.equal(features.features[one], alone)
 
 
@@ -69,7 +69,7 @@ def test_features_equal_a_direct_capture(sd1, prepared):
     assert str(layer) == "output 2.0", "the first cross-attention of the coarsest level of this checkpoint"
     generator = torch.Generator("cpu").manual_seed(7)
     noise = [torch.randn(trajectory.latent.shape, generator=generator) for _ in range(50)][-1]
-    sigma, captured = unet.sigma_of(model, 1), []
+    sigma, captured = network.sigma_of(model, 1), []
     transformer = model.model.diffusion_model.output_blocks[2][1].transformer_blocks[0]
     handle = transformer.attn2.to_q.register_forward_hook(lambda module, inputs, output: captured.append(output))
     try:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from emerdiff.emerdiff_ops.schedule import sample_level
-from emerdiff.nodes.host import unet
+from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.steps.checks import check_source
 from emerdiff.nodes.steps.extract import extract_features
@@ -29,7 +29,7 @@ class NoHooks:
 
 def denoised(source, latent, noise, timestep):
     """The model's picture of a latent at the noise of a timestep."""
-    sigma = unet.sigma_of(source.model, timestep)
+    sigma = network.sigma_of(source.model, timestep)
 
     def work(x0, predict):
         return predict(sample_level(x0, sigma, noise.to(x0)), sigma, NoHooks())
@@ -59,8 +59,8 @@ def test_it_predicts_the_noise_on_sds_schedule_and_is_taken_as_any_checkpoint_is
     check_source(loaded)
     sampling = loaded.model.get_model_object("model_sampling")
     assert isinstance(sampling, comfy.model_sampling.EPS) and not isinstance(sampling, comfy.model_sampling.X0)
-    assert [unet.sigma_of(loaded.model, t) for t in (1, 281, 999)] == pytest.approx(SIGMAS[[1, 281, 999]].tolist())
-    assert unet.latent_channels(loaded.model) == 4 and unet.latent_ratio(loaded.model) == 8
+    assert [network.sigma_of(loaded.model, t) for t in (1, 281, 999)] == pytest.approx(SIGMAS[[1, 281, 999]].tolist())
+    assert network.latent_channels(loaded.model) == 4 and network.latent_ratio(loaded.model) == 8
 
 
 def test_pictures_come_back_through_the_autoencoder_lossily_and_colours_stay(loaded):
@@ -96,7 +96,7 @@ def test_it_removes_noise_better_than_no_model_and_better_with_the_right_words(l
         latent = loaded.vae.encode(torch.from_numpy(made.image)[None])
         noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(number))
         for timestep in (481, 681):
-            sigma = unet.sigma_of(loaded.model, timestep)
+            sigma = network.sigma_of(loaded.model, timestep)
             guess = sample_level(latent, sigma, noise) / (1 + sigma**2)
             errors["nothing"].append((guess - latent).square().mean())
             for name, words in (("empty", ""), ("words", " ".join(made.words))):

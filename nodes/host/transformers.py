@@ -1,0 +1,202 @@
+"""The diffusion transformers that features are read from: a row a family, what its blocks are and where its tokens lie.
+
+Read is what the attention of a block gives to the picture's tokens, before the output projection: [rows, h*w, C], a
+token for every `patch` x `patch` cells of the latent. Where nothing is published on a family, the block lies at the
+same share of its depth as in the others (docs/transformers.md has the sources). ComfyUI's classes are known by name,
+as older versions lack some of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .unet import network_of
+
+SHARE = 0.35  # of the depth, at which the block lies that is read
+
+
+class Block(NamedTuple):
+    """A block of a transformer: its kind, and its number among those."""
+
+    kind: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number}"
+
+
+class Stack(NamedTuple):
+    """Blocks of one kind, whose first attention is read."""
+
+    kind: str
+    attribute: str  # where the network keeps them
+    replaced: str = ""  # what the host calls them where other packs can replace them; where not, attentions are counted
+    attentions: int = 1  # of each
+
+
+class Family(NamedTuple):
+    """How a family's network is built; functions take the network."""
+
+    name: str
+    network: str  # class of its network
+    stacks: tuple[Stack, ...]  # in running order
+    text_width: Callable[[Any], int]  # how many numbers it takes for every token of the text
+    needs: tuple[str, ...] = ()  # what the conditioning has to carry beside the text
+    share: float = SHARE
+    before: Callable[[Any], int] = lambda network: 0  # attentions before the first block
+    patch: str = "patch_size"  # where the network keeps how many cells of the latent a token has on a side
+    picture_first: bool = False  # in the sequence of tokens; else it is their end
+    projection: Callable[[Any], Any] | None = None  # of a block, where no attention is told the host's options
+    least: int = 0  # cells of the latent, mean of both sides, below which the host divides by zero
+
+
+DOUBLE, SINGLE = Stack("double", "double_blocks", "double_block"), Stack("single", "single_blocks", "single_block")
+POOLED = "pooled_output"
+
+FLUX = Family(
+    "Flux.1", "Flux", (DOUBLE, SINGLE), lambda net: net.txt_in.in_features, needs=(POOLED,), share=0.3
+)  # ConceptAttention: double 15 to 18
+FLUX_2 = FLUX._replace(name="Flux.2", needs=())
+COSMOS = Family(
+    "Cosmos Predict2",
+    "MiniTrainDIT",
+    (Stack("block", "blocks", attentions=2),),
+    lambda net: net.blocks[0].cross_attn.context_dim,
+    patch="patch_spatial",
+)
+
+FAMILIES = {  # by the host's name of the model's class
+    "SD3": Family(
+        "SD3, SD3.5",
+        "OpenAISignatureMMDITWrapper",
+        (Stack("block", "joint_blocks", "double_block"),),
+        lambda net: net.context_embedder.in_features,
+        needs=(POOLED,),
+        share=0.4,  # Seg4Diff: block 9 of 24
+    ),
+    "Flux": FLUX,
+    "Flux2": FLUX_2,
+    "LongCatImage": FLUX_2._replace(name="LongCat-Image"),
+    "Chroma": FLUX_2._replace(name="Chroma", network="Chroma"),
+    "HunyuanImage21": Family(
+        "Hunyuan Image 2.1",
+        "HunyuanVideo",
+        (DOUBLE, SINGLE),
+        lambda net: net.txt_in.input_embedder.in_features,
+    ),
+    "QwenImage": Family(
+        "Qwen-Image",
+        "QwenImageTransformer2DModel",
+        (Stack("block", "transformer_blocks", "double_block"),),
+        lambda net: net.txt_in.in_features,
+    ),
+    "Lumina2": Family(
+        "Lumina 2, Z-Image",
+        "NextDiT",
+        (Stack("block", "layers"),),
+        lambda net: net.cap_embedder[1].in_features,
+        before=lambda net: len(net.context_refiner) + len(net.noise_refiner),
+    ),
+    "Krea2": Family(
+        "Krea 2",
+        "SingleStreamDiT",
+        (Stack("block", "blocks"),),
+        lambda net: net.txtlayers * net.txtdim,
+        before=lambda net: len(net.txtfusion.layerwise_blocks) + len(net.txtfusion.refiner_blocks),
+        patch="patch",
+    ),
+    "AuraFlow": Family(
+        "AuraFlow",
+        "MMDiT",
+        (DOUBLE._replace(attribute="double_layers"), SINGLE._replace(attribute="single_layers")),
+        lambda net: net.cond_seq_linear.in_features,
+    ),
+    "HiDream": Family(
+        "HiDream-I1",
+        "HiDreamImageTransformer2DModel",
+        (Stack("double", "double_stream_blocks"), Stack("single", "single_stream_blocks")),
+        lambda net: net.caption_projection[-1].linear.in_features,
+        needs=(POOLED, "conditioning_llama3"),
+        picture_first=True,
+    ),
+    "CosmosPredict2": COSMOS,
+    "Anima": COSMOS._replace(name="Anima", network="Anima"),
+    "PixArt": Family(
+        "PixArt",
+        "PixArtMS",
+        (Stack("block", "blocks"),),
+        lambda net: net.y_embedder.y_proj.fc1.in_features,
+        projection=lambda block: block.attn.proj,
+        least=33,
+    ),
+    "HunyuanDiT": Family(
+        "Hunyuan-DiT",
+        "HunYuanDiT",
+        (Stack("block", "blocks"),),
+        lambda net: net.text_states_dim,
+        needs=("attention_mask", "conditioning_mt5xl", "attention_mask_mt5xl"),
+        projection=lambda block: block.attn1.out_proj,
+    ),
+}
+
+
+def family_of(model) -> Family | None:
+    """The row of a MODEL, by the very class that the host gives it; None for all others."""
+    kind = type(model.model)
+    return FAMILIES.get(kind.__name__) if kind.__module__ == "comfy.model_base" else None
+
+
+def is_own_network(model, family: Family) -> bool:
+    """Whether the network is the host's, not what another pack has put in its place."""
+    return type(network_of(model)).__name__ == family.network
+
+
+def blocks_of(model, family: Family) -> dict[Block, Any]:
+    """Every block in running order."""
+    network = network_of(model)
+    stacks = ((stack.kind, getattr(network, stack.attribute)) for stack in family.stacks)
+    return {Block(kind, number): block for kind, blocks in stacks for number, block in enumerate(blocks)}
+
+
+def find_block(model, family: Family, name: str) -> Block:
+    """The block of a name like "double 17"; "auto" is the one at the family's share of the depth."""
+    blocks = list(blocks_of(model, family))
+    wanted = " ".join(name.lower().split())
+    if wanted == "auto":
+        return blocks[int(family.share * len(blocks))]
+    for block in blocks:
+        if wanted == str(block):
+            return block
+    last = {block.kind: block.number for block in blocks}
+    known = ", ".join(f'"{kind} 0" to "{kind} {number}"' for kind, number in last.items())
+    raise ValueError(f'this model has no block "{name}"; use "auto" or {known}')
+
+
+def replaced_as(family: Family, block: Block) -> tuple[str, int] | None:
+    """What the host calls a block where other packs can replace it."""
+    (name,) = (stack.replaced for stack in family.stacks if stack.kind == block.kind)
+    return (name, block.number) if name else None
+
+
+def attentions_before(model, family: Family, block: Block) -> int:
+    """How many attentions run before those of a block in one evaluation."""
+    attentions = {each.kind: each.attentions for each in family.stacks}
+    blocks = list(blocks_of(model, family))
+    return family.before(network_of(model)) + sum(attentions[each.kind] for each in blocks[: blocks.index(block)])
+
+
+def cells_in_token(model, family: Family) -> int:
+    """Cells of the latent on a side of a token."""
+    patch = getattr(network_of(model), family.patch)
+    return patch if isinstance(patch, int) else patch[-1]  # Hunyuan's has a number for every axis
+
+
+def tokens_together(model) -> int:
+    """The picture's tokens are filled up to a multiple of this, at their end: 32 in Z-Image."""
+    return getattr(network_of(model), "pad_tokens_multiple", None) or 1
+
+
+def most_tokens(model) -> int | None:
+    """On a side of the picture, where the network knows so many places only: 192 in SD3."""
+    return getattr(network_of(model), "pos_embed_max_size", None)
