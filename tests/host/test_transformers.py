@@ -1,4 +1,4 @@
-"""Features of every family of transformers: equal to a direct capture, and the whole way from picture to masks."""
+"""Features of every family of transformers: equal to a direct capture, also beside other packs, and made to masks."""
 
 import gc
 from typing import NamedTuple
@@ -26,6 +26,7 @@ SEED = 3
 
 
 class Loaded(NamedTuple):
+    name: str
     layout: Layout
     source: Source
 
@@ -46,7 +47,7 @@ def loaded(request):
     layout = LAYOUTS[request.param]
     if not layout.known:
         pytest.skip(f"this ComfyUI has no {request.param}")
-    yield Loaded(layout, Source(layout.load(), layout.vae(), layout.conditioning()))
+    yield Loaded(request.param, layout, Source(layout.load(), layout.vae(), layout.conditioning()))
     comfy.model_management.unload_all_models()
     gc.collect()
 
@@ -138,3 +139,93 @@ def test_a_draft_covers_a_picture_of_any_size(loaded):
     assert drawn.shape == (2 * segments, *picture.shape[1:3]) and drawn.dtype == torch.float32
     assert torch.equal(drawn.unflatten(0, (2, segments)).sum(1), torch.ones(picture.shape[:3]))
     assert [len(each.unique()) for each in labels] == [segments, segments]
+
+
+# --- beside other packs: what they do to the model is read too ---
+
+
+def calls_of(model, patch) -> list:
+    """What `patch(calls)` of another pack was called with, which is installed in the model."""
+    calls: list = []
+    patch(model, calls)
+    return calls
+
+
+def with_doubled_values(model, calls) -> None:
+    """An attention of its own, as for SageAttention."""
+
+    def override(function, query, key, value, *args, **kwargs):
+        calls.append(query.shape)
+        return function(query, key, 2 * value, *args, **kwargs)
+
+    model.model_options["transformer_options"]["optimized_attention_override"] = override
+
+
+def with_first_blocks_replaced(model, calls) -> None:
+    """What goes into the first block of each kind is halved."""
+
+    def replacement(args, extra):
+        calls.append(args["img"].shape)
+        return extra["original_block"]({**args, "img": args["img"] / 2})
+
+    for kind in ("double_block", "single_block"):
+        model.set_model_patch_replace(replacement, "dit", kind, 0)
+
+
+def with_a_wrapper(model, calls) -> None:
+    """The model's function is called with half of the picture."""
+
+    def wrapper(apply, arguments):
+        calls.append(arguments["input"].shape)
+        return apply(arguments["input"] / 2, arguments["timestep"], **arguments["c"])
+
+    model.set_model_unet_function_wrapper(wrapper)
+
+
+def with_blocks_added_to(model, calls) -> None:
+    """As ControlNets for Qwen-Image and Z-Image are applied."""
+
+    def patch(args):
+        calls.append(args["img"].shape)
+        return {"img": args["img"].flip(-1), "txt": args["txt"]}
+
+    model.set_model_patch(patch, "double_block")
+
+
+WITHOUT_OVERRIDE = "PixArt alpha", "PixArt sigma", "Hunyuan-DiT"
+WITHOUT_REPLACEMENT = (
+    "Lumina 2", "Z-Image", "Krea 2", "HiDream-I1", "Cosmos Predict2", "Anima", "PixArt alpha", "PixArt sigma"
+)  # fmt: skip
+PATCHES = {
+    "attention override": (with_doubled_values, [each for each in LAYOUTS if each not in WITHOUT_OVERRIDE]),
+    "replaced blocks": (with_first_blocks_replaced, [each for each in LAYOUTS if each not in WITHOUT_REPLACEMENT]),
+    "wrapper": (with_a_wrapper, list(LAYOUTS)),
+    "added to blocks": (with_blocks_added_to, ["Qwen-Image", "Lumina 2", "Z-Image"]),
+}
+
+
+@pytest.mark.parametrize("kind", PATCHES)
+def test_patches_of_other_packs_are_called(loaded, kind):
+    patch, families = PATCHES[kind]
+    if loaded.name not in families:
+        pytest.skip(f"ComfyUI has no {kind} in {loaded.name}")
+    model, block = loaded.source.model.clone(), loaded.layout.blocks[1]
+    calls, patched = calls_of(model, patch), loaded._replace(source=loaded.source._replace(model=model))
+    options = repr(model.model_options)
+    features, trajectory = extract_features(patched.source, loaded.picture(), SEED, reading=Reading(layer=block))
+    assert calls and repr(model.model_options) == options
+    noise = noise_of(trajectory)
+    check_equal(features.features, patched.capture(block, trajectory.latent, noise))
+    plain = loaded.capture(block, trajectory.latent, noise)
+    assert (features.features - plain).abs().max() > 1e-3 * plain.abs().max(), "the patch must make a difference"
+
+
+def test_a_block_that_another_pack_replaces_altogether_is_not_read(loaded):
+    if loaded.name in WITHOUT_REPLACEMENT:
+        pytest.skip(f"ComfyUI has no replacements of blocks in {loaded.name}")
+    model, (kind, number) = loaded.source.model.clone(), loaded.layout.blocks[0].split()
+    own = "single_block" if kind == "single" else "double_block"
+    model.set_model_patch_replace(lambda args, extra: args, "dit", own, int(number))
+    reading = Reading(layer=loaded.layout.blocks[0])
+    with pytest.raises(ValueError, match=f"replaces or skips.*{loaded.layout.blocks[0]}.*choose another feature_layer"):
+        extract_features(loaded.source._replace(model=model), loaded.picture(), SEED, reading=reading)

@@ -346,6 +346,7 @@ LAYOUTS = {
     "Flux.1 schnell": Layout(
         "FluxSchnell", {**FLUX, "guidance_embed": False}, FLUX_BLOCKS, 4096, pooled(768), loaded=True
     ),
+    "Flux.1 Fill": Layout("FluxInpaint", {**FLUX, "in_channels": 96}, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
     "Flux.2": Layout("Flux2", FLUX2, FLUX_BLOCKS, 7680, loaded=True, cell=16, patch=1),
     "Chroma": Layout("Chroma", CHROMA, FLUX_BLOCKS, 4096),
     "LongCat-Image": Layout("LongCatImage", LONGCAT, FLUX_BLOCKS, 3584, loaded=True),

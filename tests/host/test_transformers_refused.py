@@ -1,0 +1,164 @@
+"""What is refused of transformers and with them: each in one sentence that says what is taken or what works instead."""
+
+import comfy.model_base
+import comfy.model_patcher
+import pytest
+import torch
+from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.extract import Reading, extract_features
+from emerdiff.nodes.steps.lift import lift_mask
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.score_text import segment_signs
+from emerdiff.nodes.steps.values import Segmentation, Source
+from transformer_layouts import COSMOS, HUNYUAN_IMAGE, LAYOUTS, QWEN, Z_IMAGE, Layout
+
+VIDEO = {**HUNYUAN_IMAGE, "in_channels": 16, "out_channels": 16, "patch_size": [1, 2, 2], "axes_dim": [16, 56, 56]}
+OF_COSMOS = ("max_img_h", "max_img_w", "max_frames", "in_channels", "out_channels", "patch_spatial", "patch_temporal",
+             "model_channels", "num_heads", "pos_emb_cls")  # fmt: skip
+COSMOS_1 = {**{key: COSMOS[key] for key in OF_COSMOS}, "num_blocks": 1, "block_config": "FA-CA-MLP"}
+LYRICS = {"lyric_encoder_vocab_size": 8, "lyric_hidden_size": 64, "speaker_embedding_dim": 64, "text_embedding_dim": 64}
+# Every one is the host's own class, a few layers deep, its weights never made.
+OTHERS = {
+    "Wan 2.1": ("WAN21_T2V", {"dim": 256, "num_heads": 2, "num_layers": 1}),
+    "LTX Video": ("LTXV", {"num_layers": 1}),
+    "Hunyuan Video": ("HunyuanVideo", {**VIDEO, "vec_in_dim": 768}),
+    "Hunyuan Video 1.5": ("HunyuanVideo15", VIDEO),
+    "Cosmos": ("CosmosT2V", COSMOS_1),
+    "ACE-Step": ("ACEStep", {"num_layers": 1, "inner_dim": 128, "num_attention_heads": 1, **LYRICS}),
+    "Hunyuan 3D 2": ("Hunyuan3Dv2", {"depth": 1, "depth_single_blocks": 1, "hidden_size": 128, "num_heads": 1}),
+    "Hunyuan 3D 2.1": ("Hunyuan3Dv2_1", {"depth": 1, "hidden_size": 128, "num_heads": 1}),
+    "OmniGen 2, without a row": ("Omnigen2", {"num_layers": 1, "num_refiner_layers": 1}),
+    # Each inherits from a class that is taken.
+    "Z-Image on pixels": ("ZImagePixelSpace", {**Z_IMAGE, "patch_size": 32, "in_channels": 3}),
+    "Hunyuan Image's refiner": (
+        "HunyuanImage21Refiner",
+        {**HUNYUAN_IMAGE, "in_channels": 128, "patch_size": [1, 1, 1], "axes_dim": [16, 56, 56]},
+    ),
+    "Mage-Flow": ("MageFlow", {**QWEN, "in_channels": 128}),
+}
+
+
+def weightless(layout: Layout) -> comfy.model_patcher.ModelPatcher:
+    if not layout.known:
+        pytest.skip(f"this ComfyUI has no {layout.family}")
+    return comfy.model_patcher.ModelPatcher(layout.model("meta"), torch.device("cpu"), torch.device("cpu"))
+
+
+def source_of(name: str, **changed) -> Source:
+    layout = LAYOUTS[name]
+    return Source(weightless(layout), layout.vae(), layout.conditioning())._replace(**changed)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_models_of_other_things_and_unknown_ones_are_refused_by_name(sd1, photo, name):
+    """Of video, of sound, in three dimensions, on pixels, and what merely inherits from what is taken."""
+    family, config = OTHERS[name]
+    model = weightless(Layout(family, config, (), 0))
+    own = type(model.model).__name__
+    with pytest.raises(
+        ValueError, match=rf"needs a UNet.*or a transformer for pictures \(.*Z-Image.*Krea 2.*\); this model is {own}\b"
+    ):
+        extract_features(sd1._replace(model=model), photo)
+
+
+@pytest.mark.parametrize("name", ["SD3", "Flux.2", "Qwen-Image", "Hunyuan-DiT"])
+def test_a_later_class_that_inherits_from_a_known_one_is_refused_by_its_name(photo, name):
+    source = source_of(name)
+    source.model.model.__class__ = type("NewAndImproved", (type(source.model.model),), {})
+    with pytest.raises(ValueError, match="this model is NewAndImproved"):
+        extract_features(source, photo)
+
+
+def test_a_network_that_another_pack_has_put_in_the_place_of_the_hosts_is_refused(photo):
+    source = source_of("Flux.1 dev")
+    source.model.add_object_patch("diffusion_model", torch.nn.Identity())
+    with pytest.raises(ValueError, match="this model is Flux.1 inside Identity of another pack"):
+        extract_features(source, photo)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_texts_of_another_width_and_unknown_blocks_are_refused(photo, name):
+    source, width = source_of(name), LAYOUTS[name].width
+    with pytest.raises(
+        ValueError,
+        match=rf"has no (block|layer) .block 99.; use .auto. or .*\b{LAYOUTS[name].blocks[0].split()[0]} 0\b",
+    ):
+        extract_features(source, photo, reading=Reading(layer="block 99"))
+    [[tokens, extras]] = source.conditioning
+    other = [[torch.cat([tokens, tokens[..., :8]], -1), extras]]
+    with pytest.raises(
+        ValueError,
+        match=rf"conditioning is {width + 8} numbers wide, this model takes {width}: encode the prompt with the CLIP",
+    ):
+        extract_features(source._replace(conditioning=other), photo)
+
+
+NEEDED = {
+    "SD3": ("pooled_output", "pooled text"),
+    "Flux.1 dev": ("pooled_output", "pooled text"),
+    "HiDream-I1": ("conditioning_llama3", "Llama 3"),
+    "Hunyuan-DiT": ("conditioning_mt5xl", "mT5"),
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_conditionings_that_lack_what_the_model_needs_are_refused(photo, name):
+    source, (entry, words) = source_of(name), NEEDED[name]
+    [[tokens, extras]] = source.conditioning
+    without = [[tokens, {key: value for key, value in extras.items() if key != entry}]]
+    with pytest.raises(
+        ValueError, match=f"conditioning has no .*{words}.*, which this model needs: connect CLIPTextEncode"
+    ):
+        extract_features(source._replace(conditioning=without), photo)
+
+
+def test_other_pictures_in_the_conditioning_are_refused(photo):
+    """As those of Flux Kontext and Qwen-Image Edit: their tokens would be taken for this picture's."""
+    source = source_of("Flux.1 dev")
+    [[tokens, extras]] = source.conditioning
+    with pytest.raises(ValueError, match="brings other pictures along.*CLIPTextEncode with an empty prompt"):
+        edited = [[tokens, {**extras, "reference_latents": [torch.zeros(1, 16, 8, 8)]}]]
+        extract_features(source._replace(conditioning=edited), photo)
+
+
+def test_vaes_of_another_model_are_refused(photo):
+    for name, other in [("Flux.1 dev", "Flux.2"), ("Flux.1 dev", "Qwen-Image"), ("Qwen-Image", "SD3")]:
+        with pytest.raises(
+            ValueError, match="this VAE makes latents of .*: connect MODEL and VAE of the same checkpoint"
+        ):
+            extract_features(source_of(name, vae=LAYOUTS[other].vae()), photo)
+
+
+def test_another_way_of_sampling_is_refused(photo):
+    """A model of pictures given to a node of Stable Diffusion's."""
+    source = source_of("Z-Image")
+    (model,) = ModelSamplingDiscrete().patch(source.model, "img_to_img", False)
+    with pytest.raises(
+        ValueError, match="a model that removes noise.*flow.*connect the model from before a ModelSampling node"
+    ):
+        extract_features(source._replace(model=model), photo)
+
+
+@pytest.mark.parametrize("preset", ["paper", "balanced", "fast"])
+def test_presets_that_lift_say_what_works_instead(photo, preset):
+    layout = LAYOUTS["Z-Image"]
+    source = Source(layout.load(), layout.vae(), layout.conditioning())
+    features, trajectory = extract_features(source, photo)
+    with pytest.raises(
+        ValueError,
+        match=f'preset "{preset}" lifts, which needs a UNet.*this model is .*Z-Image.*use the preset "draft"',
+    ):
+        modulate_attention(source, trajectory, cluster_features(features, 2, restarts=1), Push(preset))
+
+
+def test_lifting_and_words_say_what_works_instead(photo):
+    source = source_of("Flux.1 dev")
+    with pytest.raises(
+        ValueError, match='Lift Mask needs a UNet.*this model is Flux.1, a transformer: use the preset "draft"'
+    ):
+        lift_mask(source, photo, (photo[..., 0] > 0.5).float(), Push("balanced"))
+    with pytest.raises(
+        ValueError, match='Select by Text needs a UNet.*this model is Flux.1, a transformer: use the preset "draft"'
+    ):
+        segment_signs((source.model, None, source.vae), Segmentation(torch.zeros(1, 8, 8), 1), photo, ["a star"])
