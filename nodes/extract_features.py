@@ -1,4 +1,4 @@
-"""image -> features: the UNet's own low-resolution features, and the trajectory that later steps return along."""
+"""image -> features: the model's own low-resolution features, and the trajectory that later steps return along."""
 
 from comfy_api.latest import io
 
@@ -15,7 +15,7 @@ class EmerDiffExtractFeatures(io.ComfyNode):
             node_id="EmerDiffExtractFeatures",
             display_name="EmerDiff Extract Features",
             category="EmerDiff",
-            description="Read the semantic features that the diffusion model has of a picture: one or two UNet "
+            description="Read the semantic features that the diffusion model has of a picture: one or two "
             "evaluations each. First of the four steps.",
             search_aliases=[
                 "unet features",
@@ -41,22 +41,24 @@ class EmerDiffExtractFeatures(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "feature_timestep",
-                    default=1,
+                    default=0,
                     min=0,
                     max=999,
                     advanced=True,
-                    tooltip="Noise level of the features, snapped to the schedule. The paper's 1 is best.",
+                    tooltip="Noise level of the features, snapped to the schedule. 0 = the model's own: the paper's 1 "
+                    "for UNets, 281 for transformers.",
                 ),
                 io.String.Input(
                     "feature_layer",
                     default="auto",
                     advanced=True,
-                    tooltip='Cross-attention layer to read: "auto", or a name like "output 4" or "output 1.4".',
+                    tooltip='What is read: "auto", a cross-attention of a UNet like "output 4" or "output 1.4", or a '
+                    'block of a transformer like "double 17" or "block 9".',
                 ),
                 *inputs.reading(),
             ],
             outputs=[
-                FeaturesType.Output(display_name="features", tooltip="Features on the UNet's grid, for clustering."),
+                FeaturesType.Output(display_name="features", tooltip="Features on the model's grid, for clustering."),
                 TrajectoryType.Output(
                     display_name="trajectory",
                     tooltip="The picture's latent and noise, for EmerDiff Modulate Attention.",
@@ -74,7 +76,7 @@ class EmerDiffExtractFeatures(io.ComfyNode):
         seed,
         resolution=0,
         steps=50,
-        feature_timestep=1,
+        feature_timestep=0,
         feature_layer="auto",
         surroundings=ROBUST.surroundings,
         mirrored=ROBUST.mirrored,

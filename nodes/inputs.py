@@ -11,12 +11,21 @@ from .wires import LowResMasksType, TrajectoryType
 
 def model(**options):
     return io.Model.Input(
+        "model",
+        tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), LoRAs and all; for preset draft and for points a "
+        "transformer too, such as SD3, Flux, Qwen-Image or Z-Image. It is not changed.",
+        **options,
+    )
+
+
+def unet(**options):
+    return io.Model.Input(
         "model", tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), LoRAs and all. It is not changed.", **options
     )
 
 
 def vae(**options):
-    return io.Vae.Input("vae", tooltip="The VAE of the same checkpoint as the model.", **options)
+    return io.Vae.Input("vae", tooltip="The VAE that belongs to the model.", **options)
 
 
 def conditioning(**options):
@@ -74,8 +83,9 @@ def preset():
         default="balanced",
         tooltip='How the masks are lifted to pixels. "paper": the published method, 15 steps. "balanced": 4 steps, '
         '30% of the cost. "fast": 2 steps and no decoder, 10%. "thorough": the paper\'s steps. "draft": the coarse '
-        "masks along the picture's borders, nothing is lifted: to click in. All but paper and draft weigh "
-        "in the coarse masks; tuned on two small models, not yet confirmed on Stable Diffusion's.",
+        "masks along the picture's borders, nothing is lifted: to click in, and for transformers (Flux, Z-Image, ...). "
+        "All but paper and draft weigh in the coarse masks; tuned on two small models, not yet confirmed on Stable "
+        "Diffusion's.",
     )
 
 
@@ -134,7 +144,7 @@ def resolution():
         step=8,
         advanced=True,
         tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
-        "for SD1.x, 1024 for SDXL), never above the picture's own. Larger finds smaller things.",
+        "for SD1.x, 1024 for SDXL and transformers), never above the picture's own. Larger finds smaller things.",
     )
 
 

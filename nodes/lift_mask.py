@@ -21,7 +21,7 @@ class EmerDiffLiftMask(io.ComfyNode):
             "pixel by pixel, by the diffusion model already loaded.",
             search_aliases=["refine mask", "mask refiner", "precise mask", "mask to object", "box to mask", "SAM"],
             inputs=[
-                inputs.model(),
+                inputs.unet(),
                 inputs.vae(),
                 inputs.conditioning(),
                 inputs.image(),

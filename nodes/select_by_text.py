@@ -23,7 +23,7 @@ class EmerDiffSelectByText(io.ComfyNode):
             search_aliases=["text mask", "mask by word", "CLIPSeg", "grounding", "select by prompt", "DAAM"],
             inputs=[
                 SegmentationType.Input("segmentation", tooltip="From EmerDiff Segment Image or Assemble Masks."),
-                inputs.model(),
+                inputs.unet(),
                 io.Clip.Input("clip", tooltip="The CLIP of the same checkpoint as the model."),
                 io.Image.Input("image", tooltip="The picture or batch of pictures that was segmented."),
                 inputs.vae(),
