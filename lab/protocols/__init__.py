@@ -1,0 +1,1 @@
+"""The published protocols: data sets as they are published, and how label maps are scored on them."""

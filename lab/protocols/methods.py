@@ -1,0 +1,77 @@
+"""Ways from a picture to a label map, by name; `lab/run.py protocol` scores any of them.
+
+A method takes the pipeline and a picture [H, W, 3] float32 in 0..1 and gives labels [H, W], numbers 0..S-1. How many
+segments are wanted is the pipeline's: `pipeline.bed.segments`, 0 for the picture's own number. Methods in NO_MODEL need
+no more than that. A module that imports ComfyUI is named by `of_module`, which imports it with the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from comfyui.in_process import load_pack
+from measure.colours import colour_labels
+from measure.metrics import bilinear_labels
+
+load_pack()
+
+from emerdiff.emerdiff_ops.modulation import PRESETS
+
+Method = Callable[[Any, np.ndarray], np.ndarray]
+CELLS = 128  # on the shorter side, about, where colours are features
+
+
+class Wanted(NamedTuple):
+    """In a bed's place where there is no model: the number of segments."""
+
+    segments: int
+
+
+class NoModel(NamedTuple):
+    """In a pipeline's place."""
+
+    bed: Wanted
+
+
+def emerdiff(pipeline: Any, image: np.ndarray, preset: str) -> np.ndarray:
+    return pipeline.segmented(image, preset).labels
+
+
+def bilinear(pipeline: Any, image: np.ndarray) -> np.ndarray:
+    """The paper's baseline: its coarse masks, enlarged."""
+    return bilinear_labels(pipeline.coarse(image).masks[0], image.shape[:2])
+
+
+def kmeans_colour(pipeline: Any, image: np.ndarray) -> np.ndarray:
+    """What a picture gives away without any model."""
+    return colour_labels(image, pipeline.bed.segments)
+
+
+def colours(image: np.ndarray) -> torch.Tensor:
+    """Features [h, w, 3] of a picture without any model: every so many-th pixel."""
+    step = max(1, min(image.shape[:2]) // CELLS)
+    return torch.from_numpy(image[::step, ::step].copy())
+
+
+def queries(pipeline: Any, image: np.ndarray) -> torch.Tensor:
+    """Features [h, w, C] as the paper reads them."""
+    return pipeline.features(image, 0)[0].features[0]
+
+
+def of_module(module: str, name: str) -> Method:
+    """A function of a module that is imported when it is first called."""
+    return lambda pipeline, image: getattr(import_module(module), name)(pipeline, image)
+
+
+METHODS: dict[str, Method] = {
+    **{f"emerdiff {preset}": partial(emerdiff, preset=preset) for preset in PRESETS},
+    "bilinear": bilinear,
+    "kmeans-colour": kmeans_colour,
+}
+NO_MODEL = {"kmeans-colour"}
