@@ -20,6 +20,7 @@
   counts     measure ways to decide how many segments a picture has
   strength   measure whether the right lambda follows from the layer that is pushed
   photographs  measure masks, lifting and clicks on photographs that people drew regions in
+  protocol   score any method on published data sets, by the paper's protocols and as others score
   train      train the small model that the demo and the tests use
   train_autoencoder  train the autoencoder of the small Stable Diffusion, on photographs
   train_small_sd  train the UNet of the small Stable Diffusion, on what its autoencoder makes of them
@@ -76,6 +77,7 @@ SCRIPTS = {
     "counts": Script("measure.counts", True, {"sklearn": "scikit-learn"}),
     "strength": Script("measure.strength", True, {"sklearn": "scikit-learn"}),
     "photographs": Script("measure.photographs", True, {"sklearn": "scikit-learn"}),
+    "protocol": Script("protocols.protocol", True, {"sklearn": "scikit-learn", "tqdm": "tqdm"}),
     "features": Script("measure.features", True, {"sklearn": "scikit-learn"}),
     "text": Script("measure.words", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "compare": Script("checks.compare", True, {}),
