@@ -13,7 +13,7 @@ import torch
 from emerdiff.nodes.host.clip import conditioning_of
 from emerdiff.nodes.steps.values import Source
 
-from small_model import model, small_sd
+from small_model import model, small_flux, small_sd
 from small_model.scenes import SIZE
 from small_model.settings import SEGMENTS, STRENGTH
 
@@ -31,7 +31,8 @@ class Bed(NamedTuple):
 
 SMALL_MODEL = Bed("small-model", model.load, SIZE)
 SMALL_SD = Bed("small-sd", small_sd.load, small_sd.SIZE, strength=small_sd.STRENGTH)
-BEDS = {bed.name: bed for bed in (SMALL_MODEL, SMALL_SD)}
+SMALL_FLUX = Bed("small-flux", small_flux.load, small_sd.SIZE)  # a transformer: for drafts
+BEDS = {bed.name: bed for bed in (SMALL_MODEL, SMALL_SD, SMALL_FLUX)}
 
 
 def of_checkpoint(file: Path) -> Bed:

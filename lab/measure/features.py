@@ -18,9 +18,8 @@ import torch
 from comfyui.in_process import load_pack, start_host
 from measure.log import Row, mean_and_error, publish, read
 from measure.metrics import bilinear_labels
-from measure.pictures import KINDS, Pictured, measure_missing_pictures
+from measure.pictures import Pictured, add_arguments, measure_missing_pictures
 from measure.timing import PRECISIONS, fastest_precision
-from small_model.photographs import FOLDER, HALVES
 
 start_host()
 load_pack()
@@ -71,11 +70,8 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     beds.add_arguments(parser)
-    parser.add_argument("--half", choices=HALVES, default="tuning")
-    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(KINDS))
-    parser.add_argument("--count", type=int, default=20, help="pictures of every kind")
+    add_arguments(parser, "tuning", 20)
     parser.add_argument("--readings", choices=READINGS, nargs="+", default=list(READINGS))
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
     parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
     return parser.parse_args()
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from measure.log import Row, append, read
 from measure.metrics import scores
-from small_model.photographs import names, photograph
+from small_model.photographs import FOLDER, HALVES, names, photograph
 from small_model.scenes import HELD_OUT, scene
 from small_model.textures import textured_scene
 
@@ -36,6 +36,14 @@ class Pictured(NamedTuple):
 
     def _known(self, truth: np.ndarray) -> np.ndarray | None:
         return truth != 0 if self.zero_is_unknown else None
+
+
+def add_arguments(parser: argparse.ArgumentParser, half: str, count: int) -> None:
+    """Which pictures are measured on, unless told the first `count` of every kind of a `half`."""
+    parser.add_argument("--half", choices=HALVES, default=half)
+    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(KINDS))
+    parser.add_argument("--count", type=int, default=count, help="pictures of every kind")
+    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
 
 
 def keys(kind: str, half: str, root: Path) -> list[int] | list[str]:
