@@ -19,7 +19,6 @@ Capture = QueryCapture | AttentionOutput | ProjectionInput
 
 UNET_TIMESTEP = 1  # t_f of the paper
 TRANSFORMER_TIMESTEP = 281  # a share of .44 of noise; published work reads between .1 and .5
-TRANSFORMER_PIXELS = 1024  # on the shorter side of the pictures that transformers are trained on
 
 
 # --- what is read, and where ---
@@ -107,7 +106,8 @@ def own_timestep(model) -> int:
 
 def own_pixels(model, pixels_per_cell: int) -> int:
     """The shorter side, in pixels, that the model was made for: 512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL and later)."""
-    return TRANSFORMER_PIXELS if family_of(model) else unet.own_cells(model) * pixels_per_cell
+    family = family_of(model)
+    return family.pixels if family else unet.own_cells(model) * pixels_per_cell
 
 
 # --- the text ---

@@ -47,6 +47,7 @@ class Family(NamedTuple):
     before: Callable[[Any], int] = lambda network: 0  # attentions before the first block
     patch: str = "patch_size"  # where the network keeps how many cells of the latent a token has on a side
     picture_first: bool = False  # in the sequence of tokens; else it is their end
+    pixels: int = 1024  # on the shorter side of the pictures it was trained on
     projection: Callable[[Any], Any] | None = None  # of a block, where no attention is told the host's options
     least: int = 0  # cells of the latent, mean of both sides, below which the host divides by zero
 
@@ -84,6 +85,7 @@ FAMILIES = {  # by the host's name of the model's class
         "HunyuanVideo",
         (DOUBLE, SINGLE),
         lambda net: net.txt_in.input_embedder.in_features,
+        pixels=2048,
     ),
     "QwenImage": Family(
         "Qwen-Image",
@@ -144,6 +146,8 @@ FAMILIES = {  # by the host's name of the model's class
 def family_of(model) -> Family | None:
     """The row of a MODEL, by the very class that the host gives it; None for all others."""
     kind = type(model.model)
+    if getattr(model.model, "image_to_video", False):  # Cosmos Predict2's class for videos is that for pictures
+        return None
     return FAMILIES.get(kind.__name__) if kind.__module__ == "comfy.model_base" else None
 
 
