@@ -24,6 +24,7 @@ load_pack()
 from emerdiff.emerdiff_ops.modulation import PRESETS
 
 Method = Callable[[Any, np.ndarray], np.ndarray]
+RIVALS = ("diffseg", "diffseg published", "diffcut", "diffcut published", "diffcut refined")
 CELLS = 128  # on the shorter side, about, where colours are features
 
 
@@ -41,6 +42,11 @@ class NoModel(NamedTuple):
 
 def emerdiff(pipeline: Any, image: np.ndarray, preset: str) -> np.ndarray:
     return pipeline.segmented(image, preset).labels
+
+
+def by_cuts(pipeline: Any, image: np.ndarray) -> np.ndarray:
+    """A draft of as many segments as normalized cuts find."""
+    return pipeline.segmented(image, "draft", 0).labels
 
 
 def bilinear(pipeline: Any, image: np.ndarray) -> np.ndarray:
@@ -71,7 +77,9 @@ def of_module(module: str, name: str) -> Method:
 
 METHODS: dict[str, Method] = {
     **{f"emerdiff {preset}": partial(emerdiff, preset=preset) for preset in PRESETS},
+    "emerdiff cuts": by_cuts,
     "bilinear": bilinear,
     "kmeans-colour": kmeans_colour,
+    **{name: of_module("measure.rival_methods", name.replace(" ", "_")) for name in RIVALS},
 }
 NO_MODEL = {"kmeans-colour"}

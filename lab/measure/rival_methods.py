@@ -1,0 +1,54 @@
+"""DiffSeg and DiffCut as methods: (pipeline, picture [H, W, 3]) -> labels [H, W], and their thresholds on each model.
+
+Both were published for Stable Diffusion, whose attention is sharper and whose features differ more: on the small
+models the published thresholds leave one or two segments of most pictures. So they have chosen ones there, of
+measure/rival_thresholds.py on tuning pictures; what is called published has the published ones everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from measure.beds import Bed
+from measure.pipeline import Pipeline
+from reference.diffseg import THRESHOLD
+from reference.rivals import PUBLISHED, CutSettings, diffcut_labels, diffseg_labels
+
+
+class Thresholds(NamedTuple):
+    divergence: float  # tau of DiffSeg
+    cuts: CutSettings
+
+
+CHOSEN = {
+    "small-model": Thresholds(0.01, CutSettings(5, 0.95, 2)),
+    "small-sd": Thresholds(0.03, CutSettings(10, 0.9, 2)),
+}
+
+
+def suited(bed: Bed) -> Thresholds:
+    """What was chosen for a small model; the published thresholds for any other."""
+    return CHOSEN.get(bed.name, Thresholds(THRESHOLD, PUBLISHED))
+
+
+def diffseg(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
+    return diffseg_labels(pipeline.source, image, pipeline.bed.size, suited(pipeline.bed).divergence)
+
+
+def diffseg_published(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
+    return diffseg_labels(pipeline.source, image, pipeline.bed.size, THRESHOLD)
+
+
+def diffcut(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
+    return diffcut_labels(pipeline.source, image, pipeline.bed.size, suited(pipeline.bed).cuts)
+
+
+def diffcut_refined(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
+    settings = suited(pipeline.bed).cuts._replace(refined=True)
+    return diffcut_labels(pipeline.source, image, pipeline.bed.size, settings)
+
+
+def diffcut_published(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
+    return diffcut_labels(pipeline.source, image, pipeline.bed.size, PUBLISHED)

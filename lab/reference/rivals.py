@@ -1,0 +1,176 @@
+"""DiffSeg and DiffCut on a model in the host: what they read of its UNet, and from a picture to its label map.
+
+Their equations are in diffseg.py and diffcut.py. The network runs as the pack runs it, in a session, with hooks that
+last one evaluation.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange
+from emerdiff.emerdiff_ops.difference import resize_maps
+from emerdiff.emerdiff_ops.segments.labels import assign
+from emerdiff.nodes.host import network, unet
+from emerdiff.nodes.host.hooks import Captured
+from emerdiff.nodes.host.latents import covered_pixels, own_resolution
+from emerdiff.nodes.host.session import run_session
+from emerdiff.nodes.host.unet import Layer
+from emerdiff.nodes.steps.extract import latents_of
+from emerdiff.nodes.steps.values import Source
+from torch import Tensor
+from torch.nn.functional import interpolate, one_hot
+
+from reference import diffcut, diffseg, pamr
+
+DIFFSEG_TIMESTEP, DIFFCUT_TIMESTEP = 300, 50  # published
+NOISE_SEED = 42  # of DiffCut's one draw, the same for all pictures
+
+
+class CutSettings(NamedTuple):
+    """How DiffCut looks and cuts; its defaults are the published ones."""
+
+    power: float = diffcut.POWER  # alpha
+    threshold: float = diffcut.THRESHOLD  # tau
+    scale: float = 2.0  # of the side that the model was made for, at which the picture is seen
+    refined: bool = False  # along the picture's borders, on a picture of 128 pixels
+
+
+PUBLISHED = CutSettings()
+
+
+class Seen(NamedTuple):
+    """A picture as a model sees it."""
+
+    latent: Tensor  # [1, c, h', w'] as the VAE gives it
+    covered: tuple[float, float]  # pixels of the picture that the latent stands for, its padding included
+    size: tuple[int, int]  # of the picture
+
+
+# --- what is read of the network ---
+
+
+class SelfAttention:
+    """Keeps softmax(Q K^T / sqrt d) of self-attentions, the mean of their heads: per layer [h, w, h, w] float32."""
+
+    def __init__(self, layers: list[Layer]):
+        self.layers = layers
+        self.maps: dict[Layer, Tensor] = {}
+
+    def install(self, transformer_options: dict) -> None:
+        replacements = transformer_options.setdefault("patches_replace", {}).setdefault("attn1", {})
+        replacements |= {layer: partial(self.attention, layer) for layer in self.layers}
+
+    def attention(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor, options: dict) -> Tensor:
+        q, k, v = (rearrange(each, "1 n (h d) -> h n d", h=options["n_heads"]) for each in (query, key, value))
+        maps = (q.float() @ k.float().mT * options["dim_head"] ** -0.5).softmax(-1)
+        grid = tuple(options["activations_shape"][-2:])
+        self.maps[layer] = maps.mean(0).cpu().unflatten(1, grid).unflatten(0, grid)
+        return rearrange(maps.to(v) @ v, "h n d -> 1 n (h d)")
+
+
+class AttentionOutput:
+    """Keeps what one layer's self-attention puts out, behind its projection, [h, w, C] float32, and stops there."""
+
+    def __init__(self, layer: Layer):
+        self.layer = layer
+        self.features: Tensor
+
+    def install(self, transformer_options: dict) -> None:
+        transformer_options.setdefault("patches", {}).setdefault("attn1_output_patch", []).append(self.output)
+
+    def output(self, n: Tensor, options: dict) -> Tensor:
+        if Layer(*options["block"], options.get("block_index", 0)) != self.layer:
+            return n
+        self.features = n[0].float().cpu().unflatten(0, tuple(options["activations_shape"][-2:]))
+        raise Captured
+
+
+def attention_maps(source: Source, latent: Tensor, timestep: int = DIFFSEG_TIMESTEP) -> list[Tensor]:
+    """Of every self-attention that stands beside a cross-attention; the network is given the latent without noise.
+
+    The host divides what it is given by sqrt(sigma^2 + 1): so x0 goes in multiplied by it.
+    """
+    hook = SelfAttention(list(unet.cross_attention_layers(source.model)))
+    sigma = network.sigma_of(source.model, timestep)
+
+    def work(x0, predict):
+        predict(x0 * (sigma**2 + 1) ** 0.5, sigma, hook)
+        return x0
+
+    run_session(source.model, source.conditioning, latent, work)
+    return list(hook.maps.values())
+
+
+def encoder_output(source: Source, latent: Tensor, timestep: int = DIFFCUT_TIMESTEP) -> Tensor:
+    """Of the last transformer of the UNet's encoder, [h, w, C], from the latent with one draw of noise."""
+    encoder = [layer for layer in unet.cross_attention_layers(source.model) if layer.block == "input"]
+    hook, sigma = AttentionOutput(encoder[-1]), network.sigma_of(source.model, timestep)
+    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(NOISE_SEED))
+
+    def work(x0, predict):
+        predict(x0 + sigma * noise.to(x0), sigma, hook)
+        return x0
+
+    with suppress(Captured):
+        run_session(source.model, source.conditioning, latent, work)
+    return hook.features
+
+
+# --- from a picture to a label map [H, W] ---
+
+
+def diffseg_labels(source: Source, image: np.ndarray, side: int, threshold: float = diffseg.THRESHOLD) -> np.ndarray:
+    """DiffSeg of a picture [H, W, 3] seen at so many pixels on its shorter side; 0: the model's own."""
+    seen = see(source, image, side or own_side(source))
+    return labelled(diffseg.proposals(diffseg.aggregated(attention_maps(source, seen.latent)), threshold), seen)
+
+
+def diffcut_labels(source: Source, image: np.ndarray, side: int, settings: CutSettings = PUBLISHED) -> np.ndarray:
+    """DiffCut of a picture [H, W, 3]; `side` as above, before the settings' scale."""
+    seen = see(source, image, round(settings.scale * (side or own_side(source))))
+    labels = labelled(cut(encoder_output(source, seen.latent), settings), seen)
+    return refined_labels(labels, image) if settings.refined else labels
+
+
+def refined_labels(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Labels [H, W] along the borders of the picture [H, W, 3], both made smaller for it."""
+    scale = pamr.SIDE / min(labels.shape)
+    size = round(scale * labels.shape[0]), round(scale * labels.shape[1])
+    masks = one_hot(torch.from_numpy(labels)).movedim(-1, 0).float()  # [K, H, W]
+    small = resize_maps(masks, size), resize_maps(torch.from_numpy(image).movedim(-1, 0), size)
+    return assign(pamr.refined(*small), image.shape[:2]).numpy()
+
+
+def cut(features: Tensor, settings: CutSettings) -> Tensor:
+    """Maps [K, h, w] of which the largest decides, from features [h, w, C]."""
+    labels = diffcut.parts(diffcut.affinity(features.flatten(0, 1), settings.power), settings.threshold)
+    return diffcut.likeness(features, labels)
+
+
+def see(source: Source, image: np.ndarray, side: int) -> Seen:
+    """A picture [H, W, 3] resized bilinearly, also where it becomes larger, and encoded."""
+    height, width = image.shape[:2]
+    scale = side / min(height, width)
+    pixels = torch.from_numpy(image).movedim(-1, 0)[None]
+    size = round(scale * height), round(scale * width)
+    pixels = interpolate(pixels, size, mode="bilinear", antialias=True)
+    latent = latents_of(source.model, source.vae, pixels)
+    covered = covered_pixels(source.vae, latent.shape[-2:])
+    return Seen(latent, (covered[0] * height / size[0], covered[1] * width / size[1]), (height, width))
+
+
+def labelled(maps: Tensor, seen: Seen) -> np.ndarray:
+    """The largest of maps [K, h, w], enlarged bilinearly, at every pixel; numbers without gaps."""
+    height, width = seen.size
+    covered = round(seen.covered[0]), round(seen.covered[1])
+    large = (resize_maps(one[None], covered)[0, :height, :width] for one in maps)
+    return assign(large, seen.size).unique(return_inverse=True)[1].cpu().numpy()
+
+
+def own_side(source: Source) -> int:
+    return own_resolution(source.model, source.vae)
