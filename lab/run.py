@@ -1,6 +1,7 @@
 """The one command of this project: python3 lab/run.py COMMAND [ARGUMENTS]
 
   demo       start a real ComfyUI, segment pictures with it, leave the results in demo_output/
+  segment    segment every picture of a folder, here or on many machines
   test       run the tests on the newest ComfyUI, and the host tier on the oldest supported one
   checks     style, types, what the registry and its users get, known vulnerabilities
   setup      only fetch and install what the other commands need
@@ -17,6 +18,9 @@
   icon       draw the registry's icon and banner
   thumbnails  draw the workflows' thumbnails and the README's pictures from what demo, evaluate and test left
   features   measure coarse masks from features read in several ways
+  drafts     measure the drafts of the small models beside each other, a transformer's among them
+  places     measure kinds of features, blocks and noise levels of a transformer
+  pushes     measure whether modulated denoising carries over to a transformer
   counts     measure ways to decide how many segments a picture has
   strength   measure whether the right lambda follows from the layer that is pushed
   photographs  measure masks, lifting and clicks on photographs that people drew regions in
@@ -31,6 +35,7 @@ package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or new
 
   --host-version X   use ComfyUI X (0.30.0, 0.18.2 or 0.16.3); for every command
   --tier NAME        for test: only the tests of that tier (pure, host, server, browser, quality)
+  --cluster          for setup: also what a machine of a cluster needs (see `segment --help`)
   --hosts all        for test: every tier on the newest ComfyUI, and on all others each that a ComfyUI has a part in
 
 All other arguments are passed on: to pytest by test, else to the command's script (`demo --help` shows its own).
@@ -66,6 +71,7 @@ class Script(NamedTuple):
 
 SCRIPTS = {
     "demo": Script("show.demo", False, {}),
+    "segment": Script("batch.segment", True, {"tqdm": "tqdm", "filelock": "filelock"}),
     "train": Script("training.train", True, {}),
     "train_autoencoder": Script("training.train_autoencoder", True, {}),
     "train_small_sd": Script("training.train_small_sd", True, {}),
@@ -74,6 +80,9 @@ SCRIPTS = {
     "benchmark": Script("measure.speed", True, {"matplotlib": "matplotlib"}),
     "pareto": Script("measure.presets", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "tools": Script("measure.tools", True, {"sklearn": "scikit-learn"}),
+    "drafts": Script("measure.drafts", True, {"sklearn": "scikit-learn"}),
+    "places": Script("measure.places", True, {"sklearn": "scikit-learn"}),
+    "pushes": Script("measure.pushes", True, {"sklearn": "scikit-learn"}),
     "counts": Script("measure.counts", True, {"sklearn": "scikit-learn"}),
     "strength": Script("measure.strength", True, {"sklearn": "scikit-learn"}),
     "photographs": Script("measure.photographs", True, {"sklearn": "scikit-learn"}),
@@ -89,6 +98,8 @@ SCRIPTS = {
     "thumbnails": Script("show.thumbnails", False, {}),
     "checks": Script("checks.trade", False, {"ruff": "ruff"}),
 }
+
+CLUSTER = {"ray": "ray[data]"}  # what scripts need beside, where --cluster is among their arguments
 
 
 def main(arguments: list[str]) -> int:
@@ -119,7 +130,7 @@ def dispatch(command: str, options: argparse.Namespace, rest: list[str]) -> int:
         print(__doc__)
         return 0
     if command == "setup":
-        return set_up(options.host_version, rest)
+        return set_up(options, rest)
     if command == "test":
         return test(options, rest)
     return run_script(command, options.host_version, rest)
@@ -129,6 +140,8 @@ def parse(command: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]
     """Takes our own options out of the arguments; the others are passed on in their order."""
     parser = argparse.ArgumentParser(prog=f"run.py {command}", add_help=False, allow_abbrev=False)
     parser.add_argument("--host-version", metavar="X")
+    if command == "setup":
+        parser.add_argument("--cluster", action="store_true")
     if command == "test":
         parser.add_argument("--tier", choices=suite.TIERS)
         parser.add_argument("--hosts", choices=["all"])
@@ -150,23 +163,29 @@ def is_set_up(version: str | None) -> bool:
 # ---- setup, and the scripts beside this file
 
 
-def set_up(version: str | None, rest: list[str]) -> int:
+def set_up(options: argparse.Namespace, rest: list[str]) -> int:
     if rest:
         print(f"setup takes no such argument: {' '.join(rest)}", file=sys.stderr)
         return 2
+    version = options.host_version
     python = environment.ensure_environment()
+    if options.cluster:
+        environment.ensure_cluster()
     folders = [ensure_host(each) for each in ([version] if version else [NEWEST, OLDEST])]
     print(f"Python   {python}")
     for folder in dict.fromkeys(folders):  # a ComfyUI of the user's own stands for both
         print(f"ComfyUI  {host_version(folder)}  {folder}")
     if own_comfyui():
-        own.require_modules(python, suite.MODULES | SCRIPTS["evaluate"].needs)
+        own.require_modules(python, suite.MODULES | SCRIPTS["evaluate"].needs | (CLUSTER if options.cluster else {}))
     return 0
 
 
 def run_script(name: str, version: str | None, rest: list[str]) -> int:
     script = SCRIPTS[name]
-    python, host = ready(version or NEWEST, script.needs)
+    on_cluster = any(each.split("=")[0] == "--cluster" for each in rest)
+    python, host = ready(version or NEWEST, script.needs | (CLUSTER if on_cluster else {}))
+    if on_cluster:
+        environment.ensure_cluster()
     # -P: this folder's parent must not come onto sys.path, where its `nodes` would hide ComfyUI's.
     return wait(start([python, "-P", "-m", script.module, *rest], host, script.imports_comfy))
 
@@ -187,7 +206,10 @@ def test(options: argparse.Namespace, rest: list[str]) -> int:
     plan = suite.plan_of(options.tier, options.host_version, bool(options.hosts))
     if not own_comfyui() and suite.in_browser(plan, rest):
         ensure_browser()
-    return suite.run_all([suite.Run(marker, *ready(version, suite.MODULES)) for version, marker in plan], rest)
+    runs = [suite.Run(marker, *ready(version, suite.MODULES)) for version, marker in plan]
+    if any(marker is None or "host" in marker for _, marker in plan):
+        environment.ensure_cluster()
+    return suite.run_all(runs, rest)
 
 
 if __name__ == "__main__":

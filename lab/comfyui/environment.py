@@ -1,5 +1,6 @@
 """Sets up, once, what development needs: a Python environment in .venv/. The checks of the trade have one of their own,
-.venv-checks/, because their packages do not go together with ComfyUI's.
+.venv-checks/, because their packages do not go together with ComfyUI's. What a cluster needs is added to .venv/ when a
+command asks for one.
 
 Standard library only, as all of this folder that setting up needs. Every part is pinned by version and SHA-256, a
 finished part is known by the stamp file in it, and an interrupted set-up goes on where it stopped. COMFYUI_PATH names a
@@ -26,20 +27,23 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]  # Windows: set-ups started at the same time are not kept apart there
 
+STAMP = ".emerdiff-stamp"
+
 
 class Environment(NamedTuple):
-    """A Python environment, and the list of all it consists of, pinned by version and SHA-256."""
+    """A Python environment, and a list of what it consists of, pinned by version and SHA-256."""
 
     folder: Path
     requirements: Path
+    stamp: str = STAMP  # the file in it that says what is finished
 
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 DEVELOPMENT = Environment(VENV, ROOT / "lab" / "requirements" / "development.txt")
+CLUSTER = Environment(VENV, ROOT / "lab" / "requirements" / "cluster.txt", ".emerdiff-stamp-cluster")
 CHECKS = Environment(ROOT / ".venv-checks", ROOT / "lab" / "requirements" / "checks.txt")
 HOSTS = ROOT / ".host"
-STAMP = ".emerdiff-stamp"
 GIGABYTES_NEEDED = 7
 
 
@@ -47,6 +51,12 @@ def ensure_environment() -> Path:
     """The Python to go on in: that of the user's own ComfyUI, or that of .venv, brought up to date first."""
     comfyui = own_comfyui()
     return own_python(comfyui) if comfyui else ensure(DEVELOPMENT)
+
+
+def ensure_cluster() -> None:
+    """Adds to a finished .venv what --cluster needs. Nothing is added to the Python of a user's own ComfyUI."""
+    if not own_comfyui():
+        ensure(CLUSTER)
 
 
 def ensure_checks() -> Path:
@@ -63,12 +73,12 @@ def ensure(environment: Environment) -> Path:
 
 
 def environment_ready(environment: Environment = DEVELOPMENT) -> bool:
-    folder, requirements = environment
-    return python_of(folder).exists() and stamp_of(folder) == sha256(requirements)
+    folder, requirements, stamp = environment
+    return python_of(folder).exists() and stamp_of(folder, stamp) == sha256(requirements)
 
 
 def install_environment(environment: Environment) -> None:
-    folder, requirements = environment
+    folder, requirements, stamp = environment
     if environment == DEVELOPMENT and not torch_installed():
         announce_size()
     make_venv(folder)
@@ -78,7 +88,7 @@ def install_environment(environment: Environment) -> None:
     command = [python_of(folder), "-m", "uv", "pip", "install", "--python", python_of(folder)]
     fetch(f"The {packages}", [*command, "--require-hashes", "-r", requirements])
     (folder / ".gitignore").write_text("*\n")
-    write_stamp(folder, sha256(requirements))
+    write_stamp(folder, sha256(requirements), stamp)
 
 
 def announce_size() -> None:
@@ -111,7 +121,7 @@ def make_venv(folder: Path) -> None:
 
 def install_uv(environment: Environment) -> None:
     """Installs the uv that the requirements pin, with pip: the only package that uv does not install."""
-    folder, requirements = environment
+    folder, requirements, _ = environment
     python = python_of(folder)
     if runs([python, "-m", "uv", "--version"]):
         return
@@ -184,13 +194,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def stamp_of(folder: Path) -> str | None:
-    stamp = folder / STAMP
+def stamp_of(folder: Path, name: str = STAMP) -> str | None:
+    stamp = folder / name
     return stamp.read_text().strip() if stamp.exists() else None
 
 
-def write_stamp(folder: Path, text: str) -> None:
-    (folder / STAMP).write_text(text + "\n")
+def write_stamp(folder: Path, text: str, name: str = STAMP) -> None:
+    (folder / name).write_text(text + "\n")
 
 
 def say(text: str) -> None:

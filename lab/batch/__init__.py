@@ -1,0 +1,1 @@
+"""Many pictures: a folder of them, one after another or spread over processes and machines."""

@@ -1,0 +1,206 @@
+"""The same work by many processes and machines: Ray Data, and a pool of actors that each hold a model on a device.
+
+What travels is names and lines, however large the pictures are: all machines see the same files. When a worker ends,
+Ray starts it again and hands it the batch it was at; what it ends over every time is given up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from batch.machines import Diary, missing
+from batch.reasons import Stop, in_words
+
+for variable, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}.items():
+    os.environ.setdefault(variable, value)  # Ray reads them when it is imported
+
+import ray
+import ray.data
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+LAB = Path(__file__).resolve().parents[1]
+STORE = 200 * 2**20  # bytes that a local Ray keeps for what travels
+PATIENCE = 5.0  # seconds that a cluster may take to answer
+STARTING = 120.0  # seconds in which each of its machines has to start a process
+LONGEST = 12 * 60 * 60  # seconds without any result; a picture by the paper's steps may take one without a GPU
+TRIES = 3  # of a name that its worker ends over, and of a model that it ends over while it loads
+SENT = ("PYTHONPATH", "EMERDIFF_HOST")  # by which workers elsewhere find the lab and ComfyUI
+SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+
+
+class Cluster(NamedTuple):
+    address: str  # "local", or HOST:PORT of one that is there
+    workers: int | None  # at most; None: one for each GPU, or for each machine where there is none
+    diaries: Path  # a folder for what each worker did when
+    seen: tuple[Path, ...]  # what every machine has to see
+
+
+def spread(make: Callable, job: Any, names: Sequence[str], cluster: Cluster) -> Iterator[tuple[str, dict[str, Any]]]:
+    """make(job)(name) for every name, on the cluster: (name, row) in the order in which they are done.
+
+    A row with "error" stands for a name that ended its worker every time. Stop where there is no cluster, and where
+    make or the work raises.
+    """
+    with connected(cluster):
+        cluster.diaries.mkdir(parents=True, exist_ok=True)
+        try:
+            for line in pool(make, job, names, cluster).iter_rows():
+                if line["stop"]:
+                    raise Stop(line["stop"])
+                yield json.loads(line["name"]), json.loads(line["row"])
+        except RayError as error:
+            raise Stop(f"The cluster failed ({in_words(error)}); the same command goes on.") from error
+
+
+# --- a cluster to work on ---
+
+
+@contextlib.contextmanager
+def connected(cluster: Cluster) -> Iterator[None]:
+    """While this process may use it. Ray adds the folder that this is done in to the sys.path of its workers."""
+    with contextlib.chdir(LAB):
+        if cluster.address == "local":
+            start(max(os.cpu_count() or 1, cluster.workers or 1))
+        else:
+            join(cluster.address)
+    try:
+        if cluster.address != "local":
+            check_machines(cluster.seen)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def start(cores: int) -> None:
+    """A Ray of this machine's own, that only this process and its workers can talk to, for as long as it lives."""
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # else Ray leaves one in the user's home
+    here = {"include_dashboard": False, "object_store_memory": STORE, "_node_ip_address": "127.0.0.1"}
+    for last in (False, False, True):
+        try:
+            ray.init("local", num_cpus=cores, **here, **SILENT)
+            return
+        except Exception as error:  # Ray waits 30 seconds for its own processes, which a busy machine may exceed
+            if last:
+                raise Stop(f"Ray does not start here ({in_words(error)}): try again when less runs.") from error
+
+
+def join(address: str) -> None:
+    """A cluster that is there already; Ray itself would wait for minutes for one that is not."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise Stop(
+            f"No cluster answers at {address} ({in_words(error)}): --cluster takes local, or HOST:PORT of what "
+            "ray start --head began there."
+        ) from error
+    sent = {name: os.environ[name] for name in SENT if name in os.environ}
+    try:
+        ray.init(address, runtime_env={"env_vars": sent}, **SILENT)
+    except Exception as error:  # of many kinds
+        raise Stop(
+            f"This machine is not part of a Ray cluster at {address} ({in_words(error)}): give the command where ray "
+            "start was given."
+        ) from error
+
+
+def check_machines(paths: Sequence[Path]) -> None:
+    """Stop where a machine does not have this project at its place, or does not see the paths."""
+    remote = ray.remote(num_cpus=0, max_retries=0)(missing)
+    for machine in machines():
+        on_it = NodeAffinitySchedulingStrategy(machine["NodeID"], soft=False)
+        name = machine["NodeManagerHostname"]
+        try:
+            fault = ray.get(remote.options(scheduling_strategy=on_it).remote(paths), timeout=STARTING)
+        except RayError as error:
+            fault = f"{name} has no such project at {LAB.parent}, or starts no process ({in_words(error)})"
+        if fault:
+            raise Stop(f"{fault}: every machine of the cluster needs it at the same place.")
+
+
+def machines() -> list[dict[str, Any]]:
+    """Those of the cluster that give it cores."""
+    found = [each for each in ray.nodes() if each["Alive"] and each["Resources"].get("CPU", 0) >= 1]
+    if not found:
+        raise Stop("No machine of the cluster gives it processor cores: leave out --num-cpus 0 of ray start on one.")
+    return found
+
+
+# --- the work on it ---
+
+
+def pool(make: Callable, job: Any, names: Sequence[str], cluster: Cluster) -> ray.data.Dataset:
+    """The work as Ray Data knows it. Names and rows are JSON, which holds file names of any encoding."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_no_progress_timeout_s = LONGEST
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    size, (gpus, cores, first) = batch_of(len(names)), share(cluster.workers)
+    sent = ray.data.from_items([json.dumps(name) for name in names], override_num_blocks=-(-len(names) // size))
+    workers = ray.data.ActorPoolStrategy(
+        min_size=1, max_size=cluster.workers, initial_size=first, max_tasks_in_flight_per_actor=1
+    )
+    constructor = {"fn_constructor_args": (make, job, cluster.diaries)}
+    return sent.map_batches(Worker, batch_size=size, compute=workers, num_cpus=cores, num_gpus=gpus, **constructor)
+
+
+def batch_of(count: int) -> int:
+    """Names that travel together: one where there are few, and never so many batches that they fill the memory."""
+    return max(1, min(32, count // 1000))
+
+
+def share(workers: int | None) -> tuple[int, int, int]:
+    """GPUs and cores of a worker, and how many workers there are at first."""
+    found = [each["Resources"] for each in machines()]
+    gpus = int(sum(each.get("GPU", 0) for each in found))
+    if gpus:
+        return 1, 1, workers or gpus
+    count = workers or len(found)
+    of_each = -(-count // len(found))
+    return 0, max(1, int(min(each["CPU"] for each in found)) // of_each), count
+
+
+class Worker:
+    """An actor: the work with its model, and a diary."""
+
+    def __init__(self, make: Callable, job: Any, diaries: Path):
+        self.diary = Diary(diaries / f"{ray.get_runtime_context().get_actor_id()}.log")
+        self.reason = ""
+        self.diary.note("starts")
+        try:
+            if self.diary.before["starts"] - self.diary.before["has its model"] >= TRIES:
+                raise Stop(f"A worker ended {TRIES} times while it loaded the model, most likely for want of memory.")
+            self.work = make(job)
+        except Exception as error:
+            self.reason = f"{in_words(error)} [{socket.gethostname()}]"
+        self.diary.note(self.reason or "has its model")
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        lines = [self.line(name) for name in batch["item"]]
+        return {key: [line[key] for line in lines] for key in ("name", "row", "stop")}
+
+    def line(self, name: str) -> dict[str, str]:
+        """A name's row as JSON; or, in "stop", why nothing can go on."""
+        if self.reason:
+            return {"name": name, "row": "", "stop": self.reason}
+        try:
+            return {"name": name, "row": json.dumps(self.row(name)), "stop": ""}
+        except Exception as error:
+            return {"name": name, "row": "", "stop": in_words(error)}
+
+    def row(self, name: str) -> dict[str, Any]:
+        if self.diary.before[f"begins {name}"] >= TRIES:
+            return {"error": f"its worker ended {TRIES} times over it, most likely for want of memory"}
+        self.diary.note(f"begins {name}")
+        made = self.work(json.loads(name))
+        self.diary.note(f"ends {name}")
+        return made

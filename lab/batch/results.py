@@ -1,0 +1,183 @@
+"""What is left of every picture: files that appear only when they are whole, and then its line of JSON.
+
+OUTPUT/labels, OUTPUT/overlays and OUTPUT/masks mirror the folder of the pictures. A picture's whole name stays in
+theirs, so a.jpg and a.png have results of their own. OUTPUT/segments.jsonl gets a picture's line last: one that has a
+line without "error" is done. Of several lines of a picture the last counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from PIL import Image
+
+from batch.reasons import Stop
+from comfyui.in_process import load_pack, start_host
+
+start_host()
+load_pack()
+
+from emerdiff.emerdiff_ops.segments.colors import overlay
+from emerdiff.nodes.steps.select import reduced
+
+Row = dict[str, Any]
+
+LINES = "segments.jsonl"
+UNFINISHED = ".unfinished"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+# --- what is done already ---
+
+
+@contextlib.contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """While this run is the only one that writes to the folder; what earlier ones left unfinished goes."""
+    lock = FileLock(output / ".lock", timeout=0)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise Stop(f"Another run writes to {output}: wait for it, or give another --output.") from None
+    except OSError as error:
+        raise Stop(f"Nothing can be written to {output} ({error.strerror}): give another --output.") from error
+    with lock:
+        shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+        yield
+        shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+
+
+def done(output: Path, settings: Row) -> set[str]:
+    """The pictures that have all their results, by their paths; Stop where those are of other settings."""
+    finished = set()
+    for row in lines(output / LINES):
+        if row["settings"] != settings:
+            raise Stop(
+                f"{output} holds results of other settings ({difference(row['settings'], settings)}): give another "
+                "--output, or the settings of before."
+            )
+        if "labels" in row and (output / row["labels"]).exists():
+            finished.add(row["path"])
+        else:
+            finished.discard(row["path"])
+    return finished
+
+
+def lines(log: Path) -> Iterator[Row]:
+    """The lines so far. One at the end that was being written when a run was stopped is cut off."""
+    if not log.exists():
+        return
+    whole = 0
+    with open(log, "r+b") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                file.truncate(whole)
+                return
+            whole += len(line)
+            yield parsed(line, f"line {number} of {log}")
+
+
+def parsed(line: bytes, where: str) -> Row:
+    try:
+        row = json.loads(line)
+        return {name: row[name] for name in row.keys() | {"path", "settings"}}
+    except (ValueError, KeyError, AttributeError):
+        raise Stop(f"{where} is not what this command writes: remove that line, or give another --output.") from None
+
+
+def difference(before: Row, now: Row) -> str:
+    changed = [name for name in before.keys() | now.keys() if before.get(name) != now.get(name)]
+    return ", ".join(f"{name} {before.get(name)}, now {now.get(name)}" for name in sorted(changed))
+
+
+# --- what is written ---
+
+
+def write(output: Path, path: str, image: np.ndarray, labels: np.ndarray, masks: bool) -> Row:
+    """Write the files of a picture [H, W, 3] and its label map [H, W]; what its line says of them."""
+    pictures, maps = torch.from_numpy(image)[None], torch.from_numpy(labels)[None]
+    areas = np.bincount(labels.ravel()).tolist()
+    row = {"width": labels.shape[1], "height": labels.shape[0], "segments": len(areas), "areas": areas}
+    if masks:
+        row["masks"] = f"masks/{path}"
+        each = {f"{number:03}.png": encoded((labels == number) * np.uint8(255), "png") for number in range(len(areas))}
+        place_folder(output, row["masks"], each)
+    shown = (overlay(*reduced(pictures, maps))[0] * 255).round().byte().numpy()
+    row |= {"overlay": f"overlays/{path}.jpg", "labels": f"labels/{path}.png"}
+    place(output, row["overlay"], encoded(shown, "jpeg", quality=92, subsampling=0))
+    place(output, row["labels"], encoded(labels.astype(np.uint8 if len(areas) <= 256 else np.uint16), "png"))
+    return row
+
+
+def append(output: Path, row: Row) -> None:
+    try:
+        with open(output / LINES, "ab") as file:
+            write_out(file, json.dumps(row).encode() + b"\n")
+    except OSError as error:
+        raise no_more(output, error) from error
+
+
+def place(output: Path, name: str, content: bytes) -> None:
+    """A file that has its name only once it is whole and on the disk."""
+    with unfinished(output) as beside:
+        with open(beside, "wb") as file:
+            write_out(file, content)
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        beside.replace(output / name)
+
+
+def place_folder(output: Path, name: str, contents: dict[str, bytes]) -> None:
+    """The same of a folder and its files; one that an earlier run left is replaced."""
+    with unfinished(output) as beside:
+        beside.mkdir()
+        for each, content in contents.items():
+            with open(beside / each, "wb") as file:
+                write_out(file, content)
+        shutil.rmtree(output / name, ignore_errors=True)
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        beside.replace(output / name)
+
+
+@contextlib.contextmanager
+def unfinished(output: Path) -> Iterator[Path]:
+    """A name beside the results; whatever still has it afterwards is removed."""
+    beside = output / UNFINISHED / uuid.uuid4().hex
+    beside.parent.mkdir(exist_ok=True)
+    try:
+        yield beside
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        beside.unlink(missing_ok=True)
+
+
+def write_out(file, content: bytes) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def no_more(output: Path, error: OSError) -> Stop:
+    return Stop(
+        f"{output} takes no more ({error.strerror}). What was done stays: make room, and the same command goes on from "
+        "there."
+    )
+
+
+def encoded(pixels: np.ndarray, kind: str, **options) -> bytes:
+    """In memory first: of a full disk Pillow does not say what is wrong."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()

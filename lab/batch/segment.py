@@ -1,0 +1,141 @@
+"""Segment every picture of a folder, and of the folders in it: python3 lab/run.py segment FOLDER --output DIR
+
+Takes whatever Pillow reads, turned as its EXIF says; of a film the first frame; transparency is left out. Results:
+
+  DIR/labels/NAME.png     the label map, of the turned picture's size. A pixel's value is its segment's number, from 0:
+                          grey of 8 bits (16 beyond 256 segments) that looks black, and that any program reads
+  DIR/overlays/NAME.jpg   the picture under its segments' colours and numbers, to be looked at
+  DIR/masks/NAME/000.png  with --masks: a mask for each segment, white on black
+  DIR/segments.jsonl      a line for each picture: path, size, how many segments, their areas in pixels, seconds,
+                          settings; or what was wrong with it
+
+NAME is the picture's path in FOLDER, ending and all. A run that was stopped, however, goes on when the same command is
+given again: a picture that has its line is done, one that failed is tried once more. Of several lines of a picture the
+last counts. Exit code 1 where pictures failed.
+
+  --cluster local         on several processes here: --workers N of them
+  --cluster HOST:PORT     on the machines of a Ray cluster, this one among them. On all, this project lies at the same
+                          place and is set up (lab/run.py setup --cluster), and FOLDER, DIR and the checkpoint are seen
+                          under the same paths. The first was started by .venv/bin/ray start --head, the others by
+                          .venv/bin/ray start --address=HOST:PORT, all with one token (.venv/bin/ray get-auth-token).
+                          More may join meanwhile, and some may go
+
+DIR/workers/ says then what each worker did when. A worker that ends loses nothing: its picture is done by another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from batch import pictures, results
+from batch.reasons import Stop
+from batch.results import Row
+from batch.segmenter import Job, Segmenter
+from comfyui.in_process import load_pack
+from measure import beds
+from measure.timing import PRECISIONS
+
+load_pack()
+
+from emerdiff.emerdiff_ops.modulation import PRESETS
+from emerdiff.nodes.steps.cluster import MOST_SEGMENTS
+
+
+def main() -> int:
+    options = parse()
+    job = job_of(options)
+    try:
+        check(job)
+        with results.alone(job.output):
+            return segment(job, options)
+    except Stop as reason:
+        print(f"\n{reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
+        return 130
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="run.py segment",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder for the results")
+    beds.add_arguments(parser)
+    parser.add_argument("--preset", choices=PRESETS, default="draft", help="how masks are lifted; default draft")
+    parser.add_argument(
+        "--segments", type=int, default=0, help="how many a picture; default 0: as many as each picture has"
+    )
+    parser.add_argument("--resolution", type=int, default=0, help="pixels of the shorter side that the model sees")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the model; fp16 is fast on a GPU")
+    parser.add_argument("--masks", action="store_true", help="a mask for each segment too")
+    parser.add_argument("--cluster", metavar="local|ADDRESS", help="on many processes or machines, by Ray")
+    parser.add_argument("--workers", type=int, help="so many; default: one for each GPU, or for each machine without")
+    options = parser.parse_args()
+    if not 0 <= options.segments <= MOST_SEGMENTS:
+        parser.error(f"--segments is 0 to {MOST_SEGMENTS}")
+    if options.workers is not None and (options.workers < 1 or not options.cluster):
+        parser.error("--workers is at least 1, and goes with --cluster")
+    return options
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """Paths are made absolute: other processes and machines start elsewhere."""
+    given = {name: getattr(options, name) for name in Job._fields}
+    paths = {name: given[name].resolve() for name in ("folder", "output", "checkpoint") if given[name]}
+    return Job(**given | paths)
+
+
+def check(job: Job) -> None:
+    if not job.folder.is_dir():
+        raise Stop(f"There is no folder {job.folder}.")
+    if job.checkpoint and not job.checkpoint.is_file():
+        raise Stop(f"There is no file {job.checkpoint}: --checkpoint names a checkpoint.")
+
+
+def segment(job: Job, options: argparse.Namespace) -> int:
+    """Segments what is left to do; 1 where pictures failed."""
+    listed = pictures.found(job.folder, job.output)
+    if not listed:
+        raise Stop(f"There are no pictures in {job.folder}: no file there ends in .jpg, .png, .webp or the like.")
+    settings = job.settings
+    finished = results.done(job.output, settings)
+    left, failed = [path for path in listed if path not in finished], 0
+    often = 0.1 if sys.stderr.isatty() else 10  # seconds
+    with tqdm(total=len(listed), initial=len(listed) - len(left), unit="picture", mininterval=often) as bar:
+        for path, row in outcomes(job, left, options):
+            results.append(job.output, {"path": path, **row, "settings": settings})
+            if "error" in row:
+                failed += 1
+                bar.write(f"{path}: {row['error']}", file=sys.stderr)
+            bar.update()
+    done = len(left) - failed
+    print(f"{done} pictures segmented, {len(listed) - len(left)} were done before, {failed} failed: {job.output}")
+    return int(failed > 0)
+
+
+def outcomes(job: Job, paths: list[str], options: argparse.Namespace) -> Iterator[tuple[str, Row]]:
+    """Each picture's line, as it is done."""
+    if options.cluster and paths:
+        from batch.cluster import Cluster, spread  # Ray is there only where it was asked for
+
+        seen = (job.folder, job.output, *([job.checkpoint] if job.checkpoint else []))
+        cluster = Cluster(options.cluster, options.workers, job.output / "workers", seen)
+        yield from spread(Segmenter, job, paths, cluster)
+    elif paths:
+        work = Segmenter(job)
+        for path in paths:
+            yield path, work(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
