@@ -1,4 +1,4 @@
-"""features -> low-resolution masks: k-means on the UNet's grid, or normalized cuts."""
+"""features -> low-resolution masks: k-means on the model's grid, or normalized cuts."""
 
 from comfy_api.latest import io
 
@@ -15,8 +15,8 @@ class EmerDiffClusterFeatures(io.ComfyNode):
             node_id="EmerDiffClusterFeatures",
             display_name="EmerDiff Cluster Features",
             category="EmerDiff",
-            description="Group the features into coarse masks, as many as you say or as the picture has. Instant: no "
-            "UNet evaluation. Second of the four steps.",
+            description="Group the features into coarse masks, as many as you say or as the picture has. Instant: the "
+            "model does not run. Second of the four steps.",
             search_aliases=["k-means", "kmeans", "normalized cut", "segmentation", "number of segments"],
             inputs=[
                 FeaturesType.Input("features", tooltip="From EmerDiff Extract Features."),
@@ -38,7 +38,7 @@ class EmerDiffClusterFeatures(io.ComfyNode):
                 ),
                 inputs.granularity(),
             ],
-            outputs=[LowResMasksType.Output(display_name="low_res_masks", tooltip="Coarse masks on the UNet's grid.")],
+            outputs=[LowResMasksType.Output(display_name="low_res_masks", tooltip="Coarse masks on the model's grid.")],
         )
 
     @classmethod

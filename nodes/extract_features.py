@@ -19,6 +19,7 @@ class EmerDiffExtractFeatures(io.ComfyNode):
             "evaluations each. First of the four steps.",
             search_aliases=[
                 "unet features",
+                "transformer features",
                 "diffusion features",
                 "segment anything",
                 "segmentation",

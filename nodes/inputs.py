@@ -52,8 +52,8 @@ def segments():
         default=20,
         min=0,
         max=MOST_SEGMENTS,
-        tooltip="How many regions each picture is divided into. 10 to 40 suit most pictures; every one costs "
-        "UNet evaluations. 0 = as many as the picture has, by granularity.",
+        tooltip="How many regions each picture is divided into. 10 to 40 suit most pictures; every one costs time, "
+        "except with the preset draft. 0 = as many as the picture has, by granularity.",
     )
 
 
@@ -76,14 +76,14 @@ def seed(what: str):
     )
 
 
-def preset():
+def preset(draft_is_for: str = "to click in, and for transformers (Flux, Z-Image, ...)"):
     return io.Combo.Input(
         "preset",
         options=list(PRESETS),
         default="balanced",
         tooltip='How the masks are lifted to pixels. "paper": the published method, 15 steps. "balanced": 4 steps, '
         '30% of the cost. "fast": 2 steps and no decoder, 10%. "thorough": the paper\'s steps. "draft": the coarse '
-        "masks along the picture's borders, nothing is lifted: to click in, and for transformers (Flux, Z-Image, ...). "
+        f"masks along the picture's borders, nothing is lifted: {draft_is_for}. "
         "All but paper and draft weigh in the coarse masks; tuned on two small models, not yet confirmed on Stable "
         "Diffusion's.",
     )

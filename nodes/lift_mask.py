@@ -30,7 +30,7 @@ class EmerDiffLiftMask(io.ComfyNode):
                     tooltip="Any rough mask of the thing, of any size: from the mask editor, a box, CLIPSeg. Several "
                     "are lifted in one go: one for all pictures, or the same number for each, picture after picture.",
                 ),
-                inputs.preset(),
+                inputs.preset("to click in"),
                 inputs.seed("Seed of the noise. The result depends on it a little."),
                 inputs.smoothing(),
                 inputs.strength(),
