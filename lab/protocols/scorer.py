@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from batch.reasons import in_words
 from measure.log import Row
 from protocols.layouts import DataError, Files
 from protocols.methods import METHODS, NO_MODEL, NoModel, Wanted, colours, queries
@@ -46,8 +47,8 @@ class Scorer:
                 return measured(self.method, picture, truth, self.job.classes)
         except DataError as error:
             return {"error": str(error)}
-        except ValueError as error:
-            return {"error": f"{files.picture}: {error}"}
+        except (ValueError, RuntimeError) as error:  # what the model refuses, and memory that does not do
+            return {"error": f"{files.picture}: {in_words(error)}"}
 
 
 def prepared(job: Job) -> Method:

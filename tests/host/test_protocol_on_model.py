@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from protocols import protocol
-from protocols.methods import METHODS, NO_MODEL
 from small_model.scenes import HELD_OUT, scene
 
 NAMES = ("first", "second")
@@ -75,7 +74,3 @@ def test_what_is_no_checkpoint_is_refused_in_a_sentence(command, tmp_path):
     assert code == 1 and f"there is no file {tmp_path / 'none.safetensors'}" in said.err
     code, said = command("--method", "bilinear", "--model", "large-model")
     assert code == 1 and "--model takes small-model or small-sd" in said.err
-
-
-def test_every_method_but_those_without_a_model_runs_on_one():
-    assert NO_MODEL < set(METHODS)

@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import pickle
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -237,6 +239,23 @@ def test_it_goes_on_where_it_stopped_whatever_was_left_half_written(command, tmp
     assert log.read_text().startswith(first) and [row["seed"] for row in logged(tmp_path, log.stem)] == ["0", "1", "2"]
     assert " 3 of the 1,449 pictures" in printed and figures(printed, "as matched") == [0.733, 0.733, 0.857]
     assert (tmp_path / "out" / f"{log.stem}, per-image.md").read_text().strip() == printed.strip()
+
+
+def test_a_cluster_is_given_plain_values_and_gives_the_same(command, tmp_path, monkeypatch):
+    """In Ray's place: what is made from a job that went through pickle, for names that went through JSON."""
+    asked, clusters = ("--data", "voc", "--root", many(tmp_path), *COLOURS), []
+
+    def spread(make, job, names, cluster):
+        clusters.append(cluster)
+        work = make(pickle.loads(pickle.dumps(job)))
+        yield from ((name, work(name)) for name in reversed(json.loads(json.dumps(names))))
+
+    stand_in = SimpleNamespace(spread=spread, Cluster=lambda *given: given)
+    monkeypatch.setitem(sys.modules, "batch.cluster", stand_in)
+    printed = command(*asked, "--cluster", "local", "--workers", 2)
+    assert clusters == [("local", 2, tmp_path / "out" / "workers", (tmp_path / "data",))]
+    (tmp_path / "out" / "voc, plain, kmeans-colour, 2 segments.jsonl").unlink()
+    assert command(*asked) == printed
 
 
 def test_all_that_is_kept_is_scored_again_without_a_method(command, tmp_path, monkeypatch):
