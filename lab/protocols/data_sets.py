@@ -1,8 +1,9 @@
 """The published data sets by name: their layouts, their classes, and how many pictures published figures are of.
 
 Numbers and names are the data sets' own. The 27 coarse classes of COCO-Stuff are in the order that unsupervised
-segmentation has had since IIC, and so is the list of 2,175 pictures of val2017; the background, where it is a class, comes last. Cityscapes has 27 classes (labels 7 to
-33) or the 19 that are trained on; PASCAL-Context 59, 60 with the background, or all 459.
+segmentation has had since IIC, and the list of 2,175 of its pictures is from there too; the background, where it is a
+class, comes last. Cityscapes has 27 classes (labels 7 to 33) or the 19 that are trained on; PASCAL-Context 59, 60 with
+the background, or all 459.
 """
 
 from __future__ import annotations
