@@ -192,36 +192,36 @@ def with_blocks_added_to(model, calls) -> None:
     model.set_model_patch(patch, "double_block")
 
 
-WITHOUT_OVERRIDE = "PixArt alpha", "PixArt sigma", "Hunyuan-DiT"
-WITHOUT_REPLACEMENT = (
-    "Lumina 2", "Z-Image", "Krea 2", "HiDream-I1", "Cosmos Predict2", "Anima", "PixArt alpha", "PixArt sigma"
-)  # fmt: skip
-PATCHES = {
-    "attention override": (with_doubled_values, [each for each in LAYOUTS if each not in WITHOUT_OVERRIDE]),
-    "replaced blocks": (with_first_blocks_replaced, [each for each in LAYOUTS if each not in WITHOUT_REPLACEMENT]),
-    "wrapper": (with_a_wrapper, list(LAYOUTS)),
-    "added to blocks": (with_blocks_added_to, ["Qwen-Image", "Lumina 2", "Z-Image"]),
-}
+NOT_TOLD = "PixArt alpha", "PixArt sigma", "Hunyuan-DiT"  # of other packs' attention
+NOT_REPLACED = ("Lumina 2", "Z-Image", "Krea 2", "HiDream-I1", "Cosmos Predict2", "Anima", "PixArt alpha",
+                "PixArt sigma")  # fmt: skip
+ADDED_TO = "Qwen-Image", "Lumina 2", "Z-Image"
 
 
-@pytest.mark.parametrize("kind", PATCHES)
-def test_patches_of_other_packs_are_called(loaded, kind):
-    patch, families = PATCHES[kind]
-    if loaded.name not in families:
-        pytest.skip(f"ComfyUI has no {kind} in {loaded.name}")
-    model, block = loaded.source.model.clone(), loaded.layout.blocks[1]
-    calls, patched = calls_of(model, patch), loaded._replace(source=loaded.source._replace(model=model))
-    options = repr(model.model_options)
-    features, trajectory = extract_features(patched.source, loaded.picture(), SEED, reading=Reading(layer=block))
-    assert calls and repr(model.model_options) == options
-    noise = noise_of(trajectory)
-    check_equal(features.features, patched.capture(block, trajectory.latent, noise))
-    plain = loaded.capture(block, trajectory.latent, noise)
-    assert (features.features - plain).abs().max() > 1e-3 * plain.abs().max(), "the patch must make a difference"
+def patches_for(name: str) -> list:
+    """What ComfyUI lets other packs do to a family of transformers."""
+    patches = [with_a_wrapper]
+    patches += [] if name in NOT_TOLD else [with_doubled_values]
+    patches += [] if name in NOT_REPLACED else [with_first_blocks_replaced]
+    return patches + ([with_blocks_added_to] if name in ADDED_TO else [])
+
+
+def test_patches_of_other_packs_are_called(loaded):
+    block = loaded.layout.blocks[1]
+    for patch in patches_for(loaded.name):
+        model = loaded.source.model.clone()
+        calls, patched = calls_of(model, patch), loaded._replace(source=loaded.source._replace(model=model))
+        options = repr(model.model_options)
+        features, trajectory = extract_features(patched.source, loaded.picture(), SEED, reading=Reading(layer=block))
+        assert calls and repr(model.model_options) == options
+        noise = noise_of(trajectory)
+        check_equal(features.features, patched.capture(block, trajectory.latent, noise))
+        plain = loaded.capture(block, trajectory.latent, noise)
+        assert (features.features - plain).abs().max() > 1e-3 * plain.abs().max(), "the patch must make a difference"
 
 
 def test_a_block_that_another_pack_replaces_altogether_is_not_read(loaded):
-    if loaded.name in WITHOUT_REPLACEMENT:
+    if loaded.name in NOT_REPLACED:
         pytest.skip(f"ComfyUI has no replacements of blocks in {loaded.name}")
     model, (kind, number) = loaded.source.model.clone(), loaded.layout.blocks[0].split()
     own = "single_block" if kind == "single" else "double_block"

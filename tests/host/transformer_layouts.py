@@ -41,10 +41,7 @@ class Layout(NamedTuple):
         """The host's own model, weights not set."""
         config = getattr(supported, self.family)({**self.config})
         config.set_inference_dtype(torch.float32, None)
-        model = config.get_model({}, "", device=device)
-        if self.family == "Anima":
-            del model.diffusion_model.llm_adapter.blocks[1:]  # its reader of texts has one width
-        return model
+        return config.get_model({}, "", device=device)
 
     def state(self) -> dict:
         """Random weights under the names that files give them."""
@@ -58,6 +55,8 @@ class Layout(NamedTuple):
         if self.loaded:
             return comfy.sd.load_diffusion_model_state_dict(self.state())
         model, management = self.model(), comfy.model_management
+        if self.family == "Anima":
+            del model.diffusion_model.llm_adapter.blocks[1:]  # its reader of texts has one width
         model.diffusion_model.load_state_dict(weights(model.diffusion_model), assign=True)
         return comfy.model_patcher.ModelPatcher(model, management.get_torch_device(), management.unet_offload_device())
 
