@@ -25,6 +25,7 @@
   strength   measure whether the right lambda follows from the layer that is pushed
   photographs  measure masks, lifting and clicks on photographs that people drew regions in
   protocol   score any method on published data sets, by the paper's protocols and as others score
+  rivals     measure DiffSeg, DiffCut and clusters of colours beside EmerDiff, on the same model and pictures
   train      train the small model that the demo and the tests use
   train_autoencoder  train the autoencoder of the small Stable Diffusion, on photographs
   train_small_sd  train the UNet of the small Stable Diffusion, on what its autoencoder makes of them
@@ -87,6 +88,7 @@ SCRIPTS = {
     "strength": Script("measure.strength", True, {"sklearn": "scikit-learn"}),
     "photographs": Script("measure.photographs", True, {"sklearn": "scikit-learn"}),
     "protocol": Script("protocols.protocol", True, {"sklearn": "scikit-learn", "tqdm": "tqdm"}),
+    "rivals": Script("measure.rivals", True, {"sklearn": "scikit-learn"}),
     "features": Script("measure.features", True, {"sklearn": "scikit-learn"}),
     "text": Script("measure.words", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "compare": Script("checks.compare", True, {}),

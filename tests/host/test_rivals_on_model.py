@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.nodes.host import unet
+from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.session import run_session
 from sklearn.metrics import adjusted_rand_score
 
@@ -55,7 +55,7 @@ def test_attention_maps_are_the_softmax_of_query_and_key(sd1, latent):
         for name, projection in (("q", block.attn1.to_q), ("k", block.attn1.to_k)):
             keep = seen[name].append
             handles.append(projection.register_forward_hook(lambda module, args, output, keep=keep: keep(output)))
-    sigma = unet.sigma_of(sd1.model, 300)
+    sigma = network.sigma_of(sd1.model, 300)
     listening(handles, sd1, latent, lambda x0, denoise: denoise(x0 * (sigma**2 + 1) ** 0.5, sigma, Replay()))
     ours = attention_maps(sd1, latent)
     assert len(ours) == len(blocks) == len(seen["q"])
@@ -78,7 +78,7 @@ def test_the_network_is_given_the_clean_latent_and_timestep_300(sd1, latent):
 
 
 def test_reading_attention_changes_nothing(sd1, latent):
-    layers, sigma = list(unet.cross_attention_layers(sd1.model)), unet.sigma_of(sd1.model, 300)
+    layers, sigma = list(unet.cross_attention_layers(sd1.model)), network.sigma_of(sd1.model, 300)
     options = repr(sd1.model.model_options)
     outputs = []
     for hook in (SelfAttention([]), SelfAttention(layers)):
@@ -98,7 +98,7 @@ def test_features_are_what_the_encoders_last_self_attention_puts_out(sd1, latent
     network = sd1.model.model.diffusion_model
     last = [block for part in network.input_blocks for block in transformers_in(part)][-1]
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(42))
-    sigma = unet.sigma_of(sd1.model, 50)
+    sigma = network.sigma_of(sd1.model, 50)
     handles = [last.attn1.register_forward_hook(lambda module, args, output: seen.append(output))]
     listening(handles, sd1, latent, lambda x0, denoise: denoise(x0 + sigma * noise, sigma, Replay()))
     handle = network.middle_block.register_forward_hook(lambda *_: ran.append(True))
