@@ -67,8 +67,8 @@ def test_attention_maps_are_the_softmax_of_query_and_key(sd1, latent):
 
 def test_the_network_is_given_the_clean_latent_and_timestep_300(sd1, latent):
     given = []
-    network = sd1.model.model.diffusion_model
-    handle = network.register_forward_pre_hook(lambda module, args: given.append((args[0].clone(), args[1].clone())))
+    own = sd1.model.model.diffusion_model
+    handle = own.register_forward_pre_hook(lambda module, args: given.append((args[0].clone(), args[1].clone())))
     try:
         attention_maps(sd1, latent)
     finally:
@@ -95,13 +95,13 @@ def keep(outputs, one):
 def test_features_are_what_the_encoders_last_self_attention_puts_out(sd1, latent):
     """And the network goes no further."""
     seen, ran = [], []
-    network = sd1.model.model.diffusion_model
-    last = [block for part in network.input_blocks for block in transformers_in(part)][-1]
+    own = sd1.model.model.diffusion_model
+    last = [block for part in own.input_blocks for block in transformers_in(part)][-1]
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(42))
     sigma = network.sigma_of(sd1.model, 50)
     handles = [last.attn1.register_forward_hook(lambda module, args, output: seen.append(output))]
     listening(handles, sd1, latent, lambda x0, denoise: denoise(x0 + sigma * noise, sigma, Replay()))
-    handle = network.middle_block.register_forward_hook(lambda *_: ran.append(True))
+    handle = own.middle_block.register_forward_hook(lambda *_: ran.append(True))
     ours = encoder_output(sd1, latent)
     handle.remove()
     assert ours.shape == (*unet.grid_of(sd1.model, unet.Layer("input", 5, 0), (16, 16)), 320)
