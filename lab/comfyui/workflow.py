@@ -19,11 +19,14 @@ CLICK = "EmerDiff click and inpaint"
 REFINE = "EmerDiff refine a rough mask"
 POINT = "EmerDiff point at a thing"
 WORD = "EmerDiff replace by word"
+ANY_MODEL = "EmerDiff segment with any model"
 
 MUTED, BYPASSED = 2, 4  # a node's `mode`
 NOTES = ("Note", "MarkdownNote")
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 SEEDS = ("seed", "noise_seed")
+STAND_INS = {"CheckpointLoaderSimple": "EmerDiffLabSmallModel", "UNETLoader": "EmerDiffLabSmallFlux"}
+PARTS = {"VAELoader": 2, "CLIPLoader": 3}  # of a model in several files: the output of the stand-in that gives it
 
 
 def load_prompt(name: str, object_info: dict) -> dict:
@@ -144,12 +147,16 @@ def add(prompt: dict, class_type: str, **inputs) -> str:
 def replace_loaders(prompt: dict) -> dict:
     """The prompt with the small trained model in place of the checkpoint; its texts are to be the model's words.
 
-    An empty text becomes the small model's own empty prompt; what else takes the CLIP gets the small model's.
+    In place of a transformer with its VAE and CLIP the small Flux. An empty text becomes the small model's own empty
+    prompt; what else takes the CLIP gets the small model's.
     """
     changed = copy.deepcopy(prompt)
-    loader = find(changed, "CheckpointLoaderSimple")
-    changed[loader] = {"class_type": "EmerDiffLabSmallModel", "inputs": {}}
+    loader = next(key for key, node in changed.items() if node["class_type"] in STAND_INS)
+    changed[loader] = {"class_type": STAND_INS[changed[loader]["class_type"]], "inputs": {}}
     redirect(changed, [loader, 1], [loader, 3])
+    for key in [key for key, node in changed.items() if node["class_type"] in PARTS]:
+        redirect(changed, [key, 0], [loader, PARTS[changed[key]["class_type"]]])
+        del changed[key]
     for key in [key for key, node in changed.items() if node["class_type"] == "CLIPTextEncode"]:
         text = changed[key]["inputs"]["text"]
         if text:

@@ -5,7 +5,8 @@ With --checkpoint and --image: your own Stable Diffusion checkpoint (SD1.x, SD2.
 
 For each picture a folder: input.png, overlay.png, label_image.png, masks/, coarse/ (what the UNet's own grid gives,
 enlarged bilinearly), inpainted.png (an object removed, or a segment painted over), rough_mask.png and lifted.png (a box
-around it, made precise), by_word.png (the segments that a word means), and sheet.png with all of it side by side.
+around it, made precise), by_word.png (the segments that a word means), of scenes drafted.png and clicked.png (what a
+small transformer makes of them), and sheet.png with all of it side by side.
 The server runs on a free port of this machine and is stopped at the end, whatever happens.
 """
 
@@ -24,6 +25,7 @@ from PIL import Image
 
 from comfyui.server import HostServer, ServerError, WorkflowError, default_host, interrupt_on_termination
 from comfyui.workflow import (
+    ANY_MODEL,
     INPAINT,
     POINT,
     REFINE,
@@ -40,7 +42,7 @@ from measure.metrics import bilinear_labels, interior, iou, scores
 from show.results import OUTPUT, Inpainting, Picked, Picture, Row, Segments, table, write
 from show.session import SEGMENTS_OF_A_PHOTO, Session, png
 from show.sheet import to_image
-from small_model.scenes import HELD_OUT, scene
+from small_model.scenes import HELD_OUT, SIZE, scene
 from small_model.settings import SAMPLING, SEGMENTS
 
 
@@ -109,7 +111,8 @@ def pictures(options: argparse.Namespace):
     if not options.image:
         for seed in range(HELD_OUT, HELD_OUT + options.scenes):
             image, truth, words = scene(seed)
-            yield Picture(f"scene_{seed}", to_image(image), truth, words)
+            large = to_image(scene(seed, 2 * SIZE).image)
+            yield Picture(f"scene_{seed}", to_image(image), truth, words, large)
 
 
 def fitted(image: Image.Image, shorter_side: int) -> Image.Image:
@@ -201,8 +204,10 @@ def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> 
     add(prompt, "PreviewImage", images=[selecting, 1])
     found = session.run(f"{picture.name}: looking for {task.word}", prompt)[selecting]
     shown = Image.fromarray(np.uint8(255) * rough)
-    pointed, exact = point(session, picture, np.isin(segments.labels, task.segments))
-    return Picked(shown, session.images(lifted)[0], pointed, exact, session.images(found)[0], task.word)
+    region = np.isin(segments.labels, task.segments)
+    drafted = click(session, picture, picture.large, region) if picture.large else ()
+    pointed = point(session, picture, region)
+    return Picked(shown, session.images(lifted)[0], *pointed, session.images(found)[0], task.word, *drafted)
 
 
 def point(session: Session, picture: Picture, region: np.ndarray) -> tuple[Image.Image, Image.Image]:
@@ -215,6 +220,22 @@ def point(session: Session, picture: Picture, region: np.ndarray) -> tuple[Image
         session.images(outputs[find(prompt, node)])[0] for node in ("EmerDiffPickByPoints", "EmerDiffLiftMask")
     )
     return pointed, exact
+
+
+def click(
+    session: Session, picture: Picture, large: Image.Image, region: np.ndarray
+) -> tuple[Image.Image, Image.Image]:
+    """Run the workflow for transformers; the draft, and the segment that a click in the middle of a region adds."""
+    session.server.put_input(f"{picture.name}_large.png", png(large))
+    prompt = with_inputs(session.prompt(ANY_MODEL, picture), "LoadImage", image=f"{picture.name}_large.png")
+    prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=session.segments)
+    row, column = (round(side * large.width / picture.image.width) for side in interior(region))
+    text = json.dumps([{"x": column, "y": row}])
+    prompt = with_inputs(prompt, "EmerDiffSelectSegments", positive_points=text)
+    shown = add(prompt, "PreviewImage", images=[find(prompt, "EmerDiffSelectSegments"), 1])
+    outputs = session.run(f"{picture.name}: a transformer's draft", prompt)
+    drafted, clicked = (session.images(outputs[node])[0] for node in (find(prompt, "EmerDiffSegmentImage"), shown))
+    return drafted, clicked
 
 
 def box_around(region: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ class Picture(NamedTuple):
     image: Image.Image
     truth: np.ndarray | None = None  # [H, W]
     words: tuple[str, ...] = ()  # words[i] names region i of the truth
+    large: Image.Image | None = None  # the same in more pixels, for the small Flux, whose tokens have 16 a side
 
 
 class Segments(NamedTuple):
@@ -46,6 +47,8 @@ class Picked(NamedTuple):
     exact: Image.Image
     by_word: Image.Image
     word: str
+    drafted: Image.Image | None = None  # of scenes: by the small Flux
+    clicked: Image.Image | None = None
 
 
 class Row(NamedTuple):
@@ -77,6 +80,9 @@ def write(picture: Picture, segments: Segments, painted: Inpainting, picked: Pic
     picked.pointed.save(folder / "pointed.png")
     picked.exact.save(folder / "exact.png")
     picked.by_word.save(folder / "by_word.png")
+    if picked.drafted and picked.clicked:
+        picked.drafted.save(folder / "drafted.png")
+        picked.clicked.save(folder / "clicked.png")
     sheet(picture, segments, painted, picked, row).save(folder / "sheet.png")
 
 
@@ -104,6 +110,8 @@ def sheet(picture: Picture, segments: Segments, painted: Inpainting, picked: Pic
         Panel("The same, lifted", enlarged(picked.exact)),
         Panel(f"By the word: {picked.word}", enlarged(picked.by_word)),
     ]
+    if picked.drafted and picked.clicked:
+        panels += [Panel("A transformer's draft", enlarged(picked.drafted)), Panel("A click", enlarged(picked.clicked))]
     return draw_sheet(row.scene, "   ".join(facts(row)), panels)
 
 

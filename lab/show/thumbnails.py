@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from comfyui.workflow import CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, WORD, WORKFLOWS
+from comfyui.workflow import ANY_MODEL, CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, WORD, WORKFLOWS
 from show.sheet import BACKGROUND
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +30,7 @@ SHOWN = {
     CLICK: ["overlay", "inpainted"],
     REFINE: ["rough_mask", "lifted"],
     POINT: ["pointed", "exact"],
+    ANY_MODEL: ["drafted", "clicked"],
     WORD: ["../scene_10000002/by_word", "../scene_10000002/inpainted"],  # where the word finds its object
 }
 

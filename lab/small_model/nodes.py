@@ -1,4 +1,4 @@
-"""The small model's two nodes, standing in for Load Checkpoint and CLIP Text Encode."""
+"""The small models' nodes, standing in for those that load a model and for CLIP Text Encode."""
 
 import time
 from pathlib import Path
@@ -7,6 +7,7 @@ import folder_paths
 from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io
 
+from . import small_flux
 from .model import load_clip, load_model, load_vae
 from .settings import COUNT_FILE
 from .words import SCENES
@@ -51,6 +52,29 @@ class EmerDiffLabSmallModel(io.ComfyNode):
         return io.NodeOutput(counted(load_model(), pause), load_clip().conditioning(""), load_vae(), load_clip())
 
 
+class EmerDiffLabSmallFlux(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffLabSmallFlux",
+            display_name="EmerDiff Lab Small Flux",
+            category="EmerDiff/lab",
+            description="The small trained transformer of the development lab, in place of a model, its VAE and CLIP.",
+            inputs=[],
+            outputs=[
+                io.Model.Output(),
+                io.Conditioning.Output(display_name="empty prompt"),
+                io.Vae.Output(),
+                io.Clip.Output(),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        model, vae, empty = small_flux.load()
+        return io.NodeOutput(counted(model, 0.0), empty, vae, small_flux.load_clip())
+
+
 class EmerDiffLabPrompt(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -70,4 +94,4 @@ class EmerDiffLabPrompt(io.ComfyNode):
 
 class SmallModelExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [EmerDiffLabSmallModel, EmerDiffLabPrompt]
+        return [EmerDiffLabSmallModel, EmerDiffLabSmallFlux, EmerDiffLabPrompt]

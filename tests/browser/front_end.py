@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Route
 from comfyui import browser
 from comfyui.front_ends import NEWEST
 from comfyui.server import HostServer
-from comfyui.workflow import replace_loaders
+from comfyui.workflow import STAND_INS, replace_loaders
 from measure.metrics import interior
 from small_model.scenes import HELD_OUT, scene
 
@@ -110,15 +110,16 @@ def put_scenes(server: HostServer) -> None:
 
 def small(prompt: dict) -> dict:
     """A bundled workflow's prompt for the small model, with few segments and one of the model's words."""
-    if any(node["class_type"] == "CheckpointLoaderSimple" for node in prompt.values()):
-        for node in prompt.values():
-            if node["inputs"].get("text"):
-                node["inputs"]["text"] = "star"
-        prompt = replace_loaders(prompt)
-    else:
+    kinds = {node["class_type"] for node in prompt.values()}
+    if not kinds & set(STAND_INS):
         return prompt
     for node in prompt.values():
-        wanted = {"preset": "fast"} | SMALLER.get(node["class_type"], {})
+        if node["inputs"].get("text"):
+            node["inputs"]["text"] = "star"
+    prompt = replace_loaders(prompt)
+    preset = "draft" if "UNETLoader" in kinds else "fast"
+    for node in prompt.values():
+        wanted = {"preset": preset} | SMALLER.get(node["class_type"], {})
         node["inputs"] |= {name: value for name, value in wanted.items() if name in node["inputs"]}
         if node["inputs"].get("positive_points"):
             node["inputs"]["positive_points"] = '[{"x": 64, "y": 64}]'

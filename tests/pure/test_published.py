@@ -12,7 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*ROOT.glob("workflows/*.json"), *ROOT.glob("subgraphs/*.json")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NOTES = ("Note", "MarkdownNote")
-LOADERS = {"CheckpointLoaderSimple": "checkpoints"}
+LOADERS = {
+    "CheckpointLoaderSimple": "checkpoints",
+    "UNETLoader": "diffusion_models",
+    "CLIPLoader": "text_encoders",
+    "VAELoader": "vae",
+}
 APPS = ("EmerDiff click and inpaint", "EmerDiff point at a thing", "EmerDiff replace by word")
 
 

@@ -8,8 +8,20 @@ from PIL import Image
 from server_client import PIXELS, SCENE
 from test_changes import evaluations, fresh_picture
 
-from comfyui.workflow import CLICK, POINT, REFINE, STEPS, add, find, load_prompt, replace_loaders, with_inputs
+from comfyui.workflow import (
+    ANY_MODEL,
+    CLICK,
+    POINT,
+    REFINE,
+    STEPS,
+    add,
+    find,
+    load_prompt,
+    replace_loaders,
+    with_inputs,
+)
 from measure.metrics import interior, iou
+from small_model.scenes import HELD_OUT, SIZE, scene
 
 
 def test_a_box_painted_in_the_mask_editor_becomes_the_object(client):
@@ -62,6 +74,25 @@ def test_a_draft_is_clicked_in_and_only_what_was_clicked_is_lifted(client):
     assert 0 < count <= 2 + 2, "two steps of fast for one mask, two steps of the painting"
     lifted = client.pixels(client.run(clicked)[shown])[0, ..., 0] > 0
     assert lifted[interior(region)]
+
+
+def test_a_transformer_s_draft_is_clicked_in_and_the_thing_cut_out(client):
+    """With the small Flux, whose tokens have 16 pixels a side, on the scene in more pixels."""
+    image, labels, _ = scene(HELD_OUT + 1, 2 * SIZE)
+    pixels = Image.fromarray((image * 255).round().astype(np.uint8))
+    region = labels == 2
+    row, column = interior(region)
+    prompt = replace_loaders(load_prompt(ANY_MODEL, client.info))
+    prompt = with_inputs(prompt, "LoadImage", image=client.put_image("larger.png", pixels))
+    prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=14)
+    assert evaluations(client, prompt) == 2, "the picture with its surroundings, and mirrored; nothing is selected"
+    clicked = with_inputs(prompt, "EmerDiffSelectSegments", positive_points=json.dumps([{"x": column, "y": row}]))
+    assert evaluations(client, clicked) == 0
+    outputs = client.run(clicked)
+    mask = client.masks(clicked, outputs)[0] > 0
+    assert iou(mask, region) > 0.5
+    cut_out = client.server.fetch(outputs[find(clicked, "SaveImage")]["images"][0])
+    assert (np.asarray(Image.open(io.BytesIO(cut_out)))[..., 3] == 255 * mask).all()
 
 
 def segment_numbers(client, entry) -> np.ndarray:

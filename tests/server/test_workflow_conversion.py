@@ -37,7 +37,7 @@ def test_virtual_bypassed_and_muted_nodes(client):
         "8": {
             "class_type": "EmerDiffExtractFeatures",
             "inputs": {
-                "seed": 5, "resolution": 17, "steps": 40, "feature_timestep": 1, "feature_layer": "auto",
+                "seed": 5, "resolution": 17, "steps": 40, "feature_timestep": 0, "feature_layer": "auto",
                 "surroundings": 0.25, "mirrored": True, "dense": False, "image": ["1", 0],
             },
         },
@@ -55,4 +55,20 @@ def test_small_model_takes_the_place_of_a_checkpoint():
         "1": {"class_type": "EmerDiffLabSmallModel", "inputs": {}},
         "3": {"class_type": "EmerDiffLabPrompt", "inputs": {"text": "disc star"}},
         "4": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "positive": ["3", 0], "negative": ["1", 1]}},
+    }
+
+
+def test_the_small_flux_takes_the_place_of_a_transformer_in_three_files():
+    given = {"model": ["1", 0], "vae": ["3", 0], "conditioning": ["4", 0]}
+    prompt = {
+        "1": {"class_type": "UNETLoader", "inputs": {"unet_name": "a.safetensors", "weight_dtype": "default"}},
+        "2": {"class_type": "CLIPLoader", "inputs": {"clip_name": "b.safetensors", "type": "lumina2"}},
+        "3": {"class_type": "VAELoader", "inputs": {"vae_name": "c.safetensors"}},
+        "4": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["2", 0]}},
+        "5": {"class_type": "EmerDiffSegmentImage", "inputs": given},
+    }
+    taken = {"model": ["1", 0], "vae": ["1", 2], "conditioning": ["1", 1]}
+    assert replace_loaders(prompt) == {
+        "1": {"class_type": "EmerDiffLabSmallFlux", "inputs": {}},
+        "5": {"class_type": "EmerDiffSegmentImage", "inputs": taken},
     }
