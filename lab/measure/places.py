@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "demo_output" / "transformers"
 PAGE = ROOT / "docs" / "transformers.md"
 BLOCKS = [("double", n) for n in range(CONFIG["depth"])] + [("single", n) for n in range(CONFIG["depth_single_blocks"])]
-GIVEN = "what attention gives"
+GIVEN, PUT_OUT = "what attention gives", "what the block puts out"
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.44, 0.6)  # of noise, in the flow's own measure
 LEVEL = 0.3  # at which the kinds are compared
 MASSIVE = 5.0  # times the median channel's mean square root
@@ -64,8 +64,7 @@ class Recording:
     def in_block(self, block, arguments, original):
         self.block = block
         out = original["original_block"](arguments)
-        self.keep("what the block puts out", out["img"])
-        self.keep("the same less massive channels", without_massive(out["img"][:, -self.tokens :]))
+        self.keep(PUT_OUT, out["img"])
         return out
 
     def attention(self, function, query, key, value, heads, *args, **kwargs):
@@ -79,10 +78,10 @@ class Recording:
         self.read[kind, self.block] = of_all[:1, -self.tokens :].float().cpu()
 
 
-def without_massive(tokens: Tensor) -> Tensor:
-    """Tokens [rows, n, C] without the few channels that outweigh all others (DiTF)."""
-    size = tokens.float().square().mean((0, 1)).sqrt()
-    return tokens[..., size < MASSIVE * size.median()]
+def without_massive(features: Tensor) -> Tensor:
+    """Features [B, h, w, C] without the few channels that outweigh all others (DiTF)."""
+    size = features.square().mean((0, 1, 2)).sqrt()
+    return features[..., size < MASSIVE * size.median()]
 
 
 def main() -> None:
@@ -128,12 +127,14 @@ def recorded(pipeline: Pipeline, trajectory: Trajectory, level: float) -> dict[t
     noise = noise_for(shape, trajectory.seed, trajectory.timesteps, {timestep})[timestep]
     readings = [(view, evaluated(pipeline, canvas_of(latent, view), noise, level)) for view in seen]
     side = canvas[0] // PATCH, canvas[1] // PATCH
-    return {
+    features = {
         place: Features(
             mean_reading(((view, read[place].unflatten(1, side)) for view, read in readings), grid, False), size
         )
         for place in readings[0][1]
     }
+    thinned = {("the same less massive channels", block): features[PUT_OUT, block] for block in BLOCKS}
+    return features | {place: each._replace(features=without_massive(each.features)) for place, each in thinned.items()}
 
 
 def evaluated(pipeline: Pipeline, latent: Tensor, noise: Tensor, level: float) -> dict:
