@@ -15,7 +15,7 @@ from einops import rearrange
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch.nn.functional import normalize
 
-from .kmeans import largest_first, require_finite
+from .kmeans import largest_first, nearest, one_hot, require_finite
 
 POWER = 4  # of the cosine: how much sooner what is less alike is parted
 MOST_POINTS = 4096  # of the graph; its memory grows by their square
@@ -63,8 +63,24 @@ def cut_masks(
     groups = rearrange(features, "b h w c -> 1 (b h w) c" if shared else "b h w c -> b (h w) c")
     labels = torch.stack([cut_labels(group, threshold, most, check) for group in groups])  # [groups, points]
     counts = (labels.amax(1) + 1).tolist() * (len(features) // len(groups))
-    numbers = torch.arange(max(counts), device=labels.device)[:, None, None]
-    return (labels.reshape(features.shape[:3])[:, None] == numbers).float(), counts  # [B, K, h, w]
+    return one_hot(labels.reshape(features.shape[:3]), max(counts)), counts  # [B, K, h, w]
+
+
+def reference_cut_masks(
+    features: torch.Tensor,
+    reference: torch.Tensor,
+    threshold: float,
+    most: int,
+    check: Callable[[], None] | None = None,
+) -> torch.Tensor:
+    """Cut `reference` [R, h', w', C] as one, and have each of `features` [B, h, w, C] follow its nearest vector there.
+
+    Masks [B, K, h, w] float32, 0 or 1, K decided by the reference; segment i means the same thing in every image, and
+    may be empty. A part need not lie around its mean, so that the nearest vector tells more than the nearest mean.
+    """
+    examples = reference.flatten(0, 2)
+    labels = cut_labels(examples, threshold, most, check)
+    return one_hot(labels[nearest(features, examples)], int(labels.max()) + 1)
 
 
 def _directions(points: torch.Tensor) -> torch.Tensor:

@@ -70,8 +70,43 @@ def cluster_masks(
     groups = rearrange(features, "b h w c -> 1 (b h w) c" if shared else "b h w c -> b (h w) c")
     results = [kmeans(group, k, torch.Generator().manual_seed(seed), restarts, check=check) for group in groups]
     labels = torch.stack([result.labels for result in results]).reshape(features.shape[:3])  # [B, h, w]
+    return one_hot(labels, k)
+
+
+def reference_masks(
+    features: torch.Tensor,
+    reference: torch.Tensor,
+    k: int,
+    seed: int,
+    restarts: int = 10,
+    check: Callable[[], None] | None = None,
+) -> torch.Tensor:
+    """Masks [B, k, h, w] float32, one-hot, of `features` [B, h, w, C] by the clusters of `reference` [R, h', w', C].
+
+    The points of all images of the reference are clustered together, and each of `features` goes to the nearest
+    centroid: segment i means the same thing in every image, in whatever batch it comes, and may be empty. Of the
+    reference itself they are the masks of `cluster_masks`, shared. Raises ValueError as `kmeans` does.
+    """
+    found = kmeans(reference.flatten(0, 2), k, torch.Generator().manual_seed(seed), restarts, check=check)
+    return one_hot(nearest(features, found.centroids), k)
+
+
+def nearest(features: torch.Tensor, examples: torch.Tensor) -> torch.Tensor:
+    """The number of the one of `examples` [k, C] that each of `features` [B, h, w, C] lies nearest to: [B, h, w] int64.
+
+    The lowest of equals. One image at a time. Raises ValueError when a feature is not finite.
+    """
+    require_finite(features)
+    origin = examples.mean(0)  # as far off as it may be, it costs no accuracy
+    centred = examples - origin
+    images = [_nearest((image.flatten(0, 1) - origin).float(), centred) for image in features]
+    return torch.stack(images).reshape(features.shape[:3])
+
+
+def one_hot(labels: torch.Tensor, k: int) -> torch.Tensor:
+    """labels [B, h, w] -> masks [B, k, h, w] float32, 0 or 1."""
     numbers = torch.arange(k, device=labels.device)[:, None, None]
-    return (labels[:, None] == numbers).float()  # [B, k, h, w]
+    return (labels[:, None] == numbers).float()
 
 
 def _require_clusterable(points: torch.Tensor, k: int) -> None:

@@ -22,12 +22,7 @@ class EmerDiffClusterFeatures(io.ComfyNode):
                 FeaturesType.Input("features", tooltip="From EmerDiff Extract Features."),
                 inputs.segments(),
                 inputs.seed("Seed of the clustering."),
-                io.Boolean.Input(
-                    "shared_clusters",
-                    default=False,
-                    tooltip="Cluster all pictures of the batch together, so that a segment number means the same "
-                    "thing in every picture.",
-                ),
+                inputs.shared_clusters(),
                 io.Int.Input(
                     "restarts",
                     default=10,
@@ -37,13 +32,21 @@ class EmerDiffClusterFeatures(io.ComfyNode):
                     tooltip="Clusterings tried; the tightest is kept.",
                 ),
                 inputs.granularity(),
+                inputs.reference(),
             ],
             outputs=[LowResMasksType.Output(display_name="low_res_masks", tooltip="Coarse masks on the model's grid.")],
         )
 
     @classmethod
     def execute(
-        cls, features, segments, seed, shared_clusters=False, restarts=10, granularity=GRANULARITY
+        cls,
+        features,
+        segments,
+        seed,
+        shared_clusters=False,
+        restarts=10,
+        granularity=GRANULARITY,
+        reference=None,
     ) -> io.NodeOutput:
-        masks = cluster_features(features, segments, seed, shared_clusters, restarts, granularity)
+        masks = cluster_features(features, segments, seed, shared_clusters, restarts, granularity, reference)
         return io.NodeOutput(masks, ui=coarse_preview(masks))

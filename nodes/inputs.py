@@ -6,7 +6,7 @@ from ..emerdiff_ops.modulation import PRESETS
 from .steps.cluster import GRANULARITY, MOST_SEGMENTS
 from .steps.extract import ROBUST
 from .steps.modulate import PAPER
-from .wires import LowResMasksType, TrajectoryType
+from .wires import FeaturesType, LowResMasksType, TrajectoryType
 
 
 def model(**options):
@@ -54,6 +54,36 @@ def segments():
         max=MOST_SEGMENTS,
         tooltip="How many regions each picture is divided into. 10 to 40 suit most pictures; every one costs time, "
         "except with the preset draft. 0 = as many as the picture has, by granularity.",
+    )
+
+
+def shared_clusters(**options):
+    return io.Boolean.Input(
+        "shared_clusters",
+        default=False,
+        tooltip="Cluster all pictures of the batch together, so that a segment number means the same thing in every "
+        "picture: for videos.",
+        **options,
+    )
+
+
+def reference(**options):
+    return FeaturesType.Input(
+        "reference",
+        optional=True,
+        tooltip="Features of other pictures, such as a few frames of a video. Their clusters are those of every "
+        "picture, so that a segment number means the same thing in whatever batch.",
+        **options,
+    )
+
+
+def every_picture():
+    return io.Boolean.Input(
+        "every_picture",
+        default=False,
+        optional=True,
+        tooltip="What is picked in one picture is picked in all: for videos, whose segment numbers mean the same in "
+        "every frame (shared_clusters, reference).",
     )
 
 

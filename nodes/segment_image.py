@@ -36,6 +36,8 @@ class EmerDiffSegmentImage(io.ComfyNode):
                 inputs.seed("Seed of the noise and of the clustering."),
                 inputs.make_masks(),
                 inputs.granularity(),
+                inputs.shared_clusters(optional=True, advanced=True),
+                inputs.reference(raw_link=True),
             ],
             outputs=[
                 *segmentation_outputs(lists=True),
@@ -53,14 +55,17 @@ class EmerDiffSegmentImage(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, vae, conditioning, image, preset, seed, make_masks=(True,), **how_many) -> io.NodeOutput:
+    def execute(
+        cls, model, vae, conditioning, image, preset, seed, make_masks=(True,), reference=(None,), **how
+    ) -> io.NodeOutput:
         graph = GraphBuilder()
         shared = {"model": model[0], "vae": vae[0], "conditioning": conditioning[0]}
         seed, readings = each(graph, seed), [reading_of(name) for name in preset]
         ways = {name: each(graph, [getattr(one, name) for one in readings]) for name in WAYS}
         extract = graph.node("EmerDiffExtractFeatures", **shared, image=image[0], seed=seed, **ways)
-        how_many = {name: each(graph, values) for name, values in how_many.items()}  # segments, granularity
-        cluster = graph.node("EmerDiffClusterFeatures", features=extract.out(0), seed=seed, **how_many)
+        how = {name: each(graph, values) for name, values in how.items()}  # segments, granularity, shared_clusters
+        how |= {"reference": reference[0]} if reference[0] is not None else {}
+        cluster = graph.node("EmerDiffClusterFeatures", features=extract.out(0), seed=seed, **how)
         masks = graph.node(
             "EmerDiffModulateAndAssemble",
             **shared,

@@ -2,9 +2,10 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .host.progress import say
 from .results import selected_result
-from .steps.select import notes_on, read_picks, requests, selected
+from .steps.select import Request, notes_on, read_picks, requests, selected
 from .wires import SegmentationType
 
 
@@ -46,6 +47,7 @@ class EmerDiffSelectSegments(io.ComfyNode):
                     tooltip="Segments that lie mostly in these boxes are added. From detectors and points editors: one "
                     "box, a list, or a list for each picture.",
                 ),
+                inputs.every_picture(),
             ],
             outputs=[
                 io.Mask.Output(
@@ -71,15 +73,11 @@ class EmerDiffSelectSegments(io.ComfyNode):
         invert=(False,),
         image=(None,),
         boxes=(None,),
+        every_picture=(False,),
     ) -> io.NodeOutput:
-        asked = requests(segmentation, image, selection, positive_points, negative_points, invert, boxes)
-        given = {
-            "selection": selection,
-            "positive_points": positive_points,
-            "negative_points": negative_points,
-            "boxes": boxes,
-        }
-        picks = read_picks(asked, {name: len(values) == 1 for name, values in given.items()})
+        given = selection, positive_points, negative_points, invert, boxes, every_picture
+        asked = requests(segmentation, image, *given)
+        picks = read_picks(asked, {name: len(values) == 1 for name, values in zip(Request._fields[2:], given)})
         notes = notes_on(picks)
         say(notes)
         return selected_result([selected(*each) for each in zip(asked, picks)], notes)

@@ -27,18 +27,18 @@ def parse_boxes(value: object, width: int, height: int, pictures: int = 1) -> li
     return parse_boxes_in([(width, height)] * pictures, value)
 
 
-def parse_boxes_in(sizes: Sequence[tuple[int, int]], value: object) -> list[list[Box]]:
+def parse_boxes_in(sizes: Sequence[tuple[int, int]], value: object, first_alone: bool = False) -> list[list[Box]]:
     """The boxes of each picture of `sizes` (width, height), cut at the borders, fractions rounded outwards.
 
-    `value` is one box, a list of boxes for every picture, a list of such lists with one for each picture, or any of
-    these as JSON text; tuples, arrays and tensors count as lists. A box is {"x", "y", "width", "height"}, whatever
-    else it holds, or four numbers x1, y1, x2, y2. None, "" and {} are no box.
+    `value` is one box, a list of boxes for every picture, or with `first_alone` for the first, a list of such lists
+    with one for each picture, or any of these as JSON text; tuples, arrays and tensors count as lists. A box is {"x",
+    "y", "width", "height"}, whatever else it holds, or four numbers x1, y1, x2, y2. None, "" and {} are no box.
     Raises ValueError for anything else, a box without a pixel in the picture, and lists for other than all pictures.
     """
     try:
         lists = _for_each_picture(_plain(_from_json(value) if isinstance(value, str) else value))
         if len(lists) == 1:
-            lists = lists * len(sizes)
+            lists = lists + ([[]] if first_alone else lists) * (len(sizes) - 1)
         if len(lists) != len(sizes):
             raise ValueError(
                 f"there are boxes for {len(lists)} pictures, but {len(sizes)} pictures: give one list for each"

@@ -72,12 +72,12 @@ def parse_points(text: str, width: int, height: int) -> Points:
     return parse_points_in([(width, height)], text)[0]
 
 
-def parse_points_in(sizes: Sequence[tuple[int, int]], text: str) -> list[Points]:
+def parse_points_in(sizes: Sequence[tuple[int, int]], text: str, first_alone: bool = False) -> list[Points]:
     """The points (x, y) in each picture of `sizes` (width, height), in pixels, rounded down.
 
-    `text` is JSON: `[{"x": 10, "y": 20.5}]` for every picture, or a list of such lists with one for each picture;
-    nothing for an empty text. A point on the far edge, x = width or y = height, as points editors give it, belongs to
-    the last pixel.
+    `text` is JSON: `[{"x": 10, "y": 20.5}]` for every picture, or with `first_alone` for the first, or a list of such
+    lists with one for each picture; nothing for an empty text. A point on the far edge, x = width or y = height, as
+    points editors give it, belongs to the last pixel.
     Raises ValueError when the text is neither, for lists of other than all pictures, and for a point outside.
     """
     try:
@@ -86,7 +86,9 @@ def parse_points_in(sizes: Sequence[tuple[int, int]], text: str) -> list[Points]
         points = None
     if not isinstance(points, list):
         raise ValueError(f'points must be a JSON list such as [{{"x": 10, "y": 20}}], not {shortened(text)}')
-    lists = points if points and all(isinstance(each, list) for each in points) else [points] * len(sizes)
+    others = [[]] if first_alone else [points]
+    nested = points and all(isinstance(each, list) for each in points)
+    lists = points if nested else [points] + others * (len(sizes) - 1)
     if len(lists) != len(sizes):
         raise ValueError(
             f"there are points for {len(lists)} pictures, but {len(sizes)} pictures: give one list for each"
@@ -107,11 +109,21 @@ def select(
 
     With nothing but negative points: everything except their segments. `invert` exchanges 0 and 1 at the end.
     """
-    removed = {int(labels[y, x]) for x, y in negative}
-    wanted = set(numbers) | {int(labels[y, x]) for x, y in positive}
+    removed = under(labels, negative)
+    wanted = set(numbers) | under(labels, positive)
     if removed and not wanted:
         wanted = set(labels.unique().tolist())
-    chosen = torch.tensor(sorted(wanted - removed), dtype=labels.dtype, device=labels.device)
+    return mask_of(labels, wanted - removed, invert)
+
+
+def under(labels: torch.Tensor, points: Iterable[tuple[int, int]]) -> set[int]:
+    """Numbers of the segments in labels [H, W] under the points."""
+    return {int(labels[y, x]) for x, y in points}
+
+
+def mask_of(labels: torch.Tensor, numbers: set[int], invert: bool = False) -> torch.Tensor:
+    """1 where labels [...] are among the numbers, float32; `invert` exchanges 0 and 1."""
+    chosen = torch.tensor(sorted(numbers), dtype=labels.dtype, device=labels.device)
     return torch.isin(labels, chosen, invert=invert).float()
 
 

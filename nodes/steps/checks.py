@@ -306,6 +306,17 @@ def check_same_pictures(features: Features, trajectory: Trajectory) -> None:
         )
 
 
+def check_reference(features: Features, reference: Features) -> None:
+    """ValueError where the reference is no features, or of another model or layer as far as their widths tell."""
+    check_kind(reference, Features)
+    own, width = features.features.shape[-1], reference.features.shape[-1]
+    if own != width:
+        raise ValueError(
+            f"the reference's features are {width} numbers wide, these are {own}: read both with the same model and "
+            "feature_layer in EmerDiff Extract Features"
+        )
+
+
 def check_features(features, segmentation: Segmentation) -> None:
     if len(features.features) != len(segmentation.labels):
         raise ValueError(

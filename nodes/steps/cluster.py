@@ -1,9 +1,11 @@
 """features -> low-resolution masks: k-means on the UNet's grid, or normalized cuts where nobody says how many."""
 
-from ...emerdiff_ops.cuts import cut_masks
-from ...emerdiff_ops.kmeans import cluster_masks
+from __future__ import annotations
+
+from ...emerdiff_ops.cuts import cut_masks, reference_cut_masks
+from ...emerdiff_ops.kmeans import cluster_masks, reference_masks
 from ..host.progress import throw_if_cancelled
-from .checks import check_kind
+from .checks import check_kind, check_reference
 from .values import Features, LowResMasks
 
 GRANULARITY = 0.3  # cuts are made as long as one costs less: Ncut, 0..2
@@ -11,10 +13,21 @@ MOST_SEGMENTS = 256  # of a picture
 
 
 def cluster_features(
-    features: Features, segments=20, seed=0, shared_clusters=False, restarts=10, granularity=GRANULARITY
+    features: Features,
+    segments=20,
+    seed=0,
+    shared_clusters=False,
+    restarts=10,
+    granularity=GRANULARITY,
+    reference: Features | None = None,
 ) -> LowResMasks:
-    """K binary masks per image on the feature grid (paper, sec. 3); with 0 segments as many as `granularity` makes."""
+    """K binary masks per image on the feature grid (paper, sec. 3); with 0 segments as many as `granularity` makes.
+
+    With `reference`, features of other pictures, its clusters are those of every picture.
+    """
     check_kind(features, Features)
+    if reference is not None:
+        return cluster_as(reference, features, segments, seed, restarts, granularity)
     if segments == 0:
         return cut_features(features, granularity, shared_clusters)
     masks = cluster_masks(features.features, segments, seed, restarts, shared=shared_clusters, check=throw_if_cancelled)
@@ -25,3 +38,14 @@ def cut_features(features: Features, granularity: float, shared: bool) -> LowRes
     """As many masks as normalized cuts find in each image, or in all of them together."""
     masks, counts = cut_masks(features.features, granularity, MOST_SEGMENTS, shared, throw_if_cancelled)
     return LowResMasks(masks, features.latent_size, None if shared else tuple(counts))
+
+
+def cluster_as(reference: Features, features: Features, segments, seed, restarts, granularity) -> LowResMasks:
+    """The clusters, or the cuts, of a reference in other pictures: a number means the same thing in all of them."""
+    check_reference(features, reference)
+    both = features.features, reference.features
+    if segments == 0:
+        masks = reference_cut_masks(*both, granularity, MOST_SEGMENTS, throw_if_cancelled)
+    else:
+        masks = reference_masks(*both, segments, seed, restarts, throw_if_cancelled)
+    return LowResMasks(masks, features.latent_size)

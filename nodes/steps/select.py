@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,15 @@ from torch.nn.functional import interpolate
 from ...emerdiff_ops.segments.boxes import parse_boxes_in, select_in_boxes
 from ...emerdiff_ops.segments.colors import colorize, highlight, overlay, palette
 from ...emerdiff_ops.segments.labels import fingerprint, labels_to_rgb, segment_areas
-from ...emerdiff_ops.segments.selection import Points, parse_lists, parse_points_in, select, split_fingerprint
+from ...emerdiff_ops.segments.selection import (
+    Points,
+    mask_of,
+    parse_lists,
+    parse_points_in,
+    select,
+    split_fingerprint,
+    under,
+)
 from ..host.folders import save_temp
 from .checks import check_belongs, check_kind
 from .values import Segmentation
@@ -38,6 +46,7 @@ class Request(NamedTuple):
     negative_points: str
     invert: bool
     boxes: object
+    every_picture: bool = False  # what is picked in one picture is picked in all
 
 
 class Numbers(NamedTuple):
@@ -49,17 +58,28 @@ class Numbers(NamedTuple):
 
 
 class Picks(NamedTuple):
-    """What a request picks: numbers typed, numbers in boxes, and points, each a list for each picture."""
+    """What a request picks: numbers typed, numbers in boxes, and points, each a list for each picture.
+
+    Where what is picked in one picture is picked in all, `everywhere` is that, and it alone counts for the mask; the
+    rest is what the widget draws, numbers picked elsewhere among those in boxes.
+    """
 
     numbers: Numbers
     boxed: list[list[int]]
     positive: list[Points]
     negative: list[Points]
     invert: bool
+    everywhere: set[int] | None = None
 
     @property
     def nothing(self) -> bool:
-        return not (any([*self.numbers.lists, *self.boxed, *self.positive, *self.negative]) or self.invert)
+        own = any([*self.numbers.lists, *self.boxed, *self.positive, *self.negative])
+        return not (own or self.everywhere or self.invert)
+
+    def everywhere_too(self, typed: set[int], chosen: set[int], pointed: list[set[int]]) -> Picks:
+        """With what is picked in all pictures; `pointed` is under the points of each picture of its own."""
+        lists, elsewhere = [sorted(typed)] * len(pointed), [sorted(chosen - typed - own) for own in pointed]
+        return self._replace(numbers=self.numbers._replace(lists=lists), boxed=elsewhere, everywhere=chosen)
 
 
 class Selected(NamedTuple):
@@ -91,7 +111,27 @@ def read_picks(asked: list[Request], one: dict[str, bool]) -> list[Picks]:
         [each for group in _groups(asked, one[name]) for each in _points(group, name)]
         for name in ("positive_points", "negative_points")
     )
-    return [Picks(*each) for each in zip(numbers, boxed, positive, negative, [each.invert for each in asked])]
+    picks = [Picks(*each) for each in zip(numbers, boxed, positive, negative, [each.invert for each in asked])]
+    return everywhere(asked, picks) if any(each.every_picture for each in asked) else picks
+
+
+def everywhere(asked: list[Request], picks: list[Picks]) -> list[Picks]:
+    """What is picked in any of the pictures, picked in all of them: points and boxes mean segments where they lie."""
+    typed, boxed = (
+        {number for lists in of_all for numbers in lists for number in numbers}
+        for of_all in ([each.numbers.lists for each in picks], [each.boxed for each in picks])
+    )
+    added = [pointed(request, each.positive) for request, each in zip(asked, picks)]
+    removed = set().union(*chain(*(pointed(request, each.negative) for request, each in zip(asked, picks))))
+    wanted = typed | boxed | set().union(*chain(*added))
+    if removed and not wanted:
+        wanted = set(range(max(each.segmentation.count for each in asked)))
+    return [each.everywhere_too(typed, wanted - removed, own) for each, own in zip(picks, added)]
+
+
+def pointed(request: Request, points: list[Points]) -> list[set[int]]:
+    """Numbers of the segments under the points of each picture."""
+    return [under(*each) for each in zip(request.segmentation.labels, points)]
 
 
 def _groups(asked: list[Request], together: bool) -> list[list[Request]]:
@@ -109,13 +149,13 @@ def _numbers(group: list[Request]) -> list[Numbers]:
 
 def _in_boxes(group: list[Request]) -> list[list[list[int]]]:
     """Numbers of the segments in the boxes: for each request, for each picture."""
-    boxes = iter(parse_boxes_in(_sizes(group), group[0].boxes))
+    boxes = iter(parse_boxes_in(_sizes(group), group[0].boxes, group[0].every_picture))
     return [[select_in_boxes(*pair) for pair in zip(each.segmentation.labels, boxes)] for each in group]
 
 
 def _points(group: list[Request], name: str) -> list[list[Points]]:
     """The points of one of their texts: for each request, for each picture."""
-    points = iter(parse_points_in(_sizes(group), getattr(group[0], name)))
+    points = iter(parse_points_in(_sizes(group), getattr(group[0], name), group[0].every_picture))
     return [list(islice(points, len(each.segmentation.labels))) for each in group]
 
 
@@ -149,6 +189,8 @@ def selected(request: Request, picks: Picks) -> Selected:
 
 def select_segments(segmentation, picks: Picks) -> Tensor:
     """Union of the segments named and pointed at, less those under negative points: [B, H, W]."""
+    if picks.everywhere is not None:
+        return mask_of(segmentation.labels, picks.everywhere, picks.invert)
     chosen = [
         select(labels, [*typed, *boxed], positive, negative, picks.invert)
         for labels, typed, boxed, positive, negative in zip(
@@ -215,4 +257,5 @@ def _used(picks: Picks, number: int) -> dict:
         "positive_points": positive,
         "negative_points": negative,
         "invert": picks.invert,
+        "every_picture": picks.everywhere is not None,
     }

@@ -35,9 +35,16 @@ export class Picks {
 
   read() {
     const counts = this.entries.map(({ colors }) => colors.length)
-    if (!this.texts.closed) return readSelection(this.texts.selection, counts)
+    if (!this.texts.closed) return this.spread(readSelection(this.texts.selection, counts))
     const { lists, fingerprint } = readSelection(this.texts.selection, [counts[this.page]]) // this page's alone
     return { lists: counts.map(() => lists[0]), fingerprint }
+  }
+
+  /** What is picked in one picture is picked in all, if the node says so. */
+  spread({ lists, fingerprint }) {
+    if (!this.everywhere) return { lists, fingerprint }
+    const all = lists.flatMap((list) => [...list])
+    return { lists: lists.map(() => new Set(all)), fingerprint }
   }
 
   get lists() {
@@ -57,7 +64,7 @@ export class Picks {
 
   /** The points of a text field, a list for each picture, or null where it cannot be read. */
   points(name) {
-    return readPoints(String(this.texts.value(name) ?? ""), this.entries.length)
+    return readPoints(String(this.texts.value(name) ?? ""), this.entries.length, this.everywhere)
   }
 
   /** Those on this page. */
@@ -71,13 +78,18 @@ export class Picks {
     return new Set(numbers.filter((number) => number !== null))
   }
 
-  /** Segments in the boxes that came through a link. */
+  /** Segments in the boxes that came through a link, and what points in other pictures picked in the last run. */
   get boxed() {
     return new Set(this.entry.boxed)
   }
 
   get inverted() {
     return Boolean(this.texts.value("invert"))
+  }
+
+  /** Whether what is picked in one picture is picked in all. */
+  get everywhere() {
+    return Boolean(this.texts.value("every_picture"))
   }
 
   /** Which segments the mask will have. */
@@ -107,13 +119,13 @@ export class Picks {
 
   /** Another list for this page; picks of an old segmentation stay marked as such. */
   replace(list) {
-    const lists = this.lists
+    const lists = this.everywhere ? this.lists.map(() => list) : this.lists
     lists[this.page] = list
     this.write(lists, this.changed ? this.read().fingerprint : this.entry.fingerprint)
   }
 
   write(lists, fingerprint = this.entry.fingerprint) {
-    const text = writeSelection(lists, fingerprint)
+    const text = writeSelection(this.everywhere ? lists.slice(0, 1) : lists, fingerprint)
     if (text !== this.texts.selection) this.texts.write(text)
   }
 
