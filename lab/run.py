@@ -21,6 +21,7 @@
   drafts     measure the drafts of the small models beside each other, a transformer's among them
   places     measure kinds of features, blocks and noise levels of a transformer
   pushes     measure whether modulated denoising carries over to a transformer
+  video      measure segments of moving scenes: numbers that hold from frame to frame, and a long video's memory
   counts     measure ways to decide how many segments a picture has
   strength   measure whether the right lambda follows from the layer that is pushed
   photographs  measure masks, lifting and clicks on photographs that people drew regions in
@@ -90,6 +91,7 @@ SCRIPTS = {
     "protocol": Script("protocols.protocol", True, {"sklearn": "scikit-learn", "tqdm": "tqdm"}),
     "rivals": Script("measure.rivals", True, {"sklearn": "scikit-learn"}),
     "features": Script("measure.features", True, {"sklearn": "scikit-learn"}),
+    "video": Script("measure.video", True, {"sklearn": "scikit-learn"}),
     "text": Script("measure.words", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
     "compare": Script("checks.compare", True, {}),
     "fuzz": Script("checks.fuzz", True, {"atheris": "atheris"}),

@@ -71,8 +71,10 @@ class Motion(NamedTuple):
 def clip(seed: int, frames: int = FRAMES, size: int = SIZE) -> Clip:
     """Render the clip of a seed: images `[frames, size, size, 3]` in 0..1, labels `[frames, size, size]`."""
     motion = motion_of(seed)
-    images, labels = zip(*(frame(seed, motion, number, size) for number in range(frames)))
-    return Clip(np.stack(images), np.stack(labels), ("sky", "ground", *(track.shape for track in motion.tracks)))
+    images, labels = np.empty((frames, size, size, 3), np.float32), np.empty((frames, size, size), np.uint8)
+    for number in range(frames):
+        images[number], labels[number] = frame(seed, motion, number, size)
+    return Clip(images, labels, ("sky", "ground", *(track.shape for track in motion.tracks)))
 
 
 def motion_of(seed: int) -> Motion:
