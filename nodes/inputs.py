@@ -61,8 +61,8 @@ def shared_clusters(**options):
     return io.Boolean.Input(
         "shared_clusters",
         default=False,
-        tooltip="Cluster all pictures of the batch together, so that a segment number means the same thing in every "
-        "picture: for videos.",
+        tooltip="Cluster all pictures of the batch together, so that a segment number means the same "
+        "thing in every picture.",
         **options,
     )
 
@@ -71,8 +71,8 @@ def reference(**options):
     return FeaturesType.Input(
         "reference",
         optional=True,
-        tooltip="Features of other pictures, such as a few frames of a video. Their clusters are those of every "
-        "picture, so that a segment number means the same thing in whatever batch.",
+        tooltip="Features of other pictures, such as a few frames of a video: their clusters are looked for in these "
+        "pictures, so that a segment number means the same thing in every batch.",
         **options,
     )
 
@@ -82,8 +82,8 @@ def every_picture():
         "every_picture",
         default=False,
         optional=True,
-        tooltip="What is picked in one picture is picked in all: for videos, whose segment numbers mean the same in "
-        "every frame (shared_clusters, reference).",
+        tooltip="What is picked in one picture is picked in all: for videos and batches whose segment numbers mean the "
+        "same in every picture, by shared_clusters or a reference.",
     )
 
 

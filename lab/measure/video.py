@@ -182,7 +182,7 @@ def memory(bed: beds.Bed, options: argparse.Namespace) -> tuple[str, str]:
         "| frames of | way | GB above the start | of which the pictures | the coloured labels |",
         "|---" * 5 + "|",
     ]
-    long_video(source, bed, 16, "shared")  # what is loaded once for all
+    long_video(source, bed, 64, "shared")  # what is loaded once for all
     for side in options.sides:
         for way in ("shared", "reference"):
             above, pictures, coloured = long_video(source, bed, side, way)

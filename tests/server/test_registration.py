@@ -9,7 +9,8 @@ from comfyui.workflow import ANY_MODEL, CLICK, INPAINT, POINT, REFINE, SEGMENT, 
 PACK = "ComfyUI-EmerDiff"
 NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSegmentImage": (
-        ["model", "vae", "conditioning", "image", "segments", "preset", "seed", "make_masks", "granularity"],
+        ["model", "vae", "conditioning", "image", "segments", "preset", "seed", "make_masks", "granularity",
+         "shared_clusters", "reference"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE", "EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffExtractFeatures": (
@@ -18,7 +19,7 @@ NODES = {  # saved workflows rely on these ids and orders
         ["EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffClusterFeatures": (
-        ["features", "segments", "seed", "shared_clusters", "restarts", "granularity"],
+        ["features", "segments", "seed", "shared_clusters", "restarts", "granularity", "reference"],
         ["EMERDIFF_LOW_RES_MASKS"],
     ),
     "EmerDiffModulateAttention": (
@@ -57,7 +58,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffBoundingBoxes": (["masks", "padding", "image"], ["BOUNDING_BOX", "BOUNDING_BOX"]),
     "EmerDiffToSEGS": (["segmentation", "selection", "crop_factor", "min_area", "image"], ["SEGS"]),
     "EmerDiffSelectSegments": (
-        ["segmentation", "selection", "positive_points", "negative_points", "invert", "image", "boxes"],
+        ["segmentation", "selection", "positive_points", "negative_points", "invert", "image", "boxes", "every_picture"],
         ["MASK", "IMAGE"],
     ),
     "EmerDiffSave": (["value", "filename_prefix"], ["COMFY_MATCHTYPE_V3"]),
