@@ -8,26 +8,35 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
+from torch import Tensor
 
 from measure.beds import Bed
 from measure.log import Row, standard_error
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
 from reference import diffseg
-from reference.rivals import CutSettings, attention_maps, cut, encoder_output, labelled, see
+from reference.rivals import CutSettings, Seen, attention_maps, cut, encoder_output, labelled, see
 
 FIGURES = {"miou": "mIoU", "ari": "ARI", "ari_parts": "ARI, segments as they are", "f2": "boundary F, 2 px"}
-DIVERGENCES = (0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.5, 1.1)
-POWERS = (5.0, 10.0, 20.0)
-CUTS = (0.5, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97)
+DIVERGENCES = (0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.07, 0.1, 0.2, 0.5, 1.1)
+POWERS = (5.0, 10.0, 20.0, 40.0)
+CUTS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 SCALES = (1.0, 2.0)
+SETTINGS: dict[str, float | CutSettings] = {
+    **{f"DiffSeg, {threshold:g}": threshold for threshold in DIVERGENCES},
+    **{
+        f"DiffCut, {power:g}, {threshold:g}, {scale:g}": CutSettings(power, threshold, scale)
+        for scale, power, threshold in itertools.product(SCALES, POWERS, CUTS)
+    },
+}
 SHOWN = 6  # of each method, the best
 
 
-def measured(pipeline: Pipeline, seen: Pictured, _) -> list[Row]:
-    """Every setting of both on one picture; settings that come to the same segments are scored once."""
+def measured(pipeline: Pipeline, seen: Pictured, cases: list[str]) -> list[Row]:
+    """Some of SETTINGS on one picture; settings that come to the same segments are scored once."""
     known: dict[bytes, Row] = {}
 
     def scored(labels: np.ndarray) -> Row:
@@ -36,21 +45,30 @@ def measured(pipeline: Pipeline, seen: Pictured, _) -> list[Row]:
             known[key] = {**seen.scores(labels), "segments": len(np.unique(labels))}
         return known[key]
 
-    return [{"case": case, **scored(labels)} for case, labels in every_setting(pipeline, seen.image)]
+    return [{"case": case, **scored(labels)} for case, labels in segmented(pipeline, seen.image, cases)]
 
 
-def every_setting(pipeline: Pipeline, image: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    source, side = pipeline.source, pipeline.bed.size
-    seen = see(source, image, side)
-    maps = diffseg.aggregated(attention_maps(source, seen.latent))
-    for threshold in DIVERGENCES:
-        yield f"DiffSeg, {threshold:g}", labelled(diffseg.proposals(maps, threshold), seen)
-    for scale in SCALES:
-        seen = see(source, image, round(scale * side))
-        features = encoder_output(source, seen.latent)
-        for power, threshold in itertools.product(POWERS, CUTS):
-            settings = CutSettings(power, threshold, scale)
-            yield f"DiffCut, {power:g}, {threshold:g}, {scale:g}", labelled(cut(features, settings), seen)
+def segmented(pipeline: Pipeline, image: np.ndarray, cases: list[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Each setting with its labels [H, W]; the network runs once for each way to look."""
+
+    @cache
+    def look(scale: float) -> Seen:
+        return see(pipeline.source, image, round(scale * pipeline.bed.size))
+
+    @cache
+    def maps() -> Tensor:
+        return diffseg.aggregated(attention_maps(pipeline.source, look(1.0).latent))
+
+    @cache
+    def features(scale: float) -> Tensor:
+        return encoder_output(pipeline.source, look(scale).latent)
+
+    for case in cases:
+        setting = SETTINGS[case]
+        if isinstance(setting, CutSettings):
+            yield case, labelled(cut(features(setting.scale), setting), look(setting.scale))
+        else:
+            yield case, labelled(diffseg.proposals(maps(), setting), look(1.0))
 
 
 def table(rows: list[Row], bed: Bed) -> str:

@@ -92,8 +92,8 @@ def compare_methods(pipeline: Pipeline, options: argparse.Namespace) -> str:
 
 def try_thresholds(pipeline: Pipeline, options: argparse.Namespace) -> str:
     log = OUTPUT / f"{pipeline.bed.name} thresholds.jsonl"
-    measure = partial(rival_thresholds.measured, pipeline)
-    measure_missing_pictures(log, options, pipeline.bed.size, measure)
+    measure, size = partial(rival_thresholds.measured, pipeline), pipeline.bed.size
+    measure_missing_pictures(log, options, size, measure, rival_thresholds.SETTINGS, lambda row: row["case"])
     return rival_thresholds.table(read(log), pipeline.bed)
 
 
