@@ -174,7 +174,7 @@ def resolution():
         step=8,
         advanced=True,
         tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
-        "for SD1.x, 1024 for SDXL and transformers), never above the picture's own. Larger finds smaller things.",
+        "for SD1.x, 1024 for SDXL and most transformers), never above the picture's own. Larger finds smaller things.",
     )
 
 
