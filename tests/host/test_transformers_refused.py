@@ -11,7 +11,8 @@ from emerdiff.nodes.steps.lift import lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.score_text import segment_signs
 from emerdiff.nodes.steps.values import Segmentation, Source
-from transformer_layouts import COSMOS, HUNYUAN_IMAGE, LAYOUTS, QWEN, Z_IMAGE, Layout
+from transformer_forms import COSMOS, HUNYUAN_IMAGE, QWEN, Z_IMAGE
+from transformer_layouts import LAYOUTS, Layout
 
 VIDEO = {**HUNYUAN_IMAGE, "in_channels": 16, "out_channels": 16, "patch_size": [1, 2, 2], "axes_dim": [16, 56, 56]}
 OF_COSMOS = ("max_img_h", "max_img_w", "max_frames", "in_channels", "out_channels", "patch_spatial", "patch_temporal",

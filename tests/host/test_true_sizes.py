@@ -7,7 +7,7 @@ import comfy.model_patcher
 import pytest
 import torch
 from emerdiff.nodes.host import network
-from transformer_layouts import (
+from transformer_forms import (
     AURA,
     CHROMA,
     COSMOS,
@@ -23,8 +23,8 @@ from transformer_layouts import (
     QWEN,
     SD3,
     Z_IMAGE,
-    Layout,
 )
+from transformer_layouts import Layout
 
 CPU = torch.device("cpu")
 

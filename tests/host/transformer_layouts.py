@@ -15,6 +15,23 @@ import comfy.sd
 import comfy.supported_models as supported
 import torch
 from torch import Tensor, nn
+from transformer_forms import (
+    AURA,
+    CHROMA,
+    COSMOS,
+    FLUX,
+    FLUX2,
+    HIDREAM,
+    HUNYUAN_DIT,
+    HUNYUAN_IMAGE,
+    KREA2,
+    LONGCAT,
+    LUMINA,
+    PIXART,
+    QWEN,
+    SD3,
+    Z_IMAGE,
+)
 
 POOL = 2**22
 TOKENS = 12  # of a text
@@ -36,6 +53,14 @@ class Layout(NamedTuple):
     @property
     def known(self) -> bool:
         return hasattr(supported, self.family)
+
+    @property
+    def latent_channels(self) -> int:
+        return getattr(supported, self.family).latent_format.latent_channels
+
+    @property
+    def latent_axes(self) -> int:
+        return getattr(supported, self.family).latent_format.latent_dimensions
 
     def model(self, device: str | None = None):
         """The host's own model, weights not set."""
@@ -66,8 +91,7 @@ class Layout(NamedTuple):
 
     def vae(self) -> comfy.sd.VAE:
         """VAE that makes latents of the family's form, by a random projection of each cell's pixels."""
-        form = getattr(supported, self.family).latent_format
-        return projecting_vae(form.latent_channels, self.cell, moving=form.latent_dimensions == 3)
+        return projecting_vae(self.latent_channels, self.cell, moving=self.latent_axes == 3)
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -158,176 +182,6 @@ def all_words() -> dict:
 
 
 # --- the families ---
-
-SD3 = {
-    "input_size": None,
-    "in_channels": 16,
-    "out_channels": 16,
-    "depth": 4,  # and 64 channels and a head each
-    "adm_in_channels": 2048,
-    "context_embedder_config": {"target": "torch.nn.Linear", "params": {"in_features": 4096, "out_features": 256}},
-    "num_patches": 32**2,
-    "pos_embed_max_size": 32,
-    "pos_embed_scaling_factor": None,
-}
-FLUX = {
-    "image_model": "flux",
-    "in_channels": 16,
-    "out_channels": 16,
-    "patch_size": 2,
-    "vec_in_dim": 768,
-    "context_in_dim": 4096,
-    "hidden_size": 256,
-    "mlp_ratio": 4.0,
-    "num_heads": 2,
-    "depth": 2,
-    "depth_single_blocks": 3,
-    "axes_dim": [16, 56, 56],
-    "theta": 10000,
-    "qkv_bias": True,
-    "guidance_embed": True,
-    "txt_ids_dims": [],
-}
-FLUX2 = {
-    **FLUX,
-    "image_model": "flux2",
-    "in_channels": 128,
-    "out_channels": 128,
-    "patch_size": 1,
-    "vec_in_dim": None,
-    "context_in_dim": 7680,
-    "mlp_ratio": 3.0,
-    "axes_dim": [32, 32, 32, 32],
-    "theta": 2000,
-    "qkv_bias": False,
-    "txt_ids_dims": [3],
-    "global_modulation": True,
-    "mlp_silu_act": True,
-    "ops_bias": False,
-}
-CHROMA = {
-    **{key: value for key, value in FLUX.items() if key != "guidance_embed"},
-    "image_model": "chroma",
-    "in_channels": 64,
-    "out_channels": 64,
-    "in_dim": 64,
-    "out_dim": 256,
-    "hidden_dim": 64,
-    "n_layers": 2,
-}
-LONGCAT = {
-    **FLUX,
-    "vec_in_dim": None,
-    "context_in_dim": 3584,
-    "guidance_embed": False,
-    "txt_ids_dims": [1, 2],
-}
-HUNYUAN_IMAGE = {
-    **{key: FLUX[key] for key in ("hidden_size", "mlp_ratio", "num_heads", "depth", "depth_single_blocks", "qkv_bias")},
-    "image_model": "hunyuan_video",
-    "in_channels": 64,
-    "out_channels": 64,
-    "patch_size": [1, 1],
-    "vec_in_dim": None,
-    "context_in_dim": 3584,
-    "axes_dim": [64, 64],
-    "theta": 256,
-    "byt5": False,
-    "guidance_embed": False,
-    "meanflow": False,
-    "meanflow_sum": False,
-    "use_cond_type_embedding": False,
-    "vision_in_dim": None,
-}
-QWEN = {"image_model": "qwen_image", "in_channels": 64, "num_layers": 3, "num_attention_heads": 2}
-LUMINA = {
-    "image_model": "lumina2",
-    "patch_size": 2,
-    "in_channels": 16,
-    "dim": 192,
-    "cap_feat_dim": 2304,
-    "n_layers": 3,
-    "n_heads": 2,
-    "n_kv_heads": 1,
-    "qk_norm": True,
-    "axes_dims": [32, 32, 32],
-    "axes_lens": [300, 512, 512],
-    "rope_theta": 10000.0,
-    "ffn_dim_multiplier": 4.0,
-}
-Z_IMAGE = {
-    **LUMINA,
-    "dim": 256,
-    "cap_feat_dim": 2560,
-    "n_kv_heads": 2,
-    "axes_dims": [32, 48, 48],
-    "axes_lens": [1536, 512, 512],
-    "rope_theta": 256.0,
-    "ffn_dim_multiplier": 8.0 / 3.0,
-    "z_image_modulation": True,
-    "time_scale": 1000.0,
-    "pad_tokens_multiple": 32,
-}
-KREA2 = {
-    "image_model": "krea2",
-    "features": 256,
-    "heads": 2,
-    "kvheads": 1,
-    "layers": 3,
-    "txtlayers": 12,
-    "txtdim": 80,  # 20 heads
-    "channels": 16,
-    "patch": 2,
-}
-AURA = {
-    "cond_seq_dim": 2048,
-    "dim": 256,
-    "global_conddim": 256,
-    "n_heads": 1,
-    "n_double_layers": 2,
-    "n_layers": 4,
-    "max_seq": 32**2,
-}
-HIDREAM = {
-    "image_model": "hidream",
-    "attention_head_dim": 128,
-    "axes_dims_rope": [64, 32, 32],
-    "caption_channels": [4096, 4096],
-    "max_resolution": [128, 128],
-    "in_channels": 16,
-    "llama_layers": [0, 1, 2, 2],
-    "num_attention_heads": 2,
-    "num_layers": 2,
-    "num_single_layers": 2,
-    "out_channels": 16,
-    "patch_size": 2,
-    "text_emb_dim": 2048,
-}
-COSMOS = {
-    "image_model": "cosmos_predict2",
-    "max_img_h": 240,
-    "max_img_w": 240,
-    "max_frames": 128,
-    "in_channels": 16,
-    "out_channels": 16,
-    "patch_spatial": 2,
-    "patch_temporal": 1,
-    "model_channels": 256,
-    "concat_padding_mask": True,
-    "crossattn_emb_channels": 1024,
-    "pos_emb_cls": "rope3d",
-    "pos_emb_learnable": True,
-    "pos_emb_interpolation": "crop",
-    "use_adaln_lora": True,
-    "adaln_lora_dim": 64,
-    "num_blocks": 3,
-    "num_heads": 2,
-    "rope_h_extrapolation_ratio": 4.0,
-    "rope_w_extrapolation_ratio": 4.0,
-    "rope_enable_fps_modulation": False,
-}
-PIXART = {"depth": 2, "input_size": 128, "pe_interpolation": 2}
-HUNYUAN_DIT = {"image_model": "hydit", "depth": 4, "hidden_size": 128}
 
 FLUX_BLOCKS = ("double 1", "single 2")
 LAYOUTS = {
