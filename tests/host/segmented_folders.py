@@ -1,0 +1,47 @@
+"""What the tests of `lab/run.py segment` share: small scenes as files, and what a run left of them."""
+
+import json
+import sys
+
+import numpy as np
+from PIL import Image
+
+from batch import segment
+from small_model.scenes import HELD_OUT, scene
+
+SIZE = 64
+
+
+def picture(number=0, size=SIZE):
+    """uint8 [size, size, 3]"""
+    return (scene(HELD_OUT + number, size).image * 255).round().astype(np.uint8)
+
+
+def fill(folder, names):
+    """Pictures of these names, each another scene."""
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(number)).save(folder / name)
+
+
+def run(monkeypatch, folder, output, *arguments):
+    """The command in this process: its exit code."""
+    monkeypatch.setattr(sys, "argv", ["segment", str(folder), "--output", str(output), *map(str, arguments)])
+    return segment.main()
+
+
+def rows(output):
+    return [json.loads(line) for line in (output / "segments.jsonl").open()]
+
+
+def labels_of(output, name):
+    return np.asarray(Image.open(output / "labels" / f"{name}.png"))
+
+
+def files(output):
+    return {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+
+
+def comparable(output):
+    """All files but the lines, which tell how long it took, and the lock."""
+    return {name: content for name, content in files(output).items() if name not in ("segments.jsonl", ".lock")}

@@ -1,0 +1,180 @@
+"""`lab/run.py segment` stopped at any moment, by a kill, a torn line or a full disk: nothing half, nothing twice."""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+from segmented_folders import SIZE, comparable, files, fill, labels_of, rows, run
+
+from batch import results
+from comfyui.children import LAB, variables
+from comfyui.in_process import host_path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "pictures"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def command(folder, output, monkeypatch):
+    return partial(run, monkeypatch, folder, output)
+
+
+# --- going on ---
+
+
+def test_nothing_is_done_twice_and_what_lost_its_label_map_is_done_again(folder, output, command, capsys):
+    fill(folder, ["a.png", "b.png"])
+    assert command() == 0
+    before = files(output)
+    assert command() == 0
+    assert "0 pictures segmented, 2 were done before" in capsys.readouterr().out and files(output) == before
+    (output / "labels" / "a.png.png").unlink()
+    assert command() == 0
+    assert "1 pictures segmented, 1 were done before" in capsys.readouterr().out
+    assert files(output).keys() == before.keys()
+
+
+@pytest.mark.parametrize("cut", [1, 30, None])
+def test_a_torn_last_line_is_done_again(folder, output, command, cut):
+    """All of it but the newline, a part, one letter."""
+    fill(folder, ["a.png", "b.png"])
+    assert command() == 0
+    first, second = (output / "segments.jsonl").read_bytes().splitlines(keepends=True)
+    (output / "segments.jsonl").write_bytes(first + second[: cut or -1])
+    assert command() == 0
+    assert [row["path"] for row in rows(output)] == ["a.png", "b.png"]
+    assert (output / "segments.jsonl").read_bytes().startswith(first)
+
+
+def test_a_line_that_is_not_ours_is_named(folder, output, command, capsys):
+    fill(folder, ["a.png"])
+    assert command() == 0
+    with (output / "segments.jsonl").open("a") as file:
+        file.write("[1, 2]\n")
+    assert command() == 1
+    assert f"line 2 of {output / 'segments.jsonl'} is not what this command writes" in capsys.readouterr().err
+
+
+def test_a_run_killed_at_any_moment_leaves_nothing_half_and_the_next_goes_on(folder, output, command):
+    """A process of its own, ended by SIGKILL some time after a line appeared, several times."""
+    names = [f"{number:02}.png" for number in range(12)]
+    fill(folder, names)
+    process, killed = Killable(folder, output), []
+    for delay in (0.0, 0.37):
+        process.start()
+        process.wait_for_lines(len(killed) * 3 + 2)
+        time.sleep(delay)
+        process.kill()
+        lines = (output / "segments.jsonl").read_bytes().splitlines(keepends=True)
+        killed.append([json.loads(line)["path"] for line in lines if line.endswith(b"\n")])
+        for path in (output / "labels").iterdir():  # each is whole, its line written or not
+            assert np.asarray(Image.open(path)).shape == (SIZE, SIZE)
+    assert command("--masks") == 0
+    done = [row["path"] for row in rows(output)]
+    assert sorted(done) == names  # every one, and once
+    for before in killed:
+        assert done[: len(before)] == before
+    assert {path.name for path in output.iterdir()} == {".lock", "labels", "masks", "overlays", "segments.jsonl"}
+    assert {path.name for path in (output / "masks").iterdir()} == set(names)
+
+
+class Killable:
+    """The command as a process of its own."""
+
+    def __init__(self, folder, output):
+        self.log = output / "segments.jsonl"
+        self.command = [sys.executable, "-P", "-m", "batch.segment", folder, "--output", output, "--masks"]
+        self.process = None
+
+    def start(self):
+        env = variables(host_path(), imports_comfy=True)
+        self.process = subprocess.Popen(
+            list(map(str, self.command)), env=env, cwd=LAB, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def wait_for_lines(self, count, seconds=300):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.process.poll() is None:
+            with contextlib.suppress(FileNotFoundError):
+                if self.log.read_bytes().count(b"\n") >= count:
+                    return
+            time.sleep(0.01)
+        raise TimeoutError(f"no {count} lines within {seconds} s")
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+
+# --- a full disk ---
+
+
+def test_a_full_disk_is_said_and_what_was_done_stays(folder, output, command, monkeypatch, capsys, tmp_path):
+    """Full at one write after another: half of what was to be written is, then the disk takes no more."""
+    fill(folder, ["a.png", "b.png"])
+    writes, write_out = [], results.write_out
+
+    def until(limit):
+        def filling(file, content):
+            writes.append(file.name)
+            if len(writes) > limit:
+                file.write(content[: len(content) // 2])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write_out(file, content)
+
+        writes.clear()
+        monkeypatch.setattr(results, "write_out", filling)
+
+    until(10**6)
+    assert command("--masks") == 0
+    whole, total = comparable(output), len(writes)
+    for limit in (0, total // 2 - 1, total // 2, total - 1):
+        output.rename(tmp_path / f"before {limit}")
+        until(limit)
+        assert command("--masks") == 1
+        assert f"{output} takes no more (No space left on device). What was done stays" in capsys.readouterr().err
+        left = comparable(output)
+        assert left.items() <= whole.items()
+        until(10**6)
+        assert command("--masks") == 0
+        assert comparable(output) == whole and sorted(row["path"] for row in rows(output)) == ["a.png", "b.png"]
+
+
+def test_a_disk_that_is_really_full(folder, tmp_path, monkeypatch, capsys):
+    """A disk of 64 kB in memory."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if os.name != "posix" or shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        fill(folder, [f"{number:02}.png" for number in range(12)])
+        assert run(monkeypatch, folder, disk / "results") == 1
+        assert "takes no more (No space left on device)" in capsys.readouterr().err
+        lines = (disk / "results" / "segments.jsonl").read_bytes().splitlines(keepends=True)
+        done = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        assert done and all(labels_of(disk / "results", row["path"]).shape == (SIZE, SIZE) for row in done)
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        assert run(monkeypatch, folder, disk / "results") == 0
+        assert [row["path"] for row in rows(disk / "results")] == [f"{number:02}.png" for number in range(12)]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
