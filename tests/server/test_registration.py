@@ -58,7 +58,8 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffBoundingBoxes": (["masks", "padding", "image"], ["BOUNDING_BOX", "BOUNDING_BOX"]),
     "EmerDiffToSEGS": (["segmentation", "selection", "crop_factor", "min_area", "image"], ["SEGS"]),
     "EmerDiffSelectSegments": (
-        ["segmentation", "selection", "positive_points", "negative_points", "invert", "image", "boxes", "every_picture"],
+        ["segmentation", "selection", "positive_points", "negative_points", "invert", "image", "boxes",
+         "every_picture"],
         ["MASK", "IMAGE"],
     ),
     "EmerDiffSave": (["value", "filename_prefix"], ["COMFY_MATCHTYPE_V3"]),
