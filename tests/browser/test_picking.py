@@ -89,6 +89,28 @@ def test_a_drag_paints_all_it_crosses_and_one_undo_takes_it_back(picker):
     assert picker.selection == ""
 
 
+def touch(page, *places: tuple[float, float]) -> None:
+    """A finger put down at the first place, moved over the others, and lifted."""
+    session = page.context.new_cdp_session(page)
+    for number, (x, y) in enumerate(places):
+        kind = "touchMove" if number else "touchStart"
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.detach()
+
+
+def test_a_finger_picks_and_paints_and_shows_no_tip(picker):
+    (labels,) = picker.labels()
+    touch(picker.page, picker.point(labels, 3))
+    assert picker.picked == "3"
+    touch(picker.page, picker.point(labels, 3))
+    assert picker.selection == ""
+    row = most_crossed(labels)
+    touch(picker.page, *ends_of_row(picker, labels, row))
+    assert numbers(picker.picked) == crossed(labels, row)
+    assert not picker.page.locator(".emerdiff-tip").is_visible()
+
+
 def test_buttons_and_text_fields_work_with_the_clicks(picker):
     picker.press("all")
     assert picker.picked == "0-5" and "100.0%" in picker.status
