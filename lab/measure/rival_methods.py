@@ -23,8 +23,8 @@ class Thresholds(NamedTuple):
 
 
 CHOSEN = {
-    "small-model": Thresholds(0.01, CutSettings(5, 0.95, 2)),
-    "small-sd": Thresholds(0.03, CutSettings(10, 0.9, 2)),
+    "small-model": Thresholds(0.01, CutSettings(20, 0.8, 2)),
+    "small-sd": Thresholds(0.035, CutSettings(20, 0.85, 2)),
 }
 
 
