@@ -20,10 +20,11 @@ REFINE = "EmerDiff refine a rough mask"
 POINT = "EmerDiff point at a thing"
 WORD = "EmerDiff replace by word"
 ANY_MODEL = "EmerDiff segment with any model"
+VIDEO = "EmerDiff a thing through a video"
 
 MUTED, BYPASSED = 2, 4  # a node's `mode`
 NOTES = ("Note", "MarkdownNote")
-WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
 SEEDS = ("seed", "noise_seed")
 STAND_INS = {"CheckpointLoaderSimple": "EmerDiffLabSmallModel", "UNETLoader": "EmerDiffLabSmallFlux"}
 PARTS = {"VAELoader": 2, "CLIPLoader": 3}  # of a model in several files: the output of the stand-in that gives it

@@ -4,7 +4,19 @@ import json
 
 import pytest
 
-from comfyui.workflow import ANY_MODEL, CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, WIDGET_TYPES, WORD, WORKFLOWS
+from comfyui.workflow import (
+    ANY_MODEL,
+    CLICK,
+    INPAINT,
+    POINT,
+    REFINE,
+    SEGMENT,
+    STEPS,
+    VIDEO,
+    WIDGET_TYPES,
+    WORD,
+    WORKFLOWS,
+)
 
 PACK = "ComfyUI-EmerDiff"
 NODES = {  # saved workflows rely on these ids and orders
@@ -65,7 +77,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSave": (["value", "filename_prefix"], ["COMFY_MATCHTYPE_V3"]),
     "EmerDiffLoad": (["file_name"], ["*"]),
 }  # fmt: skip
-TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL)
+TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL, VIDEO)
 
 
 def inputs(node: dict) -> dict:
