@@ -1,6 +1,7 @@
 """The .jpg beside each workflow and the README's pictures, from what demo, evaluation and browser tests left.
 
 python3 lab/run.py demo; python3 lab/run.py evaluate; python3 lab/run.py test --tier browser
+python3 lab/run.py test tests/server/test_video_workflow.py
 python3 lab/run.py thumbnails demo_output/scene_10000001
 Square, because the front end's list of templates shows squares.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from comfyui.workflow import ANY_MODEL, CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, WORD, WORKFLOWS
+from comfyui.workflow import ANY_MODEL, CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, VIDEO, WORD, WORKFLOWS
 from show.sheet import BACKGROUND
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,7 @@ SIDE = 512
 GAP = 8
 WIDGET = ROOT / "test_output" / "browser" / "points-vue.png"
 NODE_IN_IT = (410, 75, 725, 620)
+FRAMES = ROOT / "test_output" / "video"  # what the server's tests left
 LARGEST = 100_000  # bytes
 SHOWN = {
     SEGMENT: ["input", "overlay"],
@@ -31,6 +33,7 @@ SHOWN = {
     REFINE: ["rough_mask", "lifted"],
     POINT: ["pointed", "exact"],
     ANY_MODEL: ["drafted", "clicked"],
+    VIDEO: [f"{FRAMES}/{name}" for name in ("frame_0", "frame_11", "result_0", "result_11")],
     WORD: ["../scene_10000002/by_word", "../scene_10000002/inpainted"],  # where the word finds its object
 }
 

@@ -16,16 +16,20 @@ from comfyui.front_ends import NEWEST
 from comfyui.server import HostServer
 from comfyui.workflow import STAND_INS, replace_loaders
 from measure.metrics import interior
+from show.video_file import encoded
+from small_model.clips import clip
 from small_model.scenes import HELD_OUT, scene
 
 SHOTS = Path(__file__).resolve().parents[2] / "test_output" / "browser"
 SCENES = ("scene.png", "other.png")
 PAINTED = "painted.png"  # the first scene with a square painted over in the mask editor
+CLIP = "clip.mp4"
 SEGMENTS = 6
 SMALLER = {  # so that a bundled workflow runs in seconds, on a scene of 128 pixels
     "EmerDiffSegmentImage": {"segments": SEGMENTS},
     "EmerDiffClusterFeatures": {"segments": SEGMENTS},
     "LoadImage": {"image": PAINTED},
+    "LoadVideo": {"file": CLIP},
     "ImageScaleToTotalPixels": {"megapixels": 128 * 128 / 2**20},
     "KSampler": {"steps": 2},
 }
@@ -106,6 +110,7 @@ def put_scenes(server: HostServer) -> None:
         file = io.BytesIO()
         image.save(file, "png")
         server.put_input(name, file.getvalue())
+    server.put_input(CLIP, encoded(clip(HELD_OUT, 3).images))
 
 
 def small(prompt: dict) -> dict:
