@@ -30,6 +30,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 LAB = Path(__file__).resolve().parents[1]
 STORE = 200 * 2**20  # bytes that a local Ray keeps for what travels
 PATIENCE = 5.0  # seconds that a cluster may take to answer
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # an empty frame of HTTP/2 of that type
 STARTING = 120.0  # seconds in which each of its machines has to start a process
 LONGEST = 12 * 60 * 60  # seconds without any result; a picture by the paper's steps may take one without a GPU
 TRIES = 3  # of a name that its worker ends over, and of a model that it ends over while it loads
@@ -95,9 +96,8 @@ def start(cores: int) -> None:
 
 def join(address: str) -> None:
     """A cluster that is there already; Ray itself would wait for minutes for one that is not."""
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), PATIENCE).close()
+        greet(*address.rpartition(":")[::2])
     except (OSError, ValueError, OverflowError) as error:
         raise Stop(
             f"No cluster answers at {address} ({in_words(error)}): --cluster takes local, or HOST:PORT of what "
@@ -111,6 +111,14 @@ def join(address: str) -> None:
             f"This machine is not part of a Ray cluster at {address} ({in_words(error)}): give the command where ray "
             "start was given."
         ) from error
+
+
+def greet(host: str, port: str) -> None:
+    """An error unless HTTP/2 is spoken there, as Ray does: the first frame is then SETTINGS (RFC 9113, section 3.4)."""
+    with socket.create_connection((host, int(port)), PATIENCE) as line:
+        line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS)
+        if line.recv(len(SETTINGS))[3:4] != SETTINGS[3:4]:
+            raise ValueError("what answers there is not Ray")
 
 
 def check_machines(paths: Sequence[Path]) -> None:

@@ -5,7 +5,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -13,12 +12,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+from commands import Command
 from PIL import Image
 from segmented_folders import SIZE, comparable, files, fill, labels_of, rows, run
 
 from batch import results
-from comfyui.children import LAB, variables
-from comfyui.in_process import host_path
 
 
 @pytest.fixture
@@ -74,17 +72,16 @@ def test_a_line_that_is_not_ours_is_named(folder, output, command, capsys):
     assert f"line 2 of {output / 'segments.jsonl'} is not what this command writes" in capsys.readouterr().err
 
 
-def test_a_run_killed_at_any_moment_leaves_nothing_half_and_the_next_goes_on(folder, output, command):
-    """A process of its own, ended by SIGKILL some time after a line appeared, several times."""
+def test_a_run_killed_at_any_moment_leaves_nothing_half_and_the_next_goes_on(folder, output, command, tmp_path):
+    """A process of its own, ended by SIGKILL some time after a line appeared, twice."""
     names = [f"{number:02}.png" for number in range(12)]
     fill(folder, names)
-    process, killed = Killable(folder, output), []
+    arguments, log, killed = [folder, "--output", output, "--masks"], output / "segments.jsonl", []
     for delay in (0.0, 0.37):
-        process.start()
-        process.wait_for_lines(len(killed) * 3 + 2)
-        time.sleep(delay)
-        process.kill()
-        lines = (output / "segments.jsonl").read_bytes().splitlines(keepends=True)
+        with Command([sys.executable, "-P", "-m", "batch.segment", *arguments], tmp_path / "said", 300) as process:
+            wait_for_lines(process, log, len(killed) * 3 + 2)
+            time.sleep(delay)
+        lines = log.read_bytes().splitlines(keepends=True)
         killed.append([json.loads(line)["path"] for line in lines if line.endswith(b"\n")])
         for path in (output / "labels").iterdir():  # each is whole, its line written or not
             assert np.asarray(Image.open(path)).shape == (SIZE, SIZE)
@@ -97,32 +94,13 @@ def test_a_run_killed_at_any_moment_leaves_nothing_half_and_the_next_goes_on(fol
     assert {path.name for path in (output / "masks").iterdir()} == set(names)
 
 
-class Killable:
-    """The command as a process of its own."""
-
-    def __init__(self, folder, output):
-        self.log = output / "segments.jsonl"
-        self.command = [sys.executable, "-P", "-m", "batch.segment", folder, "--output", output, "--masks"]
-        self.process = None
-
-    def start(self):
-        env = variables(host_path(), imports_comfy=True)
-        self.process = subprocess.Popen(
-            list(map(str, self.command)), env=env, cwd=LAB, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-
-    def wait_for_lines(self, count, seconds=300):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and self.process.poll() is None:
-            with contextlib.suppress(FileNotFoundError):
-                if self.log.read_bytes().count(b"\n") >= count:
-                    return
-            time.sleep(0.01)
-        raise TimeoutError(f"no {count} lines within {seconds} s")
-
-    def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=30)
+def wait_for_lines(process, log, count):
+    while process.runs():
+        with contextlib.suppress(FileNotFoundError):
+            if log.read_bytes().count(b"\n") >= count:
+                return
+        time.sleep(0.01)
+    raise AssertionError(process.said())
 
 
 # --- a full disk ---

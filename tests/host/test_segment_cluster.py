@@ -1,0 +1,193 @@
+"""Work spread over processes and machines by Ray: killed workers, given up names, addresses without a cluster."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from commands import Command
+from segmented_folders import fill, run
+
+pytest.importorskip("ray", reason="Ray is not in the Python of this ComfyUI: pip install ray[data]")
+
+from batch import cluster
+from batch.machines import Diary, missing
+from batch.reasons import Stop
+
+WHOLE = 300  # seconds that Ray and its workers may take, on a machine that does other things too
+
+
+# --- where there is no cluster ---
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "127.0.0.1", "nowhere.invalid:6379", "127.0.0.1:70000", "ray://a:b"]
+)
+def test_an_address_without_a_cluster_is_said_at_once(tmp_path, monkeypatch, capsys, address):
+    fill(tmp_path / "pictures", ["a.png"])
+    begin = time.monotonic()
+    assert run(monkeypatch, tmp_path / "pictures", tmp_path / "results", "--cluster", address) == 1
+    assert time.monotonic() - begin < 20
+    assert f"No cluster answers at {address} (" in capsys.readouterr().err
+    assert not (tmp_path / "results" / "segments.jsonl").exists()
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_what_is_not_ray_is_told_apart(answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer_once, args=(server, answer), daemon=True).start()
+        with pytest.raises(Stop, match="what answers there is not Ray"):
+            cluster.join(f"127.0.0.1:{server.getsockname()[1]}")
+
+
+def answer_once(server, answer):
+    with server.accept()[0] as line:
+        line.recv(100)
+        line.sendall(answer)
+
+
+# --- shares ---
+
+
+@pytest.mark.parametrize(
+    ("machines", "workers", "expected"),
+    [
+        ([{"CPU": 2}], None, (0, 2, 1)),
+        ([{"CPU": 2}], 2, (0, 1, 2)),
+        ([{"CPU": 4}], 4, (0, 1, 4)),
+        ([{"CPU": 16}, {"CPU": 8}], None, (0, 8, 2)),
+        ([{"CPU": 16}, {"CPU": 8}], 4, (0, 4, 4)),
+        ([{"CPU": 16, "GPU": 2}, {"CPU": 8, "GPU": 1}], None, (1, 1, 3)),
+        ([{"CPU": 16, "GPU": 2}, {"CPU": 0}], 1, (1, 1, 1)),
+    ],
+)
+def test_each_worker_gets_a_gpu_or_its_share_of_the_cores(monkeypatch, machines, workers, expected):
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: [{"Alive": True, "Resources": each} for each in machines])
+    assert cluster.share(workers) == expected
+
+
+def test_a_cluster_without_cores_is_refused(monkeypatch):
+    dead = {"Alive": False, "Resources": {"CPU": 4}}
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: [dead, {"Alive": True, "Resources": {}}])
+    with pytest.raises(Stop, match="gives it processor cores"):
+        cluster.share(None)
+
+
+def test_batches_are_small_and_never_too_many():
+    assert [cluster.batch_of(count) for count in (1, 1999, 2000, 10**6)] == [1, 1, 2, 32]
+
+
+def test_what_a_machine_does_not_see_is_named(tmp_path):
+    assert missing([tmp_path]) == ""
+    assert missing([tmp_path, tmp_path / "a", tmp_path / "b"]).endswith(f"does not see {tmp_path}/a, {tmp_path}/b")
+
+
+# --- a worker, without Ray ---
+
+
+@pytest.fixture
+def worker(tmp_path, monkeypatch):
+    """Starts the one worker once more."""
+    context = SimpleNamespace(get_actor_id=lambda: "worker")
+    monkeypatch.setattr(cluster.ray, "get_runtime_context", lambda: context)
+    return lambda make=lambda job: lambda name: {"job": job, "name": name}: cluster.Worker(make, "job", tmp_path)
+
+
+def lines(worker, *names):
+    made = worker({"item": [json.dumps(name) for name in names]})
+    return [dict(zip(made, each)) for each in zip(*made.values())]
+
+
+def test_a_worker_gives_a_row_a_name_and_keeps_a_diary(worker, tmp_path):
+    strange = os.fsdecode(b"\xff\n")
+    made = lines(worker(), "a", strange)
+    assert [json.loads(each["name"]) for each in made] == ["a", strange] and not any(each["stop"] for each in made)
+    assert [json.loads(each["row"]) for each in made] == [{"job": "job", "name": name} for name in ("a", strange)]
+    assert Diary(tmp_path / "worker.log").before == {
+        "starts": 1,
+        "has its model": 1,
+        **{f"{what} {json.dumps(name)}": 1 for what in ("begins", "ends") for name in ("a", strange)},
+    }
+
+
+def test_what_stops_the_work_stops_the_run(worker):
+    def no_room(name):
+        raise Stop("no room")
+
+    def no_model(job):
+        raise MemoryError
+
+    assert lines(worker(lambda job: no_room), "a")[0]["stop"] == "no room"
+    assert lines(worker(no_model), "a")[0]["stop"] == f"MemoryError [{socket.gethostname()}]"
+
+
+def test_a_name_that_ends_its_worker_is_given_up(worker):
+    class End(BaseException):
+        pass
+
+    def deadly(name):
+        raise End
+
+    for _ in range(cluster.TRIES):
+        with pytest.raises(End):
+            lines(worker(lambda job: deadly), "a")
+    row = json.loads(lines(worker(lambda job: deadly), "a")[0]["row"])
+    assert row == {"error": "its worker ended 3 times over it, most likely for want of memory"}
+
+
+def test_a_model_that_ends_its_worker_stops_the_run(worker):
+    class End(BaseException):
+        pass
+
+    def deadly(job):
+        raise End
+
+    for _ in range(cluster.TRIES):
+        with pytest.raises(End):
+            worker(deadly)
+    assert "A worker ended 3 times while it loaded the model" in lines(worker(deadly), "a")[0]["stop"]
+
+
+# --- with Ray, on this machine ---
+
+
+def test_killed_workers_lose_nothing_and_repeat_one_name(tmp_path):
+    """Two workers: one is killed at its work, another ends over a name each time."""
+    names = [f"name {number}" for number in range(12)] + ["deadly"]
+    command = [sys.executable, Path(__file__).with_name("light_work.py"), tmp_path / "diaries", 2, *names]
+    with Command(command, tmp_path / "log", WHOLE, str(Path(__file__).parent)) as process:
+        kill_one(tmp_path / "diaries", process)
+        assert process.wait() == 0, process.said()
+    printed = [line for line in process.said().splitlines() if line.startswith('["')]
+    rows = dict(map(json.loads, printed))
+    assert len(printed) == len(rows) and rows.keys() == set(names)
+    assert "ended 3 times over it" in rows["deadly"]["error"]
+    assert all(rows[name]["length"] == len(name) for name in names[:-1])
+    begun = begun_in(tmp_path / "diaries")
+    assert begun.pop("deadly") == cluster.TRIES
+    assert begun.keys() == set(names[:-1]) and begun.total() <= len(names[:-1]) + 1
+
+
+def kill_one(diaries, process):
+    """Kills a worker that is at a name which does not end it."""
+    while process.runs():
+        for diary in diaries.glob("*.log"):
+            last = diary.read_text().splitlines()[-1:]
+            if last and ' begins "name' in last[0]:
+                os.kill(int(last[0].split(" ")[3]), signal.SIGKILL)
+                return
+        time.sleep(0.05)
+    raise AssertionError(process.said())
+
+
+def begun_in(diaries):
+    """How often each name was begun."""
+    said = [line.split(" ", 5)[4:] for diary in diaries.glob("*.log") for line in diary.read_text().splitlines()]
+    return Counter(json.loads(each[1]) for each in said if each[0] == "begins")
