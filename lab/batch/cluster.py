@@ -84,7 +84,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
 def start(cores: int) -> None:
     """A Ray of this machine's own, that only this process and its workers can talk to, for as long as it lives."""
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # else Ray leaves one in the user's home
-    here = {"include_dashboard": False, "object_store_memory": STORE, "_node_ip_address": "127.0.0.1"}
+    here: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE, "_node_ip_address": "127.0.0.1"}
     for last in (False, False, True):
         try:
             ray.init("local", num_cpus=cores, **here, **SILENT)
@@ -157,8 +157,9 @@ def pool(make: Callable, job: Any, names: Sequence[str], cluster: Cluster) -> ra
     workers = ray.data.ActorPoolStrategy(
         min_size=1, max_size=cluster.workers, initial_size=first, max_tasks_in_flight_per_actor=1
     )
-    constructor = {"fn_constructor_args": (make, job, cluster.diaries)}
-    return sent.map_batches(Worker, batch_size=size, compute=workers, num_cpus=cores, num_gpus=gpus, **constructor)
+    given = make, job, cluster.diaries
+    needs: dict[str, Any] = {"compute": workers, "num_cpus": cores, "num_gpus": gpus}
+    return sent.map_batches(Worker, batch_size=size, fn_constructor_args=given, **needs)
 
 
 def batch_of(count: int) -> int:

@@ -35,7 +35,7 @@ class Job(NamedTuple):
         """What results have in common; those of other settings are not mixed with them."""
         size = self.checkpoint.stat().st_size if self.checkpoint else 0
         model = f"{self.checkpoint.name}, {size} bytes" if self.checkpoint else self.model
-        row = self._replace(folder=str(self.folder), model=model)._asdict()
+        row = self._asdict() | {"folder": str(self.folder), "model": model}
         return {name: row[name] for name in row if name not in ("output", "checkpoint")}
 
     @property

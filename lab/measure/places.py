@@ -36,12 +36,12 @@ from emerdiff.nodes.steps.values import Features, Trajectory, size_of
 
 from measure import beds
 from measure.pipeline import Pipeline
-from small_model.small_flux import CONFIG, PATCH
+from small_model.small_flux import DEPTHS, PATCH
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "demo_output" / "transformers"
 PAGE = ROOT / "docs" / "transformers.md"
-BLOCKS = [("double", n) for n in range(CONFIG["depth"])] + [("single", n) for n in range(CONFIG["depth_single_blocks"])]
+BLOCKS = [(kind, number) for kind, depth in DEPTHS.items() for number in range(depth)]
 GIVEN, PUT_OUT = "what attention gives", "what the block puts out"
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.44, 0.6)  # of noise, in the flow's own measure
 LEVEL = 0.3  # at which the kinds are compared

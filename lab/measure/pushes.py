@@ -32,10 +32,10 @@ from emerdiff.emerdiff_ops.attention import loudness
 from emerdiff.emerdiff_ops.difference import evened
 from emerdiff.emerdiff_ops.schedule import deterministic_step, noise_for
 from emerdiff.nodes.host.latents import covered_pixels
-from emerdiff.nodes.host.network import find_place, with_noise
+from emerdiff.nodes.host.network import with_noise
 from emerdiff.nodes.host.progress import Progress
 from emerdiff.nodes.host.session import run_session
-from emerdiff.nodes.host.transformers import Block
+from emerdiff.nodes.host.transformers import FAMILIES, Block, find_block
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, captured, read_features
@@ -142,7 +142,7 @@ def both(
 def pushed(pipeline: Pipeline, trajectory: Trajectory, masks: Tensor, way: Way) -> Tensor:
     """Final latents [1 + 2K, c, h', w']: the unmodulated run's, then -c and +c of every mask [K, h, w]."""
     model, _, conditioning = pipeline.source
-    block = find_place(model, "auto")
+    block = find_block(model, FAMILIES["Flux"], "auto")
     levels = [way.level * (1 - step / way.steps) for step in range(way.steps)]
     timesteps = trajectory.timesteps[-way.steps :]
     noises = list(noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps, timesteps).values())

@@ -15,7 +15,7 @@ from emerdiff.nodes.host import unet
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, read_features
-from emerdiff.nodes.steps.values import Features, LowResMasks, Trajectory
+from emerdiff.nodes.steps.values import Features, LowResMasks, Trajectory, size_of
 from torch import Tensor
 
 from measure.beds import Bed
@@ -49,14 +49,14 @@ def measured(pipeline: Pipeline, seen: Pictured, _) -> list[Row]:
 
 
 def drafted(pipeline: Pipeline, image: np.ndarray, trajectory: Trajectory, masks: Tensor) -> np.ndarray:
-    maps = pipeline.maps(image, trajectory, LowResMasks(masks, trajectory.latent.shape[-2:]), "draft")
+    maps = pipeline.maps(image, trajectory, LowResMasks(masks, size_of(trajectory.latent)), "draft")
     return assemble_masks(maps, image=torch.from_numpy(image)[None]).labels[0].numpy()
 
 
 def by_features(pipeline: Pipeline, image: np.ndarray, trajectory: Trajectory) -> Iterator[Way]:
     """(features, way, setting, masks [1, K, h, w]) of every kind of features."""
     for name, features in every_features(pipeline, image, trajectory).items():
-        read = Features(features[None], trajectory.latent.shape[-2:])
+        read = Features(features[None], size_of(trajectory.latent))
         number = pipeline.bed.segments
         yield name, "k-means", str(number), cluster_features(read, number).masks
         for granularity in GRANULARITIES:

@@ -31,7 +31,7 @@ def parts(weights: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
     while waiting:
         part = waiting.pop()
         half, cost = cheapest_cut(weights[np.ix_(part, part)]) if len(part) > 1 else (None, np.inf)
-        if cost < threshold:
+        if half is not None and cost < threshold:
             waiting += [part[~half], part[half]]
         else:
             labels[part] = finished

@@ -21,7 +21,7 @@ from emerdiff.nodes.host.latents import covered_pixels, own_resolution
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.host.unet import Layer
 from emerdiff.nodes.steps.extract import latents_of
-from emerdiff.nodes.steps.values import Source
+from emerdiff.nodes.steps.values import Source, size_of
 from torch import Tensor
 from torch.nn.functional import interpolate, one_hot
 
@@ -84,7 +84,8 @@ class AttentionOutput:
         transformer_options.setdefault("patches", {}).setdefault("attn1_output_patch", []).append(self.output)
 
     def output(self, n: Tensor, options: dict) -> Tensor:
-        if Layer(*options["block"], options.get("block_index", 0)) != self.layer:
+        block, number = options["block"]
+        if Layer(block, number, options.get("block_index", 0)) != self.layer:
             return n
         self.features = n[0].float().cpu().unflatten(0, tuple(options["activations_shape"][-2:]))
         raise Captured
@@ -160,7 +161,7 @@ def see(source: Source, image: np.ndarray, side: int) -> Seen:
     size = round(scale * height), round(scale * width)
     pixels = interpolate(pixels, size, mode="bilinear", antialias=True)
     latent = latents_of(source.model, source.vae, pixels)
-    covered = covered_pixels(source.vae, latent.shape[-2:])
+    covered = covered_pixels(source.vae, size_of(latent))
     return Seen(latent, (covered[0] * height / size[0], covered[1] * width / size[1]), (height, width))
 
 

@@ -84,7 +84,8 @@ def _placed_shape(rng, shape, x, y, labels):
 
 def random_place(rng) -> Place:
     radius = rng.uniform(0.14, 0.27) / 2
-    return Place(*rng.uniform(0.12, 0.88, 2), radius, rng.uniform(0, 2 * np.pi))
+    x, y = rng.uniform(0.12, 0.88, 2)
+    return Place(x, y, radius, rng.uniform(0, 2 * np.pi))
 
 
 def in_place(shape: str, place: Place, x, y):

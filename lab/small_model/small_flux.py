@@ -23,6 +23,7 @@ from .words import SMALL_SD, WordList
 WEIGHTS = Path(__file__).parent / "small_flux.safetensors"
 PATCH = 2  # cells on a side of a token
 
+DEPTHS = {"double": 3, "single": 6}  # blocks of either kind
 CONFIG = {
     "image_model": "flux",
     "in_channels": CHANNELS,
@@ -33,8 +34,8 @@ CONFIG = {
     "hidden_size": 160,
     "mlp_ratio": 4.0,
     "num_heads": 5,
-    "depth": 3,
-    "depth_single_blocks": 6,
+    "depth": DEPTHS["double"],
+    "depth_single_blocks": DEPTHS["single"],
     "axes_dim": [8, 12, 12],
     "theta": 10000,
     "qkv_bias": True,

@@ -57,15 +57,14 @@ def find_place(model, name: str) -> Place:
 
 def cells_together(model, place: Place) -> int:
     """Cells of the latent on a side of one cell of the grid that is read."""
-    family = family_of(model)
-    return transformers.cells_in_token(model, family) if family else unet.cells_together(model, place)
+    return unet.cells_together(model, place) if isinstance(place, Layer) else cells_in_token(model)
 
 
 def grid_of(model, place: Place, latent_size: tuple[int, int]) -> tuple[int, int]:
     """The grid (h, w) that is read of a latent (h', w'); what is left over counts as a cell."""
-    if family_of(model) is None:
+    if isinstance(place, Layer):
         return unet.grid_of(model, place, latent_size)
-    height, width = (-(-side // cells_together(model, place)) for side in latent_size)
+    height, width = (-(-side // cells_in_token(model)) for side in latent_size)
     return height, width
 
 
@@ -89,9 +88,9 @@ def least_pixels(model) -> int:
 
 def capture_of(model, place: Place, grid: tuple[int, int]) -> Capture:
     """The hook that reads one evaluation at the place, as far as it goes."""
-    family = family_of(model)
-    if family is None:
+    if isinstance(place, Layer):
         return QueryCapture(place)
+    family = transformers.known_family(model)
     if family.projection:
         return ProjectionInput(family.projection(transformers.blocks_of(model, family)[place]), grid)
     before = transformers.attentions_before(model, family, place)

@@ -151,6 +151,11 @@ def family_of(model) -> Family | None:
     return FAMILIES.get(kind.__name__) if kind.__module__ == "comfy.model_base" else None
 
 
+def known_family(model) -> Family:
+    """The row of a MODEL that has one."""
+    return FAMILIES[type(model.model).__name__]
+
+
 def is_own_network(model, family: Family) -> bool:
     """Whether the network is the host's, not what another pack has put in its place."""
     return type(network_of(model)).__name__ == family.network

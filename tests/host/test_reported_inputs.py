@@ -228,7 +228,7 @@ def inputs_of_ours():
     """(node, input, kind) of every input that takes a value of EmerDiff."""
     for name, node in NODES.items():
         for each in node.define_schema().inputs:
-            if each.io_type in OURS:
+            if each.io_type in OURS and not each.rawLink:  # a link is handed on to a node that says so
                 yield name, each.id, OURS[each.io_type]
 
 

@@ -61,7 +61,7 @@ def test_what_comes_in_by_wire_is_not_computed_again(small, true, image, given, 
     box, known = box_around(true.labels == 2)[None], {}
     known["features"], known["trajectory"] = extract_features(small, image, reading=ROBUST)
     expected, encode, encoded = lift(small, image, box), extract.encode, []
-    monkeypatch.setattr(extract, "encode", lambda vae, pixels: encoded.append(pixels) or encode(vae, pixels))
+    monkeypatch.setattr(extract, "encode", lambda *inputs: encoded.append(inputs) or encode(*inputs))
     found = lift(small, image, box, **{name: known[name] for name in given})
     assert torch.equal(found, expected)
     assert len(encoded) == ("trajectory" not in given)  # all readings are of the one latent
