@@ -61,6 +61,11 @@ def measured(pipeline: Pipeline, seen: Pictured, models: list[str]) -> Iterator[
 
 
 def table(rows: list[Row]) -> str:
+    """Of the pictures that all models have been measured on."""
+    seen = [
+        {(row["kind"], row["key"]) for row in rows if row["model"] == name} for name in {row["model"] for row in rows}
+    ]
+    rows = [row for row in rows if (row["kind"], row["key"]) in set.intersection(*seen)]
     lines = [
         "Mean +- standard error. Each model sees the scenes at its own size; colours are of the same pictures.",
         "",

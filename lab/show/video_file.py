@@ -26,11 +26,11 @@ def encoded(images: np.ndarray, rate: int = RATE) -> bytes:
 
 def decoded(data: bytes) -> np.ndarray:
     """The frames of a video [N, H, W, 3] uint8."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
 def rate_of(data: bytes) -> float:
     """Frames a second."""
-    with av.open(io.BytesIO(data)) as container:
-        return float(container.streams.video[0].average_rate)
+    with av.open(io.BytesIO(data), "r") as container:
+        return float(container.streams.video[0].average_rate or 0)
