@@ -157,6 +157,30 @@ def test_a_batch_has_a_pager_and_a_list_a_picture(front_end):
     assert front_end.page.locator(".emerdiff-pager").inner_text().split() == ["\u2039", "2", "/", "2", "\u203a"]
 
 
+def test_what_is_clicked_in_one_picture_is_picked_in_all(front_end):
+    front_end.make_graph(pictures=2)
+    front_end.set("EmerDiffSelectSegments", "every_picture", True)
+    front_end.run()
+    front_end.wait_for_picture()
+    first, second = front_end.labels()
+    front_end.click(first, 2)
+    assert front_end.picked == "2"
+    front_end.press("\u203a")
+    front_end.wait_for_picture()
+    assert front_end.status.startswith("1 of 6")
+    front_end.click(second, 1)
+    assert front_end.picked == "1-2"
+    front_end.click(second, 2)
+    front_end.click(second, 4, "Shift")
+    assert front_end.picked == "1" and front_end.points("positive") == [[], [middle(second, 4)]]
+    front_end.run()
+    for masks, labels in zip(front_end.masks(), (first, second)):
+        assert (masks == np.isin(labels, [1, 4])).all()
+    front_end.press("\u2039")
+    front_end.wait_for_picture()
+    assert front_end.status.startswith("2 of 6")  # what the point on the other page is on, too
+
+
 def middle(labels: np.ndarray, number: int) -> dict[str, int]:
     row, column = interior(labels == number)
     return {"x": column, "y": row}
