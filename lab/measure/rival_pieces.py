@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from emerdiff.emerdiff_ops.difference import resize_maps
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
@@ -81,15 +82,21 @@ def as_masks(labels: Tensor) -> Tensor:
 
 
 def every_features(pipeline: Pipeline, image: np.ndarray, trajectory: Trajectory) -> dict[str, Tensor]:
-    """[h, w, C] of each kind; the first two are to be had from the nodes."""
-    source, side = pipeline.source, pipeline.bed.size
+    """[h, w, C] of each kind; all but DiffCut's own are to be had from the nodes."""
+    source, side = pipeline.source, min(trajectory.working_size)
     encoder = [layer for layer in unet.cross_attention_layers(source.model) if layer.block == "input"][-1]
-    early = ROBUST._replace(timestep=DIFFCUT_TIMESTEP, layer=str(encoder))
+    readings = {
+        "queries, output": ROBUST,
+        "queries, output, at half cells": ROBUST._replace(dense=True),
+        "queries, encoder, t = 50": ROBUST._replace(timestep=DIFFCUT_TIMESTEP, layer=str(encoder)),
+    }
+    larger = resize_maps(torch.from_numpy(image).movedim(-1, 0), (2 * image.shape[0], 2 * image.shape[1]))
+    twice, _ = pipeline.features(larger.movedim(0, -1).numpy(), 0, 2 * side, ROBUST)
     return {
-        "queries, output": read_features(source, trajectory, ROBUST).features[0],
-        "queries, encoder, t = 50": read_features(source, trajectory, early).features[0],
+        **{name: read_features(source, trajectory, reading).features[0] for name, reading in readings.items()},
+        "queries, output, twice the side": twice.features[0],
         "DiffCut's": encoder_output(source, trajectory.latent),
-        "DiffCut's, twice the side": encoder_output(source, see(source, image, 2 * side).latent),
+        "DiffCut's, twice the side": encoder_output(source, see(source, image, side, 2).latent),
     }
 
 

@@ -53,7 +53,7 @@ def segmented(pipeline: Pipeline, image: np.ndarray, cases: list[str]) -> Iterat
 
     @cache
     def look(scale: float) -> Seen:
-        return see(pipeline.source, image, round(scale * pipeline.bed.size))
+        return see(pipeline.source, image, pipeline.bed.size, scale)
 
     @cache
     def maps() -> Tensor:

@@ -126,14 +126,14 @@ def encoder_output(source: Source, latent: Tensor, timestep: int = DIFFCUT_TIMES
 
 
 def diffseg_labels(source: Source, image: np.ndarray, side: int, threshold: float = diffseg.THRESHOLD) -> np.ndarray:
-    """DiffSeg of a picture [H, W, 3] seen at so many pixels on its shorter side; 0: the model's own."""
-    seen = see(source, image, side or own_side(source))
+    """DiffSeg of a picture [H, W, 3] seen at so many pixels on its shorter side; 0: those that the model is for."""
+    seen = see(source, image, side)
     return labelled(diffseg.proposals(diffseg.aggregated(attention_maps(source, seen.latent)), threshold), seen)
 
 
 def diffcut_labels(source: Source, image: np.ndarray, side: int, settings: CutSettings = PUBLISHED) -> np.ndarray:
     """DiffCut of a picture [H, W, 3]; `side` as above, before the settings' scale."""
-    seen = see(source, image, round(settings.scale * (side or own_side(source))))
+    seen = see(source, image, side, settings.scale)
     labels = labelled(cut(encoder_output(source, seen.latent), settings), seen)
     return refined_labels(labels, image) if settings.refined else labels
 
@@ -153,12 +153,12 @@ def cut(features: Tensor, settings: CutSettings) -> Tensor:
     return diffcut.likeness(features, labels)
 
 
-def see(source: Source, image: np.ndarray, side: int) -> Seen:
-    """A picture [H, W, 3] resized bilinearly, also where it becomes larger, and encoded."""
+def see(source: Source, image: np.ndarray, side: int, scale: float = 1.0) -> Seen:
+    """A picture [H, W, 3] resized bilinearly, also where it becomes larger, and encoded; `scale` is of the `side`."""
     height, width = image.shape[:2]
-    scale = side / min(height, width)
+    share = scale * (side or own_resolution(source.model, source.vae)) / min(height, width)
     pixels = torch.from_numpy(image).movedim(-1, 0)[None]
-    size = round(scale * height), round(scale * width)
+    size = round(share * height), round(share * width)
     pixels = interpolate(pixels, size, mode="bilinear", antialias=True)
     latent = latents_of(source.model, source.vae, pixels)
     covered = covered_pixels(source.vae, size_of(latent))
@@ -171,7 +171,3 @@ def labelled(maps: Tensor, seen: Seen) -> np.ndarray:
     covered = round(seen.covered[0]), round(seen.covered[1])
     large = (resize_maps(one[None], covered)[0, :height, :width] for one in maps)
     return assign(large, seen.size).unique(return_inverse=True)[1].cpu().numpy()
-
-
-def own_side(source: Source) -> int:
-    return own_resolution(source.model, source.vae)
