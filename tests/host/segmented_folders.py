@@ -45,3 +45,9 @@ def files(output):
 def comparable(output):
     """All files but the lines, which tell how long it took, and the lock."""
     return {name: content for name, content in files(output).items() if name not in ("segments.jsonl", ".lock")}
+
+
+def begun(diaries, host=None):
+    """The names that workers began, again and again where they did; those of one machine alone."""
+    said = [line.split(" ", 5)[2:] for diary in diaries.glob("*.log") for line in diary.read_text().splitlines()]
+    return [json.loads(each[3]) for each in said if each[2] == "begins" and host in (None, each[0])]
