@@ -5,7 +5,7 @@ types            mypy: what ships and the lab, against PyTorch's own types
 registry         comfy-cli: what the registry asks of a pack
 archive          what the registry hands out: nothing strange in it, nothing missing, it loads from that alone
 pitfalls         comfy-test: what breaks other packs or other machines, in the files of the archive
-vulnerabilities  pip-audit: known vulnerabilities of the packages in lab/requirements/development.txt
+vulnerabilities  pip-audit: known vulnerabilities of the packages in lab/requirements/development.txt and cluster.txt
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
 
-from comfyui.environment import CHECKS, DEVELOPMENT, ROOT, ensure_checks
+from comfyui.environment import CHECKS, CLUSTER, DEVELOPMENT, ROOT, ensure_checks
 from comfyui.own import SetupError, python_of
 from comfyui.server import HostServer, default_host
 
@@ -144,10 +144,11 @@ def vulnerabilities() -> None:
         listed.write_text(VULNERABLE + "\n")
         if not audit(listed, "--no-deps"):
             raise Skipped(f"no vulnerability service here: osv.dev did not say that {VULNERABLE} has known ones")
-    found = audit(DEVELOPMENT.requirements, "--require-hashes")
-    if found is None:
+    audits = [audit(each.requirements, "--require-hashes") for each in (DEVELOPMENT, CLUSTER)]
+    if None in audits:
         raise Failed("the vulnerability service stopped answering")
-    faults = [line for ids, line in found if not ids & ACCEPTED.keys()]
+    found = {line: ids for each in audits for ids, line in each or []}
+    faults = [line for line, ids in found.items() if not ids & ACCEPTED.keys()]
     if faults:
         raise Failed("\n".join(faults))
 
