@@ -182,7 +182,7 @@ def memory(bed: beds.Bed, options: argparse.Namespace) -> tuple[str, str]:
         "| frames of | way | GB above the start | of which the pictures | the coloured labels |",
         "|---" * 5 + "|",
     ]
-    long_video(source, bed, 64, "shared")  # what is loaded once for all
+    long_video(source, bed, 64, "shared", 2)  # what is loaded once for all
     for side in options.sides:
         for way in ("shared", "reference"):
             above, pictures, coloured = long_video(source, bed, side, way)
@@ -191,10 +191,10 @@ def memory(bed: beds.Bed, options: argparse.Namespace) -> tuple[str, str]:
     return f"{bed.name} memory", "\n".join(lines) + "\n"
 
 
-def long_video(source: Source, bed: beds.Bed, side: int, way: str) -> tuple[float, float, float]:
+def long_video(source: Source, bed: beds.Bed, side: int, way: str, frames: int = LONG) -> tuple[float, float, float]:
     """GB at most above the start, of the pictures, and of the label image, through the nodes of Segment Image."""
     before = reset_peak()
-    images = torch.from_numpy(clip(FIRST["tuning"], LONG, side).images)
+    images = torch.from_numpy(clip(FIRST["tuning"], frames, side).images)
     features, trajectory = EmerDiffExtractFeatures.execute(*source, images, 0, resolution=bed.size).result
     reference = features._replace(features=features.features[:1]) if way == "reference" else None
     clustered = EmerDiffClusterFeatures.execute(features, bed.segments, 0, reference is None, reference=reference)
