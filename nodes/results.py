@@ -83,7 +83,7 @@ def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
 
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:
     """Masks and overlays, an element each, and what the click widget needs; nothing runs where nothing is selected."""
-    pictures = [ui.PreviewImage(each.numbered).as_dict() for each in elements]
+    pictures = [ui.PreviewImage(one).as_dict() for each in elements for one in each.numbered]
     shown = {
         "images": [image for each in pictures for image in each["images"]],
         "animated": (False,),

@@ -5,6 +5,8 @@ Images [B, H, W, 3] float32 in 0..1, labels [B, H, W] int16, masks [B, H, W] flo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -45,7 +47,8 @@ def palette(count: int) -> torch.Tensor:
 
 def colorize(labels: torch.Tensor) -> torch.Tensor:
     """The label image: each segment in its colour, [B, H, W] -> [B, H, W, 3]."""
-    return palette(int(labels.max()) + 1).to(labels.device)[labels.long()]
+    colours = palette(int(labels.max()) + 1).to(labels.device)
+    return _stacked((colours[each.long()] for each in labels), len(labels))
 
 
 def overlay(
@@ -55,12 +58,15 @@ def overlay(
 
     `alpha` is the share of the colour. A segment too narrow for digits of 12 px gets no number.
     """
-    mixed = torch.lerp(image[..., :3].float(), colorize(labels).to(image.device), alpha)
-    if outline:
-        mixed = torch.stack([_outlined(picture, _borders(label)) for picture, label in zip(mixed, labels)])
-    if numbers:
-        mixed = with_texts(mixed, labels, [[str(number) for number in range(int(labels.max()) + 1)]] * len(labels))
-    return mixed
+    colours = palette(int(labels.max()) + 1).to(image.device)
+    texts = [str(number) for number in range(len(colours))]
+
+    def drawn(picture, label):
+        mixed = torch.lerp(picture[..., :3].float(), colours[label.to(image.device).long()], alpha)
+        lined = _outlined(mixed, _borders(label)) if outline else mixed
+        return _written(lined, label, texts) if numbers else lined
+
+    return _stacked(map(drawn, image, labels), len(labels))
 
 
 def with_texts(image: torch.Tensor, labels: torch.Tensor, texts: list[list[str]]) -> torch.Tensor:
@@ -68,16 +74,27 @@ def with_texts(image: torch.Tensor, labels: torch.Tensor, texts: list[list[str]]
 
     A segment too narrow for letters of 12 px gets none.
     """
-    return torch.stack([_written(picture, label, each) for picture, label, each in zip(image, labels, texts)])
+    return _stacked(map(_written, image, labels, texts), len(labels))
 
 
 def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The masked region in colour and outlined, the rest grey and dim; soft masks fade between the two."""
-    image = image[..., :3].float()
-    dimmed = 0.45 * _luminance(image)[..., None]
-    mixed = torch.lerp(dimmed, image, mask[..., None].to(image))
-    edges = [_borders(one > 0.5) for one in mask]
-    return torch.stack([_outlined(picture, edge) for picture, edge in zip(mixed, edges)])
+
+    def drawn(picture, own):
+        picture = picture[..., :3].float()
+        dimmed = 0.45 * _luminance(picture)[..., None]
+        return _outlined(torch.lerp(dimmed, picture, own[..., None].to(picture)), _borders(own > 0.5))
+
+    return _stacked(map(drawn, image, mask), len(mask))
+
+
+def _stacked(pictures: Iterable[torch.Tensor], count: int) -> torch.Tensor:
+    """Pictures one after the other as one batch: a long video is held once, which torch.stack would hold twice."""
+    for number, picture in enumerate(pictures):
+        if number == 0:
+            whole = picture.new_empty(count, *picture.shape)
+        whole[number] = picture
+    return whole
 
 
 def _candidates() -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -87,7 +87,7 @@ class Selected(NamedTuple):
 
     mask: Tensor | None
     overlay: Tensor | None
-    numbered: Tensor  # the picture with its segments' numbers, to be looked at
+    numbered: Iterator[Tensor]  # the pictures with their segments' numbers, to be looked at, [1, H, W, 3] each
     entries: list[dict]  # for the click widget
 
 
@@ -184,7 +184,8 @@ def selected(request: Request, picks: Picks) -> Selected:
     small = reduced(picture, segmentation.labels)
     mask = None if picks.nothing else select_segments(segmentation, picks)
     highlighted = None if mask is None else highlight(picture, mask)
-    return Selected(mask, highlighted, overlay(*small), for_the_browser(request, picks, *small))
+    numbered = (overlay(*one) for one in zip(*(each.split(1) for each in small)))
+    return Selected(mask, highlighted, numbered, for_the_browser(request, picks, *small))
 
 
 def select_segments(segmentation, picks: Picks) -> Tensor:
@@ -233,9 +234,9 @@ def for_the_browser(request: Request, picks: Picks, pictures: Tensor, labels: Te
     }
     colors = ["#" + bytes(colour).hex() for colour in (palette(segmentation.count) * 255).byte().tolist()]
     areas = segment_areas(segmentation.labels, segmentation.count).tolist()
-    pixels = (pictures * 255).round().clamp(0, 255).byte().cpu(), labels_to_rgb(labels).cpu()
     files = [
-        {"picture": save_temp(picture, "jpg"), "labels": save_temp(colours, "png")} for picture, colours in zip(*pixels)
+        {"picture": save_temp(in_bytes(picture), "jpg"), "labels": save_temp(labels_to_rgb(own), "png")}
+        for picture, own in zip(pictures, labels)
     ]
     each = zip(files, segmentation.of_each, areas, picks.boxed)
     return [
@@ -244,6 +245,11 @@ def for_the_browser(request: Request, picks: Picks, pictures: Tensor, labels: Te
         | own
         for number, (own, count, covered, boxed) in enumerate(each)
     ]
+
+
+def in_bytes(picture: Tensor) -> Tensor:
+    """A picture [H, W, 3] in 0..1 as uint8."""
+    return (picture * 255).round().clamp(0, 255).byte()
 
 
 def _used(picks: Picks, number: int) -> dict:
