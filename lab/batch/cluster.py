@@ -154,9 +154,7 @@ def pool(make: Callable, job: Any, names: Sequence[str], cluster: Cluster) -> ra
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     size, (gpus, cores, first) = batch_of(len(names)), share(cluster.workers)
     sent = ray.data.from_items([json.dumps(name) for name in names], override_num_blocks=-(-len(names) // size))
-    workers = ray.data.ActorPoolStrategy(
-        min_size=1, max_size=cluster.workers, initial_size=first, max_tasks_in_flight_per_actor=1
-    )
+    workers = ray.data.ActorPoolStrategy(min_size=1, max_size=cluster.workers, initial_size=first)
     given = make, job, cluster.diaries
     needs: dict[str, Any] = {"compute": workers, "num_cpus": cores, "num_gpus": gpus}
     return sent.map_batches(Worker, batch_size=size, fn_constructor_args=given, **needs)

@@ -17,8 +17,8 @@ last counts. Exit code 1 where pictures failed.
   --cluster HOST:PORT     on the machines of a Ray cluster, this one among them. On all, this project lies at the same
                           place and is set up (lab/run.py setup --cluster), and FOLDER, DIR and the checkpoint are seen
                           under the same paths. The first was started by .venv/bin/ray start --head, the others by
-                          .venv/bin/ray start --address=HOST:PORT, all with one token (.venv/bin/ray get-auth-token).
-                          More may join meanwhile, and some may go
+                          .venv/bin/ray start --address=HOST:PORT, all with RAY_AUTH_MODE=token and one RAY_AUTH_TOKEN
+                          in the environment. More may join meanwhile, and some may go
 
 DIR/workers/ says then what each worker did when. A worker that ends loses nothing: its picture is done by another.
 """

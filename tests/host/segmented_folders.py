@@ -51,3 +51,10 @@ def begun(diaries, host=None):
     """The names that workers began, again and again where they did; those of one machine alone."""
     said = [line.split(" ", 5)[2:] for diary in diaries.glob("*.log") for line in diary.read_text().splitlines()]
     return [json.loads(each[3]) for each in said if each[2] == "begins" and host in (None, each[0])]
+
+
+def printed_rows(process):
+    """What light_work.py printed, a row a name; each must be there once."""
+    printed = [json.loads(line) for line in process.said().splitlines() if line.startswith('["')]
+    assert len(printed) == len(dict(printed))
+    return dict(printed)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 from commands import Command
-from segmented_folders import begun, fill, run
+from segmented_folders import begun, comparable, fill, printed_rows, rows, run
 
 pytest.importorskip("ray", reason="Ray is not in the Python of this ComfyUI: pip install ray[data]")
 
@@ -155,24 +156,43 @@ def test_a_model_that_ends_its_worker_stops_the_run(worker):
     assert "A worker ended 3 times while it loaded the model" in lines(worker(deadly), "a")[0]["stop"]
 
 
+# --- the command ---
+
+
+def test_the_command_hands_its_pictures_out_and_writes_down_what_comes_back(tmp_path, monkeypatch):
+    """Their work goes through what would be sent, and comes back in another order."""
+    folder, output = tmp_path / "pictures", tmp_path / "results"
+    fill(folder, ["a.png", "b.png"])
+
+    def spread(make, job, names, where):
+        assert where == cluster.Cluster("local", 2, output / "workers", (folder, output))
+        work = pickle.loads(pickle.dumps(make))(pickle.loads(pickle.dumps(job)))
+        return ((name, work(name)) for name in reversed(names))
+
+    monkeypatch.setattr(cluster, "spread", spread)
+    assert run(monkeypatch, folder, output, "--cluster", "local", "--workers", "2") == 0
+    assert [row["path"] for row in rows(output)] == ["b.png", "a.png"]
+    assert run(monkeypatch, folder, tmp_path / "here") == 0
+    assert comparable(output) == comparable(tmp_path / "here")
+
+
 # --- with Ray, on this machine ---
 
 
 def test_killed_workers_lose_nothing_and_repeat_one_name(tmp_path):
     """Two workers: one is killed at its work, another ends over a name each time."""
-    names = [f"name {number}" for number in range(12)] + ["deadly"]
-    command = [sys.executable, Path(__file__).with_name("light_work.py"), tmp_path / "diaries", 2, *names]
+    command = [sys.executable, Path(__file__).with_name("light_work.py"), tmp_path, "local", 30]
     with Command(command, tmp_path / "log", WHOLE, str(Path(__file__).parent)) as process:
         kill_one(tmp_path / "diaries", process)
+        (tmp_path / "hurry").touch()
         assert process.wait() == 0, process.said()
-    printed = [line for line in process.said().splitlines() if line.startswith('["')]
-    rows = dict(map(json.loads, printed))
-    assert len(printed) == len(rows) and rows.keys() == set(names)
-    assert "ended 3 times over it" in rows["deadly"]["error"]
-    assert all(rows[name]["length"] == len(name) for name in names[:-1])
+    names = [f"name {number}" for number in range(30)]
+    printed = printed_rows(process)
+    assert printed.keys() == {*names, "deadly"} and all(printed[name] == {"length": len(name)} for name in names)
+    assert "ended 3 times over it" in printed["deadly"]["error"]
     counted = Counter(begun(tmp_path / "diaries"))
     assert counted.pop("deadly") == cluster.TRIES
-    assert counted.keys() == set(names[:-1]) and counted.total() <= len(names[:-1]) + 1
+    assert counted.keys() == set(names) and counted.total() <= len(names) + 1
 
 
 def kill_one(diaries, process):
