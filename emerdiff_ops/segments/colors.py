@@ -5,7 +5,7 @@ Images [B, H, W, 3] float32 in 0..1, labels [B, H, W] int16, masks [B, H, W] flo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ def palette(count: int) -> torch.Tensor:
 def colorize(labels: torch.Tensor) -> torch.Tensor:
     """The label image: each segment in its colour, [B, H, W] -> [B, H, W, 3]."""
     colours = palette(int(labels.max()) + 1).to(labels.device)
-    return _stacked((colours[each.long()] for each in labels), len(labels))
+    return _stacked(lambda own: colours[own.long()], labels)
 
 
 def overlay(
@@ -66,7 +66,7 @@ def overlay(
         lined = _outlined(mixed, _borders(label)) if outline else mixed
         return _written(lined, label, texts) if numbers else lined
 
-    return _stacked(map(drawn, image, labels), len(labels))
+    return _stacked(drawn, image, labels)
 
 
 def with_texts(image: torch.Tensor, labels: torch.Tensor, texts: list[list[str]]) -> torch.Tensor:
@@ -74,7 +74,7 @@ def with_texts(image: torch.Tensor, labels: torch.Tensor, texts: list[list[str]]
 
     A segment too narrow for letters of 12 px gets none.
     """
-    return _stacked(map(_written, image, labels, texts), len(labels))
+    return _stacked(_written, image, labels, texts)
 
 
 def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -85,14 +85,15 @@ def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         dimmed = 0.45 * _luminance(picture)[..., None]
         return _outlined(torch.lerp(dimmed, picture, own[..., None].to(picture)), _borders(own > 0.5))
 
-    return _stacked(map(drawn, image, mask), len(mask))
+    return _stacked(drawn, image, mask)
 
 
-def _stacked(pictures: Iterable[torch.Tensor], count: int) -> torch.Tensor:
-    """Pictures one after the other as one batch: a long video is held once, which torch.stack would hold twice."""
-    for number, picture in enumerate(pictures):
+def _stacked(drawn: Callable[..., torch.Tensor], *batches: Sequence) -> torch.Tensor:
+    """Each picture drawn, as one batch: a long video is held once, which torch.stack would hold twice."""
+    for number, each in enumerate(zip(*batches, strict=True)):
+        picture = drawn(*each)
         if number == 0:
-            whole = picture.new_empty(count, *picture.shape)
+            whole = picture.new_empty(len(batches[0]), *picture.shape)
         whole[number] = picture
     return whole
 
