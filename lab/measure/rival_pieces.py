@@ -27,7 +27,7 @@ from measure.rival_thresholds import DIVERGENCES, FIGURES, four, line, segments
 from reference import diffcut, diffseg
 from reference.rivals import DIFFCUT_TIMESTEP, attention_maps, encoder_output, see
 
-GRANULARITIES = (0.2, 0.3, 0.4, 0.5)
+GRANULARITIES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 POWERS, COSTS = (5.0, 10.0, 20.0), (0.7, 0.8, 0.85, 0.9, 0.95)
 
 Way = tuple[str, str, str, Tensor]  # features, way, setting, masks [1, K, h, w]
