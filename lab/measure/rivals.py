@@ -1,6 +1,6 @@
 """EmerDiff beside other ways to segment, on the same model and pictures: DiffSeg, DiffCut, clusters of colours.
 
-  --part methods     every method on pictures that nothing was chosen on
+  --part methods     every method on pictures that nothing was chosen on, unless --half says otherwise
   --part thresholds  DiffSeg's and DiffCut's thresholds, tried on tuning pictures
   --part pieces      DiffCut's features and its way to a number of segments in EmerDiff's draft, on tuning pictures
 
@@ -25,9 +25,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from comfyui.in_process import load_pack, start_host
 from measure.log import Row, mean_and_error, publish, read
-from measure.pictures import KINDS, Pictured, measure_missing_pictures
+from measure.pictures import KINDS, Pictured, add_arguments, measure_missing_pictures
 from measure.timing import PRECISIONS, fastest_precision, synchronize
-from small_model.photographs import FOLDER, HALVES, NoPhotographs
+from small_model.photographs import NoPhotographs
 
 start_host()
 load_pack()
@@ -73,10 +73,7 @@ def parse() -> argparse.Namespace:
     usual = [name for name in METHODS if name not in SELDOM]
     parser.add_argument("--part", choices=PARTS, default="methods")
     parser.add_argument("--method", choices=METHODS, nargs="+", default=usual, metavar="NAME", help=", ".join(METHODS))
-    parser.add_argument("--half", choices=HALVES, default="reporting", help="for methods; the others are of tuning")
-    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(KINDS))
-    parser.add_argument("--count", type=int, default=10, help="pictures of every kind")
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+    add_arguments(parser, "reporting", 10)
     parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
     options = parser.parse_args()
     options.half = options.half if options.part == "methods" else "tuning"
