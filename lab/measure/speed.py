@@ -11,6 +11,7 @@ leaves its table in demo_output/benchmark/.
   --part growth    how time grows with segments, pixels and pictures
   --part choices   batch size, block size, shared attention maps: what the exact path's settings were chosen from
   --part progress  how true the announced time left is
+  --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
   --part batch     memory of 200 frames in one batch, masks left out
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
   --publish        put all tables and plots there are into docs/performance.md
@@ -43,6 +44,7 @@ from emerdiff.nodes.steps.values import Source
 from measure.jobs import pipeline, plain_pipeline, scene_image, table, whole_jobs
 from measure.speed_choices import FEW_LEVELS, OUTPUT, batch, choices, growth, progress
 from measure.speed_click import click
+from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
 from small_model.model import load
 
@@ -121,7 +123,7 @@ def guard(options) -> str:
 
 PARTS = {
     "small": small, "full": full, "complete": complete, "click": click, "growth": growth, "choices": choices,
-    "progress": progress, "batch": batch, "guard": guard,
+    "progress": progress, "cluster": cluster, "batch": batch, "guard": guard,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""A folder of pictures segmented by one process, and by several workers of a cluster on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from small_model.scenes import HELD_OUT, scene
+
+RUN = Path(__file__).resolve().parents[1] / "run.py"
+PICTURES, SIZE = 60, 512
+WORKERS = (1, 2, 4)
+
+Times = tuple[list[float], list[float]]  # when a worker began each picture, and when it had done it
+
+
+def cluster(options) -> str:
+    """The command on one folder without a cluster, then with so many workers: how long, and at which rate."""
+    lines = [
+        f"`lab/run.py segment` on {PICTURES} scenes of {SIZE} pixels, preset draft, small model; {os.cpu_count()} cores. "
+        "A worker computes with one thread where there are at least as many workers as cores.",
+        "",
+        "| processes | seconds of the command | pictures a second while all work | times one worker |",
+        "|---|---|---|---|",
+    ]
+    with TemporaryDirectory() as folder:
+        pictures = fill(Path(folder) / "pictures")
+        seconds, rates = segmented(pictures, Path(folder) / "alone"), []
+        of_each = [json.loads(line)["seconds"] for line in (Path(folder) / "alone/segments.jsonl").open()]
+        lines.append(f"| the command itself, no cluster | {seconds:.0f} | {1 / np.mean(of_each):.2f} | |")
+        for count in WORKERS:
+            output = Path(folder) / f"workers {count}"
+            seconds = segmented(pictures, output, "--cluster", "local", "--workers", str(count))
+            rates.append(rate(map(times, (output / "workers").glob("*.log"))))
+            lines.append(f"| {count} workers | {seconds:.0f} | {rates[-1]:.2f} | {rates[-1] / rates[0]:.2f} |")
+            print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
+def fill(folder: Path) -> Path:
+    """The folder, with scenes as files."""
+    folder.mkdir()
+    for number in range(PICTURES):
+        pixels = (scene(HELD_OUT + number, SIZE).image * 255).round().astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03}.png")
+    return folder
+
+
+def segmented(pictures: Path, output: Path, *arguments: str) -> float:
+    """Seconds of the command."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, RUN, "segment", pictures, "--output", output, *arguments], check=True)
+    return time.perf_counter() - begin
+
+
+def times(diary: Path) -> Times:
+    """Of a worker's diary, whose lines are: date, time, machine, process, what."""
+    lines = [line.split(" ", 5) for line in diary.read_text().splitlines()]
+    moments = [(datetime.fromisoformat(f"{line[0]} {line[1]}").timestamp(), line[4]) for line in lines]
+    return [each for each, what in moments if what == "begins"], [each for each, what in moments if what == "ends"]
+
+
+def rate(workers: Iterable[Times]) -> float:
+    """Pictures a second between the last worker's first beginning and the first worker's last end."""
+    began, ended = zip(*workers)
+    begin, end = max(each[0] for each in began), min(each[-1] for each in ended)
+    return sum(begin < moment <= end for each in ended for moment in each) / (end - begin)
