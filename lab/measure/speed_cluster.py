@@ -27,8 +27,8 @@ Times = tuple[list[float], list[float]]  # when a worker began each picture, and
 def cluster(options) -> str:
     """The command on one folder without a cluster, then with so many workers: how long, and at which rate."""
     lines = [
-        f"`lab/run.py segment` on {PICTURES} scenes of {SIZE} pixels, preset draft, small model; {os.cpu_count()} cores. "
-        "A worker computes with one thread where there are at least as many workers as cores.",
+        f"`lab/run.py segment` on {PICTURES} scenes of {SIZE} pixels, preset draft, small model; "
+        f"{os.cpu_count()} cores. A worker computes with one thread where there are at least as many workers as cores.",
         "",
         "| processes | seconds of the command | pictures a second while all work | times one worker |",
         "|---|---|---|---|",
