@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from measure.log import Row, append, read
 from measure.metrics import scores
-from small_model.photographs import FOLDER, HALVES, names, photograph
+from small_model.photographs import FOLDER, HALVES, NoPhotographs, names, photograph
 from small_model.scenes import HELD_OUT, scene
 from small_model.textures import textured_scene
 
@@ -88,13 +89,17 @@ def measure_missing_pictures(
 ) -> None:
     """Append measure(picture, missing) to the log, for every picture that it has not all of `wanted` of.
 
-    name(row) says which of `wanted` a row is of. The pictures are those of options.kinds, count, half and root.
+    name(row) says which of `wanted` a row is of. The pictures are those of options.kinds, count, half and root. The
+    command ends with a sentence where photographs are missing.
     """
     wanted = list(wanted)
     done = {(row["kind"], row["key"], name(row)) for row in read(log)}
-    for kind, key in spread_out(options.kinds, options.count, options.half, options.root):
-        missing = [each for each in wanted if (kind, key, each) not in done]
-        if missing:
-            seen = pictured(kind, key, size, options.half, options.root)
-            append(log, [{"kind": kind, "key": key, **row} for row in measure(seen, missing)])
-            print(kind, key, flush=True)
+    try:
+        for kind, key in spread_out(options.kinds, options.count, options.half, options.root):
+            missing = [each for each in wanted if (kind, key, each) not in done]
+            if missing:
+                seen = pictured(kind, key, size, options.half, options.root)
+                append(log, [{"kind": kind, "key": key, **row} for row in measure(seen, missing)])
+                print(kind, key, flush=True)
+    except NoPhotographs as reason:
+        sys.exit(f"No figures: {reason}.")

@@ -1,9 +1,12 @@
 """The photographs' halves, and scenes cut out of pictures; no photograph itself is needed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from measure.pictures import measure_missing_pictures
 from small_model.photographs import HALVES, NoPhotographs, half_of, names, photograph
 from small_model.scenes import scene
 from small_model.textures import random_crop, textured_scene
@@ -19,6 +22,12 @@ def test_the_half_of_a_name_never_changes_and_both_are_as_large():
 def test_a_folder_without_photographs_says_what_belongs_there(tmp_path):
     with pytest.raises(NoPhotographs, match=r"--root a folder with coco, bsds, weizmann.*NAME.npz.*truth"):
         names("tuning", tmp_path)
+
+
+def test_a_measurement_without_photographs_ends_with_a_sentence(tmp_path):
+    options = SimpleNamespace(kinds=["coco"], count=1, half="tuning", root=tmp_path)
+    with pytest.raises(SystemExit, match=r"^No figures: there are no photographs in .*--root"):
+        measure_missing_pictures(tmp_path / "log.jsonl", options, 64, lambda *_: [])
 
 
 def test_a_photograph_is_read_with_all_that_people_drew(tmp_path):
