@@ -3,7 +3,7 @@
   --part ways    drafts of clips whose true regions are known in every frame, clustered in each way
   --part memory  200 frames from their features to a finished segmentation, and what that holds at most
 
-With a small model, or with --checkpoint FILE of Stable Diffusion. Choices were made on the clips of the tuning half.
+With a small model, or with --checkpoint FILE of Stable Diffusion. Nothing was chosen on the clips of either half.
 Scores are appended to demo_output/video/MODEL HALF.jsonl, so an interrupted run goes on where it stopped.
 """
 
