@@ -118,6 +118,7 @@ def table(rows: list[Row], bed: Bed) -> str:
     for (features, way), cases in ways.items():
         whole = {case: group for case, group in cases.items() if all(row["segments"] <= MOST for row in group)}
         few = {case: group for case, group in whole.items() if segments(group) <= bed.segments}
-        best = max(few, key=lambda case: four(few[case]).mean())
-        lines.append(line(f"{features}, {way}, {best}", few[best]))
+        if few:
+            best = max(few, key=lambda case: four(few[case]).mean())
+            lines.append(line(f"{features}, {way}, {best}", few[best]))
     return "\n".join(lines) + "\n"
