@@ -42,7 +42,7 @@ def cluster(options) -> str:
             output = Path(folder) / f"workers {count}"
             seconds = segmented(pictures, output, "--cluster", "local", "--workers", str(count))
             rates.append(rate(map(times, (output / "workers").glob("*.log"))))
-            lines.append(f"| {count} workers | {seconds:.0f} | {rates[-1]:.2f} | {rates[-1] / rates[0]:.2f} |")
+            lines.append(f"| workers: {count} | {seconds:.0f} | {rates[-1]:.2f} | {rates[-1] / rates[0]:.2f} |")
             print(lines[-1], flush=True)
     return "\n".join(lines)
 
