@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,9 +75,9 @@ def why_none():
     """Why no machines can be made here, or ""."""
     if not all(map(shutil.which, ("ip", "unshare", "mount"))):
         return "there is no ip, unshare or mount here (Debian's iproute2, util-linux and mount)"
-    probe = f"emerdiff-{os.getpid()}-probe"
-    made = subprocess.run(["ip", "netns", "add", probe], capture_output=True, text=True, timeout=30)
-    if made.returncode:
-        return f"no networks can be made here: {made.stderr.strip()}"
-    ip("netns", "del", probe)
+    try:
+        with tempfile.TemporaryDirectory() as folder, machines(Path(folder), "probe", "other") as (_, other):
+            subprocess.run(other.inside("true"), check=True, capture_output=True, text=True, timeout=30)
+    except subprocess.CalledProcessError as error:
+        return f"no machines can be made of network namespaces here: {error.stderr.strip()}"
     return ""
