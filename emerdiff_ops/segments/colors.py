@@ -5,7 +5,7 @@ Images [B, H, W, 3] float32 in 0..1, labels [B, H, W] int16, masks [B, H, W] flo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return _stacked(drawn, image, mask)
 
 
-def _stacked(drawn: Callable[..., torch.Tensor], *batches: Sequence) -> torch.Tensor:
+def _stacked(drawn: Callable[..., torch.Tensor], *batches: torch.Tensor | list[list[str]]) -> torch.Tensor:
     """Each picture drawn, as one batch: a long video is held once, which torch.stack would hold twice."""
     for number, each in enumerate(zip(*batches, strict=True)):
         picture = drawn(*each)
