@@ -55,7 +55,7 @@ def main() -> None:
         return
     bed = beds.chosen(options)
     with torch.inference_mode():
-        report = PARTS[options.part](Pipeline(PRECISIONS[fastest_precision()], bed), options)
+        report = PARTS[options.part](Pipeline(PRECISIONS[options.precision], bed), options)
     (OUTPUT / f"{bed.name} {options.part}.md").write_text(report)
     print(report)
 
@@ -67,15 +67,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--part", choices=PARTS, default="methods")
     parser.add_argument("--method", choices=METHODS, nargs="+", default=usual, metavar="NAME", help=", ".join(METHODS))
     add_arguments(parser, "reporting", 10)
+    parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
     options = parser.parse_args()
     options.half = options.half if options.part == "methods" else "tuning"
+    options.precision = options.precision or fastest_precision()
     return options
 
 
 def compare_methods(pipeline: Pipeline, options: argparse.Namespace) -> str:
     log = OUTPUT / f"{pipeline.bed.name} methods {options.half}.jsonl"
-    measure, size = partial(measured, pipeline), pipeline.bed.size
+    measure, size = partial(measured, pipeline, options.precision), pipeline.bed.size
     measure_missing_pictures(log, options, size, measure, options.method, lambda row: row["method"])
     return table(read(log), f"{pipeline.bed.name}, pictures of the {options.half} half")
 
@@ -97,14 +99,14 @@ def try_pieces(pipeline: Pipeline, options: argparse.Namespace) -> str:
 PARTS = {"methods": compare_methods, "thresholds": try_thresholds, "pieces": try_pieces}
 
 
-def measured(pipeline: Pipeline, seen: Pictured, names: Iterable[str]) -> Iterator[Row]:
+def measured(pipeline: Pipeline, precision: str, seen: Pictured, names: Iterable[str]) -> Iterator[Row]:
     for name in names:
         begin = clock()
         with FlopCounterMode(display=False) as counter:
             labels = METHODS[name](pipeline, seen.image)
         seconds = clock() - begin
         costs = {"seconds": seconds, "flops": counter.get_total_flops(), "segments": len(np.unique(labels))}
-        yield {"method": name, **seen.scores(labels), **costs}
+        yield {"method": name, "precision": precision, **seen.scores(labels), **costs}
 
 
 def clock() -> float:
@@ -117,7 +119,8 @@ def clock() -> float:
 
 
 def table(rows: list[Row], what: str) -> str:
-    """A section for all kinds of pictures together and one for each: a line a method."""
+    """A section for all kinds of pictures together and one for each: a line a method, with a precision of its own."""
+    usual = {row["precision"] for row in rows if row["method"] == MEASURED_AGAINST}
     shown = f"{' | '.join(FIGURES.values())} | segments | seconds | GFLOP"
     lines = [
         f"{what}; mean, and in brackets how far ahead of {MEASURED_AGAINST} on the same pictures, +- standard error.",
@@ -131,7 +134,8 @@ def table(rows: list[Row], what: str) -> str:
         for name in METHODS:
             group = [row for row in of_kind if row["method"] == name]
             if group:
-                lines.append(f"| {kind} | {name} | {len(group)} | {' | '.join(cells(group, against))} |")
+                called = ", ".join([name, *sorted({row["precision"] for row in group} - usual)])
+                lines.append(f"| {kind} | {called} | {len(group)} | {' | '.join(cells(group, against))} |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,7 @@ from measure.beds import SMALL_MODEL, SMALL_SD
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
 from measure.rival_methods import diffcut, diffseg, diffseg_published
+from measure.rival_thresholds import FIGURES
 from measure.rivals import measured, table
 from reference import diffseg as equations
 from reference.plain_procedure import Replay, session
@@ -148,9 +149,21 @@ def test_with_the_published_threshold_attention_of_the_small_model_merges_to_lit
 def test_a_method_is_measured_with_what_it_costs(small_pipeline):
     made = scene(HELD_OUT)
     seen, names = Pictured(made.image, made.labels[None]), ["kmeans-colour", "emerdiff-draft", "diffseg"]
-    rows = [{"kind": "scenes", "key": HELD_OUT, **row} for row in measured(small_pipeline, seen, names)]
+    rows = [{"kind": "scenes", "key": HELD_OUT, **row} for row in measured(small_pipeline, "fp32", seen, names)]
     flops = {row["method"]: row["flops"] for row in rows}
     assert list(flops) == names and 0 <= flops["kmeans-colour"] < flops["diffseg"] < flops["emerdiff-draft"]
     assert all(row["segments"] > 1 and row["seconds"] > 0 and 0 < row["f2"] <= 1 for row in rows)
     kinds = [line.split(" | ")[0] for line in table(rows, "small-model").splitlines()[4:]]
     assert kinds == ["| all"] * 3 + ["| scenes"] * 3
+
+
+def test_a_method_of_another_precision_is_called_so():
+    scored = {"kind": "coco", "key": 1, "segments": 2, "seconds": 1.0, "flops": 0, **dict.fromkeys(FIGURES, 0.5)}
+    rows = [
+        {"method": "emerdiff-draft", "precision": "bf16", **scored},
+        {"method": "emerdiff-paper", "precision": "fp32", **scored},
+    ]
+    lines = table(rows, "small-sd").splitlines()
+    assert lines[4].startswith("| all | emerdiff-paper, fp32 | 1 |") and lines[5].startswith(
+        "| all | emerdiff-draft | 1 |"
+    )
