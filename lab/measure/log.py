@@ -49,8 +49,9 @@ def standard_error(values: np.ndarray) -> float:
 
 
 def mean_and_error(values: np.ndarray, sign: str = "") -> str:
-    """ "0.527 +- 0.010"; `sign` "+" for gains, which have one always."""
-    return f"{values.mean():{sign}.3f} +- {standard_error(values):.3f}"
+    """ "0.527 +- 0.010", of one value "0.527"; `sign` "+" for gains, which have one always."""
+    error = f" +- {standard_error(values):.3f}" if len(values) > 1 else ""
+    return f"{values.mean():{sign}.3f}{error}"
 
 
 def publish(page: Path, *folders: Path) -> None:

@@ -163,7 +163,9 @@ def test_a_method_of_another_precision_is_called_so():
         {"method": "emerdiff-draft", "precision": "bf16", **scored},
         {"method": "emerdiff-paper", "precision": "fp32", **scored},
     ]
+    rows[1]["miou"] = 0.3
     lines = table(rows, "small-sd").splitlines()
+    assert "| 0.300 (-0.200) |" in lines[4]
     assert lines[4].startswith("| all | emerdiff-paper, fp32 | 1 |") and lines[5].startswith(
         "| all | emerdiff-draft | 1 |"
     )
