@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -21,10 +21,17 @@ class Diary:
 
     def __init__(self, file: Path):
         self.file = file
-        lines = file.read_text().splitlines() if file.exists() else []
-        self.before = Counter(line.split(" ", 4)[-1] for line in lines)
+        self.before = Counter(what for _, what in entries(file))
 
     def note(self, text: str) -> None:
         now = datetime.now().isoformat(" ", "milliseconds")
         with open(self.file, "a") as file:
             file.write(f"{now} {socket.gethostname()} {os.getpid()} {text}\n")
+
+
+def entries(file: Path) -> Iterator[tuple[str, str]]:
+    """When, and what, by the diary in a file. A line that broke off, as on a full disk, is left out."""
+    for line in file.read_text().splitlines() if file.exists() else []:
+        parts = line.split(" ", 4)
+        if len(parts) == 5:
+            yield f"{parts[0]} {parts[1]}", parts[4]

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
+from batch.machines import entries
 from small_model.scenes import HELD_OUT, scene
 
 RUN = Path(__file__).resolve().parents[1] / "run.py"
@@ -64,9 +65,8 @@ def segmented(pictures: Path, output: Path, *arguments: str) -> float:
 
 
 def times(diary: Path) -> Times:
-    """Of a worker's diary, whose lines are: date, time, machine, process, what."""
-    lines = [line.split(" ", 5) for line in diary.read_text().splitlines()]
-    moments = [(datetime.fromisoformat(f"{line[0]} {line[1]}").timestamp(), line[4]) for line in lines]
+    """Of a worker's diary."""
+    moments = [(datetime.fromisoformat(when).timestamp(), what.split(" ")[0]) for when, what in entries(diary)]
     return [each for each, what in moments if what == "begins"], [each for each, what in moments if what == "ends"]
 
 

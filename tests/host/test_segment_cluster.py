@@ -129,13 +129,15 @@ def test_what_stops_the_work_stops_the_run(worker):
     assert lines(worker(no_model), "a")[0]["stop"] == f"MemoryError [{socket.gethostname()}]"
 
 
+class End(BaseException):
+    """In a worker's place: what no worker survives."""
+
+
+def deadly(_):
+    raise End
+
+
 def test_a_name_that_ends_its_worker_is_given_up(worker):
-    class End(BaseException):
-        pass
-
-    def deadly(name):
-        raise End
-
     for _ in range(cluster.TRIES):
         with pytest.raises(End):
             lines(worker(lambda job: deadly), "a")
@@ -144,12 +146,6 @@ def test_a_name_that_ends_its_worker_is_given_up(worker):
 
 
 def test_a_model_that_ends_its_worker_stops_the_run(worker):
-    class End(BaseException):
-        pass
-
-    def deadly(job):
-        raise End
-
     for _ in range(cluster.TRIES):
         with pytest.raises(End):
             worker(deadly)
