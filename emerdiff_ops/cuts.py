@@ -39,6 +39,7 @@ def cut_labels(
     directions = _directions(points)  # [N, C]
     stride = -(-len(points) // MOST_POINTS)
     chosen = directions[::stride]
+    # Eigenvectors of a part of a spectrum are found on the processor alone.
     parts = _parts((chosen @ chosen.T).clamp_min(0).pow(POWER).cpu().numpy(), threshold, most, check)
     labels = torch.from_numpy(parts).to(points.device)
     if stride > 1:

@@ -6,7 +6,6 @@ Pictures are [N, H, W, 3] in 0..1, latents [N, C, h, w], maps [..., H, W] float3
 from __future__ import annotations
 
 import torch
-from scipy.ndimage import gaussian_filter
 
 TRUNCATE = 4.0  # sigmas; where the Gaussian kernel ends
 SPECKLE = 1.0  # pixels; Gaussian sigma before a map's maximum is read
@@ -51,11 +50,31 @@ def gaussian_smooth(maps: torch.Tensor, sigma: float) -> torch.Tensor:
     (d c b a | a b c d | d c b a), also where the image is smaller than the kernel. A sigma too small to reach a
     neighbour, such as 0, gives the maps themselves.
     """
-    if int(TRUNCATE * sigma + 0.5) < 1:
+    radius = int(TRUNCATE * sigma + 0.5)
+    if radius < 1:
         return maps
-    sigmas = (*[0.0] * (maps.ndim - 2), sigma, sigma)
-    smooth = gaussian_filter(maps.float().cpu().numpy(), sigmas, mode="reflect", truncate=TRUNCATE)
-    return torch.from_numpy(smooth).to(maps.device)
+    places = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    kernel = torch.exp(-0.5 * (places / sigma) ** 2)
+    weights = (kernel / kernel.sum()).tolist()
+    return _weighted_sums(_weighted_sums(maps.float(), weights, -2), weights, -1)
+
+
+def _weighted_sums(maps: torch.Tensor, weights: list[float], axis: int) -> torch.Tensor:
+    """For each pixel the sum of those around it along an axis, so weighted. Not a convolution: GPUs round those."""
+    side, radius = maps.shape[axis], len(weights) // 2
+    places = mirrored_indices(side + 2 * radius, radius, side, maps.device)
+    before, after = (maps.index_select(axis, each) for each in (places[:radius], places[-radius:]))
+    padded = torch.cat([before, maps, after], axis)
+    total = torch.zeros_like(maps)
+    for start, weight in enumerate(weights):
+        total.add_(padded.narrow(axis, start, side), alpha=weight)
+    return total
+
+
+def mirrored_indices(length: int, begin: int, side: int, device: torch.device | None = None) -> torch.Tensor:
+    """For each of `length` places the one of a side that begins at place `begin`: b a | a b c | c b a."""
+    places = (torch.arange(length, device=device) - begin) % (2 * side)
+    return torch.minimum(places, 2 * side - 1 - places)
 
 
 def resize_maps(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

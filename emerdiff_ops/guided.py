@@ -1,22 +1,21 @@
 """The guided filter (He, Sun, Tang 2013, colour guide): maps that follow the borders of a picture.
 
 Within every window a map is fitted as a linear function of the picture's colours, and each pixel takes the mean of
-the fits of all windows it lies in. A coarse map's soft flank so becomes a step where the picture has one.
+the fits of all windows it lies in. A coarse map's soft flank so becomes a step where the picture has one. What a map
+costs does not depend on the size of the windows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import interpolate, pad
 
 from .difference import resize_maps
 
 UPSAMPLING_RADIUS = 4  # pixels of the maps
-# Of the shorter side, the windows in which masks find the borders they mean. Wider ones gain on scenes, whose things
-# differ in colour, and no more on photographs (docs/performance.md).
-ROUGH, COARSE = 3 / 32, 5 / 32
 EPSILON = 1e-3  # colours in 0..1, squared: contrasts well below 3% are not followed
 
 
@@ -54,35 +53,103 @@ def guided_upsampler(
     """What brings a map [h, w] of this size to the size of `picture` [H, W, 3], following its borders.
 
     The fits are made at the map's own size, in windows of 2 * radius + 1 of its pixels, and enlarged bilinearly
-    (He, Sun 2015, "Fast guided filter"); what they are applied to is the whole picture.
+    (He, Sun 2015, "Fast guided filter"); what they are applied to is the whole picture. Where a map is 0 so are its
+    fits, a window farther on: only the rest is computed.
     """
     picture = picture.movedim(-1, 0).float()  # [3, H, W]
     guide = resize_maps(picture, size)
-    mean_guide = _mean(guide, radius)
-    products = _mean((guide[:, None] * guide[None]).flatten(0, 1), radius).unflatten(0, (3, 3))
-    spread = products - mean_guide[:, None] * mean_guide[None]  # [3, 3, h, w]
-    ridge = epsilon * torch.eye(3, device=guide.device)
-    inverse = torch.linalg.inv(spread.permute(2, 3, 0, 1) + ridge)  # [h, w, 3, 3]
+    mean_guide = box_mean(guide, radius)
+    factors = _factors(guide, mean_guide, radius, epsilon)  # [6, h, w]
 
     def upsample(values: torch.Tensor) -> torch.Tensor:
-        fit = _fit(values.float(), guide, mean_guide, inverse, radius)  # [4, h, w]
+        fit, box = guide.new_zeros(4, *size), _box_around(values, 2 * radius)
+        if box:
+            own = (each[:, *box] for each in (guide, mean_guide, factors))
+            fit[:, *box] = _fit(values[box].float(), *own, radius)
         if fit.shape[-2:] != picture.shape[-2:]:
             fit = interpolate(fit[None], picture.shape[-2:], mode="bilinear")[0]
-        return (fit[:3] * picture).sum(0) + fit[3]
+        result = fit[3]
+        for slope, colour in zip(fit, picture):  # the three colours
+            result.addcmul_(slope, colour)
+        return result
 
     return upsample
 
 
-def _fit(values, guide, mean_guide, inverse, radius: int) -> torch.Tensor:
+def box_mean(values: torch.Tensor, radius: int) -> torch.Tensor:
+    """Mean over each pixel's window of 2 * radius + 1 a side, borders repeated outwards: [C, H, W] -> [C, H, W].
+
+    As van Herk (1992) and Gil and Werman (1993) do for maxima: along each axis values are divided into blocks as long
+    as a window, with running sums inside each. A window is the end of one block and the beginning of the next. So its
+    cost does not depend on its size, and no sum is longer than a window: float32 is as exact as adding it up directly,
+    however large the picture.
+    """
+    side = 2 * radius + 1
+    return _sums_down(_sums_along(values, radius), radius).div_(side * side)
+
+
+def _sums_along(values: torch.Tensor, radius: int) -> torch.Tensor:
+    width, side = values.shape[-1], 2 * radius + 1
+    beyond = radius + 1, radius + -width % side  # whole blocks; the first one ends where the first window begins
+    blocks = pad(values[None], (*beyond, 0, 0), mode="replicate")[0].unflatten(-1, (-1, side))
+    sums = blocks.cumsum(-1)
+    windows = (sums[..., 1:, :] - sums[..., :-1, :]).add_(sums[..., :-1, -1:])
+    return windows.flatten(-2)[..., :width]
+
+
+def _sums_down(values: torch.Tensor, radius: int) -> torch.Tensor:
+    height, side = values.shape[-2], 2 * radius + 1
+    beyond = radius + 1, radius + -height % side
+    sums = pad(values[None], (0, 0, *beyond), mode="replicate")[0].unflatten(-2, (-1, side))
+    for above, row in pairwise(sums.unbind(-2)):  # several times as fast as cumsum down columns
+        row += above
+    windows = (sums[..., 1:, :, :] - sums[..., :-1, :, :]).add_(sums[..., :-1, -1:, :])
+    return windows.flatten(-3, -2)[..., :height, :]
+
+
+def _factors(guide: torch.Tensor, mean: torch.Tensor, radius: int, epsilon: float) -> torch.Tensor:
+    """The colours' covariance in every window plus epsilon, as L D L^T: 1/d1, l21, l31, 1/d2, l32, 1/d3 [6, h, w].
+
+    Unlike its inverse by cofactors it stays exact where the colours are nearly grey.
+    """
+
+    def covariance(one: int, other: int) -> torch.Tensor:
+        product = box_mean((guide[one] * guide[other])[None], radius)[0]
+        return product - mean[one] * mean[other]
+
+    first = covariance(0, 0) + epsilon
+    c21, c31 = covariance(1, 0), covariance(2, 0)
+    l21, l31 = c21 / first, c31 / first
+    second = covariance(1, 1) + epsilon - l21 * c21
+    c32 = covariance(2, 1) - l31 * c21
+    l32 = c32 / second
+    third = covariance(2, 2) + epsilon - l31 * c31 - l32 * c32
+    return torch.stack([1 / first, l21, l31, 1 / second, l32, 1 / third])
+
+
+def _fit(values, guide, mean_guide, factors, radius: int) -> torch.Tensor:
     """Slopes for the three colours and the offset, averaged over the windows each pixel lies in: [4, h, w]."""
-    mean = _mean(values[None], radius)[0]
-    covariance = _mean(values * guide, radius) - mean * mean_guide  # [3, h, w]
-    slope = torch.einsum("hwij,jhw->ihw", inverse, covariance)
-    offset = mean - (slope * mean_guide).sum(0)
-    return _mean(torch.cat([slope, offset[None]]), radius)
+    mean, *products = box_mean(torch.cat([values[None], values * guide]), radius)
+    right = [product - mean * own for product, own in zip(products, mean_guide)]
+    slopes = _solved(factors, *right)
+    offset = mean - sum(slope * own for slope, own in zip(slopes, mean_guide))
+    return box_mean(torch.stack([*slopes, offset]), radius)
 
 
-def _mean(values: torch.Tensor, radius: int) -> torch.Tensor:
-    """Mean over each pixel's window: [C, H, W] -> [C, H, W]. Row by row, then down: large windows cost little more."""
-    padded, side = pad(values[None], (radius,) * 4, mode="replicate"), 2 * radius + 1
-    return avg_pool2d(avg_pool2d(padded, (1, side), 1), (side, 1), 1)[0]
+def _solved(factors, b1, b2, b3) -> list[torch.Tensor]:
+    """The x of L D L^T x = b in every window."""
+    d1, l21, l31, d2, l32, d3 = factors
+    b2 = b2 - l21 * b1
+    x3 = (b3 - l31 * b1 - l32 * b2) * d3
+    x2 = b2 * d2 - l32 * x3
+    return [b1 * d1 - l21 * x2 - l31 * x3, x2, x3]
+
+
+def _box_around(values: torch.Tensor, margin: int) -> tuple[slice, slice] | None:
+    """The rows and columns of the smallest box that holds all of a map but zeros, so many pixels wider each way."""
+    filled = values != 0
+    if not filled.any():
+        return None
+    ends = (filled.any(axis).nonzero().flatten()[[0, -1]].tolist() for axis in (1, 0))
+    rows, columns = (slice(max(0, first - margin), last + 1 + margin) for first, last in ends)
+    return rows, columns

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from einops import rearrange
 
@@ -127,7 +126,7 @@ def require_finite(points: torch.Tensor) -> None:
 
 
 def _require_distinct(points: torch.Tensor, k: int) -> None:
-    distinct = len(points.cpu().unique(dim=0))
+    distinct = len(points.unique(dim=0))
     if distinct < k:
         raise ValueError(
             f"{k} segments cannot be made of {distinct} distinct feature vectors; "
@@ -151,9 +150,17 @@ def _seeds(points: torch.Tensor, k: int, generator: torch.Generator) -> torch.Te
 
 def _draw(weights: torch.Tensor, count: int, generator: torch.Generator) -> list[int]:
     """Indices drawn with probability proportional to `weights` [N]; the last index if all are zero."""
-    cumulative = weights.cpu().double().cumsum(0)
-    targets = torch.rand(count, generator=generator, dtype=torch.float64) * cumulative[-1]
+    cumulative = weights.to(_finest(weights.device)).cumsum(0)
+    targets = torch.rand(count, generator=generator, dtype=torch.float64).to(cumulative) * cumulative[-1]
     return torch.searchsorted(cumulative, targets, right=True).clamp(max=len(weights) - 1).tolist()
+
+
+def _finest(device: torch.device) -> torch.dtype:
+    """float64, or float32 on a device without it."""
+    try:
+        return torch.zeros((), dtype=torch.float64, device=device).dtype
+    except (TypeError, RuntimeError):
+        return torch.float32
 
 
 def _lloyd(points: torch.Tensor, centroids: torch.Tensor, iterations: int, check: Callable[[], None] | None) -> KMeans:
@@ -203,5 +210,8 @@ def _filled(points: torch.Tensor, centroids: torch.Tensor, labels: torch.Tensor)
 
 def largest_first(labels: torch.Tensor) -> torch.Tensor:
     """The numbers in `labels` [N] by how often they occur, most first; of equals the one met first: [k]."""
-    _, first, counts = np.unique(labels.cpu().numpy(), return_index=True, return_counts=True)
-    return torch.from_numpy(np.lexsort((first, -counts))).to(labels.device)  # [k]
+    counts = torch.bincount(labels)
+    places = torch.arange(len(labels), device=labels.device)
+    first = torch.full_like(counts, len(labels)).scatter_reduce(0, labels, places, "amin")
+    met = first.argsort()
+    return met[counts[met].argsort(descending=True, stable=True)][: (counts > 0).sum()]

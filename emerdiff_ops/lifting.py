@@ -6,9 +6,8 @@ Masks are weights in 0..1, [N, h, w]; the maps are how much each pixel answers t
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import interpolate, pad
 
-from .difference import evened, resize_maps
+from .difference import evened
 
 SUREST = 0.98  # no pixel counts as surer than this
 
@@ -26,19 +25,6 @@ def deal_out(masks: torch.Tensor, pictures: int) -> torch.Tensor:
             "same number for each, picture after picture"
         )
     return masks.unflatten(0, (pictures, -1))
-
-
-def coarse_weights(
-    masks: torch.Tensor, working_size: tuple[int, int], padded_size: tuple[int, int], grid: tuple[int, int]
-) -> torch.Tensor:
-    """The share of each grid cell that a mask covers: [N, H, W] of any size -> [N, h, w] in 0..1.
-
-    A mask covers the whole picture, whose working size the VAE pads at the right and at the bottom.
-    """
-    at_work = resize_maps(masks.float(), working_size)
-    beyond = (0, padded_size[1] - working_size[1], 0, padded_size[0] - working_size[0])
-    padded = pad(at_work[:, None], beyond, mode="replicate")
-    return interpolate(padded, grid, mode="area")[:, 0]  # [N, h, w]
 
 
 def contenders(weights: torch.Tensor, clusters: torch.Tensor) -> torch.Tensor:

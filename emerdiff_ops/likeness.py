@@ -32,8 +32,8 @@ def likeness(
     width, points = features.shape[1], features.flatten(0, 1).float()  # [h*w, C]
     found = kmeans(points, min(clusters, len(points.unique(dim=0))), torch.Generator().manual_seed(0))
     own, others = ([row * width + column for row, column in cells] for cells in (wanted, unwanted))
-    chosen = _pointed_at(found.labels.unflatten(0, features.shape[:2]), wanted)
-    chosen |= _filled(found.labels, inside.flatten())
+    labels = found.labels.cpu()  # connected parts are found on the processor alone
+    chosen = _pointed_at(labels.unflatten(0, features.shape[:2]), wanted) | _filled(labels, inside.flatten())
     rivals = [number for number in range(len(found.centroids)) if number not in chosen]
     near, far = (
         _nearest(points, torch.cat([points[cells], found.centroids[numbers]]))
@@ -79,7 +79,7 @@ def _nearest(points: torch.Tensor, examples: torch.Tensor) -> torch.Tensor:
 def with_points(mask: torch.Tensor, points: Sequence[tuple[int, int]]) -> torch.Tensor:
     """The connected parts of a mask [H, W] bool that hold one of the points (x, y): what is pointed at, not its like.
 
-    A point that lies in no part keeps the part nearest to it.
+    A point that lies in no part keeps the part nearest to it. On the processor, where connected parts are found.
     """
     parts, _ = label(mask.numpy(), np.ones((3, 3)))
     if not parts.any():

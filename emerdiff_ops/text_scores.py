@@ -42,19 +42,12 @@ def word_attention(query: torch.Tensor, key: torch.Tensor, heads: int, words: to
     return torch.einsum("bnm,gm->gbn", weights[..., :tokens], words[:, :tokens].to(weights))
 
 
-def area_weights(labels: torch.Tensor, count: int, grid: tuple[int, int], extent: tuple[float, float]) -> torch.Tensor:
+def area_weights(pixels: torch.Tensor) -> torch.Tensor:
     """Which share of every segment lies in every cell: [K, h*w]; a row adds up to 1, or to 0 without any pixel.
 
-    labels [H, W]; the picture reaches over `extent` (y, x) cells of the grid (h, w), the rest is padding.
+    pixels [h*w, K]: how many of a segment's every cell holds.
     """
-    rows, columns = (
-        ((torch.arange(side) + 0.5) * (cells / side)).long().clamp(max=most - 1)
-        for side, cells, most in zip(labels.shape, extent, grid)
-    )
-    cells = rows[:, None] * grid[1] + columns  # [H, W]
-    pixels = torch.bincount((cells * count + labels.cpu()).flatten(), minlength=grid[0] * grid[1] * count)
-    pixels = pixels.view(-1, count).T.float()
-    return pixels / pixels.sum(1, keepdim=True).clamp(min=1)
+    return pixels.T / pixels.sum(0)[:, None].clamp(min=1)
 
 
 def attention_sign(phrase: torch.Tensor, empty: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import torch
 
+from .difference import mirrored_indices
+
 Pair = tuple[int, int]  # height, width, or row, column
 
 
@@ -58,16 +60,11 @@ def views(surroundings: float, mirrored: bool, dense: bool, size: Pair, grid: Pa
 def canvas_of(latent: torch.Tensor, view: View) -> torch.Tensor:
     """What is read: [B, c, h', w'] -> [B, c, *view.canvas], mirrored outwards as often as it takes."""
     rows, columns = (
-        mirrored_indices(length, begin, side) for length, begin, side in zip(view.canvas, view.begin, latent.shape[-2:])
+        mirrored_indices(length, begin, side, latent.device)
+        for length, begin, side in zip(view.canvas, view.begin, latent.shape[-2:])
     )
     canvas = latent[..., rows, :][..., columns]
     return canvas.flip(-1) if view.mirrored else canvas
-
-
-def mirrored_indices(length: int, begin: int, side: int) -> torch.Tensor:
-    """For each of `length` places the one of a side that begins at place `begin`: b a | a b c | c b a."""
-    places = (torch.arange(length) - begin) % (2 * side)
-    return torch.minimum(places, 2 * side - 1 - places)
 
 
 def mean_reading(read: Iterator[tuple[View, torch.Tensor]], grid: Pair, dense: bool) -> torch.Tensor:

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from . import inputs
 from .results import segmentation_outputs, segmentation_result
-from .steps.assemble import segment_pictures
+from .steps.segment import segment_pictures
 from .steps.values import Source
 
 

@@ -1,6 +1,6 @@
 """Merging segments that are alike, by their mask embeddings (paper, section 3: the mean feature inside a mask).
 
-labels [H, W], numbers 0..count-1; features [h, w, C] on the UNet's grid; embeddings [count, C].
+labels [H, W], numbers 0..count-1; features [h, w, C] on the network's grid; embeddings [count, C].
 """
 
 from __future__ import annotations
@@ -8,15 +8,12 @@ from __future__ import annotations
 import torch
 
 
-def mask_embeddings(features: torch.Tensor, labels: torch.Tensor, count: int) -> torch.Tensor:
-    """The mean feature of each segment, cells weighted by the share it covers: [count, C]; 0 of an empty segment."""
-    height, width, _ = features.shape
-    rows = torch.arange(labels.shape[0]) * height // labels.shape[0]
-    columns = torch.arange(labels.shape[1]) * width // labels.shape[1]
-    cells = rows[:, None] * width + columns  # [H, W]
-    pairs = (cells * count + labels.long()).flatten()
-    weights = torch.bincount(pairs, minlength=height * width * count).view(-1, count).float()  # [h*w, count]
-    return weights.T @ features.flatten(0, 1).float() / weights.sum(0).clamp_min(1)[:, None]
+def mask_embeddings(features: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+    """The mean feature of each segment, cells weighted by the share it covers: [count, C]; 0 of an empty segment.
+
+    pixels [h*w, count]: how many of a segment's every cell of the features' grid holds.
+    """
+    return pixels.T @ features.flatten(0, 1).float() / pixels.sum(0).clamp_min(1)[:, None]
 
 
 def neighbours(labels: torch.Tensor, count: int) -> torch.Tensor:

@@ -35,17 +35,18 @@ from small_model.photographs import FOLDER, HALVES
 start_host()
 load_pack()
 
+from emerdiff.emerdiff_ops.borders import Look, drafted, weighted
 from emerdiff.emerdiff_ops.difference import difference_maps, evened, gaussian_smooth, resize_maps
+from emerdiff.emerdiff_ops.grid import grid_over
 from emerdiff.emerdiff_ops.modulation import PRESETS, modulated_denoising, modulation_levels, variant_offsets
 from emerdiff.emerdiff_ops.schedule import timestep_grid
 from emerdiff.emerdiff_ops.segments.labels import assign
 from emerdiff.nodes.host import unet
-from emerdiff.nodes.host.latents import covered_pixels
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, ROBUST
 from emerdiff.nodes.steps.modulate import noise_levels, pushed
-from emerdiff.nodes.steps.read_out import READOUTS, along_borders, guide_of, weighted
+from emerdiff.nodes.steps.read_out import READOUTS, guide_of
 
 from measure import beds
 from measure.pipeline import Pipeline
@@ -162,19 +163,19 @@ def answers(pipeline: Pipeline, trajectory, masks, seen: Pictured, setting: Sett
     size, vae = trajectory.working_size, pipeline.source.vae
     reading = READING[PLAIN if setting.plain else ROBUST]
     guide = guide_of(vae, trajectory.latent, size, Unseen(), torch.from_numpy(seen.image))
-    covered = covered_pixels(vae, trajectory.latent.shape[-2:])
+    look = Look(guide, grid_over(tuple(masks.shape[-2:]), tuple(trajectory.latent.shape[-2:]), size))
     if not setting.lifted:
-        yield Answer(COARSE, torch.stack(list(along_borders(masks, guide, covered, size))), reading)
+        yield Answer(COARSE, torch.stack(list(drafted(look, masks, lambda: None))), reading)
         return
     finals = final_latents(pipeline, trajectory, masks, setting)
     cost = reading + unet_cost(2 * MASKS, setting)
     for name in readouts:
         readout = READOUTS[name]
-        maps = torch.stack(list(readout.maps(vae, finals, guide, size, Unseen())))
+        maps = torch.stack(list(readout.maps(vae, finals, look, size, Unseen(), finals.device)))
         price = cost + DECODER * readout.decodings(MASKS)
         yield Answer(name, maps, price)
         if setting != PAPER:
-            weigh = partial(weighted, masks=masks, guide=guide, covered=covered, size=size)
+            weigh = partial(weighted, look=look, masks=masks)
             yield Answer(f"{name}, prior", maps, price, weigh)
     yield Answer("latents, unguided", resize_maps(difference_maps(finals[1:], axis=1), size), cost)
 

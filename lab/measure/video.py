@@ -33,9 +33,9 @@ from emerdiff.emerdiff_ops.kmeans import kmeans, one_hot
 from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
 from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
 from emerdiff.nodes.modulate_and_assemble import EmerDiffModulateAndAssemble
-from emerdiff.nodes.steps.assemble import segment_pictures
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
+from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.values import Features, LowResMasks, Source
 
 from measure import beds

@@ -26,8 +26,9 @@ from small_model.settings import NORMALIZE, SEGMENTS
 start_host()
 load_pack()
 
+from emerdiff.emerdiff_ops.grid import grid_over
 from emerdiff.emerdiff_ops.segments.labels import segment_areas
-from emerdiff.emerdiff_ops.text_scores import SIGNS, attention_sign, prediction_sign, text_scores
+from emerdiff.emerdiff_ops.text_scores import SIGNS, area_weights, attention_sign, prediction_sign, text_scores
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.host.clip import conditioning_of, words_of
 from emerdiff.nodes.host.latents import working_pixels
@@ -37,7 +38,7 @@ from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.checks import check_image
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, latents_of
-from emerdiff.nodes.steps.score_text import Reader, Respondent, segment_signs, weights_on
+from emerdiff.nodes.steps.score_text import Reader, Respondent, segment_signs
 from emerdiff.nodes.steps.values import Segmentation
 
 from measure.pipeline import Pipeline
@@ -172,8 +173,10 @@ def signs(pipeline, true, segmentation, tasks, layers, seed) -> tuple[torch.Tens
     noise = torch.randn(len(LEVELS), TUNING_DRAWS, *latent.shape[1:], generator=torch.Generator().manual_seed(seed))
     height, width = latent.shape[-2:]
     grids = [unet.grid_of(model, layers[0], (height, width)), (height, width)]
-    weights = [weights_on(labels, segmentation.count, grid, latent.shape[-2], size, vae) for grid in grids]
-    progress = Progress({"row": (1 + len(tasks)) * len(LEVELS) * TUNING_DRAWS}, {"row": 1.0})
+    pixels = [grid_over(cells, (height, width), size).of_segments(labels, segmentation.count) for cells in grids]
+    weights = [area_weights(each) for each in pixels]
+    progress = Progress()
+    progress.expect("row", (1 + len(tasks)) * len(LEVELS) * TUNING_DRAWS, 1.0)
     respondent = Respondent(model, layers, LEVELS, noise, progress)
 
     def respond(phrase):

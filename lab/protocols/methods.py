@@ -21,6 +21,7 @@ from measure.metrics import bilinear_labels
 
 load_pack()
 
+from emerdiff.emerdiff_ops.grid import Grid
 from emerdiff.emerdiff_ops.modulation import PRESETS
 
 Method = Callable[[Any, np.ndarray], np.ndarray]
@@ -59,15 +60,19 @@ def kmeans_colour(pipeline: Any, image: np.ndarray) -> np.ndarray:
     return colour_labels(image, pipeline.bed.segments)
 
 
-def colours(image: np.ndarray) -> torch.Tensor:
-    """Features [h, w, 3] of a picture without any model: every so many-th pixel."""
-    step = max(1, min(image.shape[:2]) // CELLS)
-    return torch.from_numpy(image[::step, ::step].copy())
+def colours(image: np.ndarray) -> tuple[torch.Tensor, Grid]:
+    """Features [h, w, 3] of a picture without any model, every so many-th pixel, and their grid."""
+    height, width = image.shape[:2]
+    step = max(1, min(height, width) // CELLS)
+    features = torch.from_numpy(image[::step, ::step].copy())
+    rows, columns = features.shape[:2]
+    return features, Grid((rows, columns), (height, width), (step * rows, step * columns))
 
 
-def queries(pipeline: Any, image: np.ndarray) -> torch.Tensor:
-    """Features [h, w, C] as the paper reads them."""
-    return pipeline.features(image, 0)[0].features[0]
+def queries(pipeline: Any, image: np.ndarray) -> tuple[torch.Tensor, Grid]:
+    """Features [h, w, C] as the paper reads them, and their grid."""
+    features, _ = pipeline.features(image, 0)
+    return features.features[0], features.grid
 
 
 def of_module(module: str, name: str) -> Method:

@@ -21,14 +21,15 @@ from protocols.ways import nearest
 
 load_pack()
 
+from emerdiff.emerdiff_ops.grid import Grid
 from emerdiff.emerdiff_ops.segments.merging import mask_embeddings
 
 
 class Method(NamedTuple):
-    """A way from a picture [H, W, 3] to its labels [H, W], and to features [h, w, C] where embeddings are asked for."""
+    """A way from a picture [H, W, 3] to its labels [H, W], and to features [h, w, C] with their grid."""
 
     labels: Callable[[np.ndarray], np.ndarray]
-    features: Callable[[np.ndarray], torch.Tensor] | None = None
+    features: Callable[[np.ndarray], tuple[torch.Tensor, Grid]] | None = None
 
 
 def measured(method: Method, picture: np.ndarray, truth: np.ndarray, classes: int) -> Row:
@@ -38,7 +39,8 @@ def measured(method: Method, picture: np.ndarray, truth: np.ndarray, classes: in
     pairs = np.column_stack([*counts.nonzero(), counts[counts > 0]])
     row: Row = {"segments": int(labels.max()) + 1, "counts": pairs.tolist()}
     if method.features:
-        found = mask_embeddings(method.features(picture), torch.from_numpy(labels), row["segments"])
+        features, grid = method.features(picture)
+        found = mask_embeddings(features, grid.of_segments(torch.from_numpy(labels), row["segments"]))
         row["embeddings"] = base64.b64encode(found.numpy().astype("<f2").tobytes()).decode()
     return row
 

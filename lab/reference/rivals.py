@@ -17,7 +17,7 @@ from emerdiff.emerdiff_ops.difference import resize_maps
 from emerdiff.emerdiff_ops.segments.labels import assign
 from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.hooks import Captured
-from emerdiff.nodes.host.latents import covered_pixels, own_resolution
+from emerdiff.nodes.host.latents import own_resolution, pixels_per_cell
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.host.unet import Layer
 from emerdiff.nodes.steps.extract import latents_of
@@ -161,7 +161,7 @@ def see(source: Source, image: np.ndarray, side: int, scale: float = 1.0) -> See
     size = round(share * height), round(share * width)
     pixels = interpolate(pixels, size, mode="bilinear", antialias=True)
     latent = latents_of(source.model, source.vae, pixels)
-    covered = covered_pixels(source.vae, size_of(latent))
+    covered = [pixels_per_cell(source.vae) * cells for cells in size_of(latent)]
     return Seen(latent, (covered[0] * height / size[0], covered[1] * width / size[1]), (height, width))
 
 

@@ -37,7 +37,7 @@ class QueryCapture:
 
     def attention(self, query, key, value, options):
         self.grid = tuple(options["activations_shape"][-2:])
-        self.features = query.float().cpu()
+        self.features = query.float()
         raise Captured
 
 
@@ -75,7 +75,7 @@ class AttentionOutput:
             return output
         # Some hosts tell which block runs: another one, where a cache has left some out.
         if kwargs["transformer_options"].get("block_index", self.block.number) == self.block.number:
-            self.features = output[:, self._picture(output.shape[1])].float().cpu()
+            self.features = output[:, self._picture(output.shape[1])].float()
         raise Captured
 
     def _picture(self, tokens: int) -> slice:
@@ -113,7 +113,7 @@ class ProjectionInput:
 
     def called(self, module, inputs) -> None:
         if module is self.projection:
-            self.features = inputs[0].float().cpu()
+            self.features = inputs[0].float()
             raise Captured
 
 
@@ -135,7 +135,7 @@ class WordAttention:
             replacements[layer] = partial(self.attention, layer, attend)
 
     def attention(self, layer, attend, query, key, value, options):
-        self.maps[layer] = word_attention(query, key, options["n_heads"], self.words).cpu()
+        self.maps[layer] = word_attention(query, key, options["n_heads"], self.words)
         return attend(query, key, value, options)
 
 

@@ -38,11 +38,11 @@ def encode(model, vae, pixels: Tensor) -> Tensor:
 
 
 def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images [N, H, W, 3] float32 on the CPU, the padding cut off."""
+    """Images [N, H, W, 3] float32 where the host leaves them, the padding cut off."""
     if vae.latent_dim == 3:  # of videos: each of one frame
-        images = vae.decode(latents.unsqueeze(2)).float().cpu()[:, 0]
+        images = vae.decode(latents.unsqueeze(2)).float()[:, 0]
     else:
-        images = vae.decode(latents).float().cpu()
+        images = vae.decode(latents).float()
     return images[:, : size[0], : size[1], :3]
 
 
@@ -54,12 +54,6 @@ def own_resolution(model, vae) -> int:
 def pixels_per_cell(vae) -> int:
     """Pixels on a side of the picture that one cell of the latent stands for: 8 in Stable Diffusion."""
     return vae.spacial_compression_encode()
-
-
-def covered_pixels(vae, latent_size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width in pixels that the cells of a latent stand for, the padding of the picture included."""
-    cell = pixels_per_cell(vae)
-    return cell * latent_size[0], cell * latent_size[1]
 
 
 def decoding_weight(vae) -> float:

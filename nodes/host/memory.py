@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 import comfy.model_management
+import torch
 
 from .network import latent_channels
 
@@ -16,6 +17,7 @@ Answer = TypeVar("Answer")
 
 MOST_ROWS = 32  # more rows in one batch gain nothing
 SHARE_OF_MEMORY = 0.7  # of what is free, for one batch
+PROCESSOR = torch.device("cpu")
 
 
 class RowsAtOnce:
@@ -55,6 +57,38 @@ class RowsAtOnce:
         log.warning("memory ran out with %d rows at once; going on with %d", rows, self.most)
         comfy.model_management.soft_empty_cache()
         return None
+
+
+class Workplace:
+    """Where tensors are worked on after the network: on its device, and on the processor once that is full.
+
+    `need` is how many bytes the work takes at a time; the host makes room for them first.
+    """
+
+    def __init__(self, device: torch.device, need: int):
+        self.device = device
+        if device == PROCESSOR:
+            return
+        comfy.model_management.free_memory(need, device)
+        free = comfy.model_management.get_free_memory(device)
+        if free < need:
+            self._leave(f"{need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free")
+
+    def run(self, work: Callable[[torch.device], Answer]) -> Answer:
+        """work(device); once more, on the processor, where memory ran out."""
+        try:
+            return work(self.device)
+        except RuntimeError as error:
+            if self.device == PROCESSOR or not is_out_of_memory(error):
+                raise
+        # Out here the error, which holds on to what did not fit, is gone.
+        self._leave("memory ran out")
+        comfy.model_management.soft_empty_cache()
+        return work(self.device)
+
+    def _leave(self, why: str) -> None:
+        log.warning("%s on %s: masks are made on the processor, which is slower", why, self.device)
+        self.device = PROCESSOR
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -25,21 +25,26 @@ PREVIEW_SIDE = 512  # pixels
 class Progress:
     """The node's progress bar over its evaluations, with the time left; every step is also a chance to cancel.
 
-    planned and weights as in TimeLeft.
+    Each stage of a run says first what it expects to do. `previews`: whether pictures are shown as they form.
     """
 
-    def __init__(self, planned: dict[str, int], weights: dict[str, float]):
-        self.clock = TimeLeft(planned, weights)
-        self.bar = comfy.utils.ProgressBar(sum(planned.values()))
+    def __init__(self, previews: bool = False):
+        self.clock, self.previews = TimeLeft(), previews
+        self.bar = comfy.utils.ProgressBar(self.clock.total)
         self.begin = self.last = self.shown = time.perf_counter()
         self.said = False
+
+    def expect(self, kind: str, amount: int, weight: float) -> None:
+        """`amount` more of `kind` will be done, at `weight` each against the other kinds."""
+        self.clock.expect(kind, amount, weight)
+        self.bar.total = self.clock.total
 
     def step(self, kind: str, amount: int = 1, preview: Callable[[], Tensor] | None = None) -> None:
         """`amount` more of `kind` are done. preview() gives a picture [H, W, 3]; it is asked for once a second."""
         throw_if_cancelled()
         now = time.perf_counter()
         self.clock.add(kind, now - self.last, amount)
-        self.last, done = now, sum(self.clock.done.values())
+        self.last, done = now, self.clock.so_far
         picture = None
         if now - self.shown > SECONDS_BETWEEN_PREVIEWS:
             self.shown = now
@@ -47,10 +52,10 @@ class Progress:
             if left is not None:
                 self.said = True
                 show_text(f"{done} of {self.bar.total}, about {in_words(left)} left")
-            picture = preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
-        self.bar.update_absolute(done, preview=picture)
+            picture = self.previews and preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
+        self.bar.update_absolute(done, self.bar.total, picture or None)
         if done == self.bar.total and self.said:
-            show_text(f"{done} evaluations in {in_words(now - self.begin)}")
+            show_text(f"{done} steps in {in_words(now - self.begin)}")
 
 
 def show_text(text: str) -> None:

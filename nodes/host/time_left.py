@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 
 class TimeLeft:
     """Seconds left of a run whose parts are of several kinds, each kind with its own cost.
 
-    planned, how many of each kind the run has; weights, what one of each kind is expected to cost against the
-    others. A kind that has run is charged its own mean; one that has not, its weight at the others' rate.
+    Of each kind the run expects some, each at a weight: what one is expected to cost against those of other kinds. A
+    kind that has run is charged its own mean; one that has not, its weight at the others' rate.
     """
 
-    def __init__(self, planned: Mapping[str, int], weights: Mapping[str, float]):
-        self.planned, self.weights = dict(planned), weights
-        self.done = dict.fromkeys(planned, 0)
-        self.seconds = dict.fromkeys(planned, 0.0)
+    def __init__(self):
+        self.planned: dict[str, int] = {}
+        self.weights: dict[str, float] = {}
+        self.done: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
+
+    @property
+    def total(self) -> int:
+        return sum(self.planned.values())
+
+    @property
+    def so_far(self) -> int:
+        """How many are done, a repeated one counted once."""
+        return sum(min(count, self.planned[kind]) for kind, count in self.done.items())
+
+    def expect(self, kind: str, amount: int, weight: float) -> None:
+        """`amount` more of `kind` belong to the run, at `weight` each."""
+        self.planned[kind] = self.planned.get(kind, 0) + amount
+        self.weights[kind] = weight
+        self.done.setdefault(kind, 0)
+        self.seconds.setdefault(kind, 0.0)
 
     def add(self, kind: str, seconds: float, amount: int = 1) -> None:
         """`amount` more of `kind` are done, and took this long together."""
@@ -28,7 +43,7 @@ class TimeLeft:
         if not charged:
             return None
         rate = sum(self.seconds.values()) / charged  # seconds for a weight of 1
-        return sum((count - self.done[kind]) * self._cost(kind, rate) for kind, count in self.planned.items())
+        return sum(max(0, count - self.done[kind]) * self._cost(kind, rate) for kind, count in self.planned.items())
 
     def _cost(self, kind: str, rate: float) -> float:
         return self.seconds[kind] / self.done[kind] if self.done[kind] else self.weights[kind] * rate

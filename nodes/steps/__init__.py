@@ -7,6 +7,7 @@ cluster     features -> low-resolution masks
 modulate    low-resolution masks -> difference maps: modulated denoising, the heart of EmerDiff
 read_out    final latents -> difference maps
 assemble    difference maps -> segmentation
+segment     low-resolution masks -> segmentation, both of these in one go
 lift        any rough mask -> a precise one
 merge       segmentation -> fewer segments
 select      segmentation -> the mask that numbers, points and boxes mean

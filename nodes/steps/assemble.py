@@ -1,19 +1,33 @@
 """difference maps -> masks: smooth, compare at the image's exact size, tidy up (paper, sec. 3)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from ...emerdiff_ops.difference import gaussian_smooth
 from ...emerdiff_ops.guided import guided_upsampler, is_larger
 from ...emerdiff_ops.segments import regions
 from ...emerdiff_ops.segments.labels import assign
-from ..host.progress import throw_if_cancelled
+from ..host.memory import PROCESSOR, Workplace
+from ..host.progress import Progress
 from .checks import check_belongs, check_kind
-from .modulate import Push, maps_as_they_come
-from .values import Counts, DifferenceMaps, LowResMasks, Segmentation, Source, Trajectory
+from .modulate import Maps, workplace
+from .values import Counts, DifferenceMaps, Segmentation, Size, size_of
 
 MOST_PARTS = 256  # of a picture
+ASSEMBLY = 0.02  # what a map may cost against a row of the UNet, before any has run
+
+
+class How(NamedTuple):
+    """What is done to difference maps before they are compared."""
+
+    smoothing: float = 1.0  # Gaussian sigma, pixels of the maps
+    normalize: bool = False  # each divided by its maximum
+
+
+HOW = How()
 
 
 def assemble_masks(
@@ -31,32 +45,20 @@ def assemble_masks(
     """
     check_kind(difference_maps, DifferenceMaps)
     maps, size = difference_maps.difference, difference_maps.image_size
-    upsamplers = guided_upsamplers(image, (len(maps), *size), maps.shape[-2:])
-    labels = []
-    for picture, upsample in enumerate(upsamplers):
-        whole = label_picture(difference_maps.of(picture), size, smoothing, normalize, upsample)
+    place = workplace(maps.device, size_of(maps), size)
+    progress = Progress()
+    progress.expect("assembly", sum(len(difference_maps.of(picture)) for picture in range(len(maps))), ASSEMBLY)
+    how, labels = How(smoothing, normalize), []
+    for number, picture in enumerate(pictures_under(image, (len(maps), *size))):
+        own = difference_maps.of(number)
+        whole = label_picture(lambda device, own=own: iter(own.to(device)), size, place, progress, picture, how)
         labels.append(regions.fill_holes(regions.remove_small_regions(whole, min_area), fill_holes))
     if split_parts:
         return split(labels, difference_maps.counts)
     return as_segmentation(labels, maps.shape[1], difference_maps.counts)
 
 
-def segment_pictures(
-    source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str
-) -> Segmentation:
-    """Modulation and assembly, at their defaults, in one go: one difference map is held at a time."""
-    check_kind(trajectory, Trajectory)
-    check_kind(low_res_masks, LowResMasks)
-    sizes = (len(trajectory.latent), *trajectory.image_size), trajectory.working_size
-    pictures = maps_as_they_come(source, trajectory, low_res_masks, Push(preset, relative=True), image=image)
-    labels = [
-        label_picture(maps, trajectory.image_size, upsample=upsample)
-        for maps, upsample in zip(pictures, guided_upsamplers(image, *sizes), strict=True)
-    ]
-    return as_segmentation(labels, low_res_masks.masks.shape[1], low_res_masks.counts)
-
-
-def as_segmentation(labels: list[torch.Tensor], count: int, counts: Counts | None) -> Segmentation:
+def as_segmentation(labels: list[Tensor], count: int, counts: Counts | None) -> Segmentation:
     """Label maps of `count` segments; where each picture has its own, those that cover no pixel are left out."""
     if counts is None:
         return Segmentation(torch.stack(labels), count)
@@ -65,31 +67,40 @@ def as_segmentation(labels: list[torch.Tensor], count: int, counts: Counts | Non
     return Segmentation(torch.stack([each.to(torch.int16) for _, each in used]), max(left), counts=left)
 
 
-def label_picture(maps, image_size, smoothing=1.0, normalize=False, upsample: Callable | None = None) -> torch.Tensor:
-    """The label map [H, W] of one picture from its difference maps as they come, one of them held at a time.
+def label_picture(
+    maps: Maps, size: Size, place: Workplace, progress: Progress, picture: Tensor | None = None, how: How = HOW
+) -> Tensor:
+    """The label map [H, W] of one picture, on the processor, from its difference maps; one of them is held at a time.
 
-    `upsample` enlarges a map along the picture's borders; without, it is enlarged bilinearly.
+    They are enlarged along the borders of the `picture` [H, W, 3] where it is larger than they are, else bilinearly.
     """
 
-    def comparable(each):
-        throw_if_cancelled()
-        smooth = gaussian_smooth(each, smoothing)
-        if normalize:
+    def work(device: torch.device) -> Tensor:
+        return assign(comparable(maps(device), picture, progress, how), size).to(PROCESSOR)
+
+    return place.run(work)
+
+
+def comparable(maps: Iterator[Tensor], picture: Tensor | None, progress: Progress, how: How) -> Iterator[Tensor]:
+    """The maps smoothed, and enlarged where the picture shows more than they do."""
+    upsample = None
+    for each in maps:
+        smooth = gaussian_smooth(each, how.smoothing)
+        if how.normalize:
             smooth = smooth / smooth.amax().clamp_min(1e-8)
-        return upsample(smooth) if upsample else smooth
-
-    return assign(map(comparable, maps), image_size)
-
-
-def guided_upsamplers(image, shape: tuple[int, int, int], working_size) -> Iterable[Callable | None]:
-    """For each picture what enlarges its maps along its borders, or None where they need not be; shape [B, H, W]."""
-    pictures = None if image is None else check_belongs(image, shape)
-    if pictures is None or not is_larger(shape[1:], working_size):
-        return [None] * shape[0]
-    return (guided_upsampler(picture.cpu(), working_size) for picture in pictures)
+        if picture is not None and is_larger(picture.shape, each.shape):
+            upsample = upsample or guided_upsampler(picture.to(each), size_of(each))
+            smooth = upsample(smooth)
+        yield smooth
+        progress.step("assembly")
 
 
-def split(labels: list[torch.Tensor], counts: Counts | None) -> Segmentation:
+def pictures_under(image, shape: tuple[int, int, int]) -> Sequence[Tensor | None]:
+    """The pictures [H, W, 3] that labels of this shape [B, H, W] belong to, or nothing for each."""
+    return [None] * shape[0] if image is None else [*check_belongs(image, shape)]
+
+
+def split(labels: list[Tensor], counts: Counts | None) -> Segmentation:
     """A segment of its own for every connected part: from semantic regions to instances."""
     parts = [regions.split_parts(each) for each in labels]
     count = int(max(each.max() for each in parts)) + 1

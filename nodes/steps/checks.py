@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..host import clip as clips
 from ..host import network
-from ..host.latents import covered_pixels, pixels_per_cell
+from ..host.latents import pixels_per_cell
 from .values import DifferenceMaps, Features, LowResMasks, Segmentation, Size, Source, Trajectory, size_of
 
 log = logging.getLogger("EmerDiff")
@@ -276,7 +276,7 @@ def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowR
             f"the trajectory was made with another kind of model ({trajectory.latent_format}, not {name}); "
             "run EmerDiff Extract Features with this model"
         )
-    covered = covered_pixels(source.vae, size_of(trajectory.latent))
+    covered = [pixels_per_cell(source.vae) * cells for cells in size_of(trajectory.latent)]
     if any(side > most for side, most in zip(trajectory.working_size, covered)):
         raise ValueError(
             f"the trajectory's latents stand for {covered[1]} x {covered[0]} pixels and its picture is "

@@ -70,7 +70,8 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
     seen = views(reading.surroundings, reading.mirrored, reading.dense, size, grid, cell)
     check_canvas(source.model, seen[0].canvas)
     noise, sigma = noise_of(source, trajectory, seen[0].canvas, reading.timestep)
-    progress = Progress({"reading": len(latent) * len(seen)}, {"reading": 1.0})
+    progress = Progress()
+    progress.expect("reading", len(latent) * len(seen), 1.0)
 
     def read(picture: int, view: View) -> tuple[View, Tensor]:
         own = slice(picture, picture + 1)
@@ -80,7 +81,7 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
 
     pictures = range(len(latent))
     features = [mean_reading((read(n, view) for view in seen), grid, reading.dense) for n in pictures]
-    return Features(torch.cat(features), size)
+    return Features(torch.cat(features), size, trajectory.working_size)
 
 
 def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) -> tuple[Tensor, float]:

@@ -1,28 +1,24 @@
 """coarse mask -> pixel-accurate mask: modulated denoising of any MASK against the rest of the picture."""
 
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ...emerdiff_ops.borders import ROUGH
 from ...emerdiff_ops.difference import gaussian_smooth, resize_maps
-from ...emerdiff_ops.guided import ROUGH, guided_filter, radius_of
-from ...emerdiff_ops.lifting import (
-    coarse_weights,
-    contenders,
-    contest,
-    deal_out,
-    kappa,
-    shared_out,
-    with_peaks_of,
-    with_prior,
-)
+from ...emerdiff_ops.grid import grid_over, masks_on_grid
+from ...emerdiff_ops.guided import guided_filter, radius_of
+from ...emerdiff_ops.lifting import contenders, contest, deal_out, kappa, shared_out, with_peaks_of, with_prior
 from ..host import unet
-from ..host.latents import covered_pixels
+from ..host.memory import PROCESSOR
+from ..host.progress import Progress
 from .checks import check_belongs, check_kind, check_lifts, check_mask, check_model, check_same_pictures, pictures_of
 from .cluster import cluster_features
 from .extract import ROBUST, extract_features, invert, read_features
-from .modulate import Push, maps_as_they_come, masks_on_grid
+from .modulate import Maps, Push, maps_of_pictures, workplace
 from .values import Features, LowResMasks, Source, Trajectory, size_of
 
 RIVALS = 4  # segments of the rest of the picture that a mask competes with; more gain nothing (docs/robustness.md)
@@ -51,18 +47,17 @@ def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YE
     check_lifts(source.model, "EmerDiff Lift Mask")
     masks = deal_out(check_mask(mask), len(image))  # [B, N, any, any]
     features, trajectory = read_where_unknown(source, image, known)
-    weights = on_grid(source, masks, trajectory, push)  # [B, N, h, w]
+    weights = on_grid(source, masks, trajectory, push).to(features.features.device)  # [B, N, h, w]
     clusters = rivals(features, weights.shape[-2:])
     pushed = torch.stack([contenders(*each) for each in zip(weights, clusters, strict=True)])
-    low_res_masks = LowResMasks(pushed, features.latent_size)
-    maps = maps_as_they_come(source, trajectory, low_res_masks, push._replace(prior=False), image=image)
-    soft = torch.cat(
-        [
-            decided(gaussian_smooth(torch.stack(list(each)), smoothing), own, rough, picture)
-            for each, own, rough, picture in zip(maps, weights, masks, pictures_of(image).cpu(), strict=True)
-        ]
-    )
-    return Lifted(soft, out_of_place(soft, masks.flatten(0, 1)))
+    low_res_masks, alone = LowResMasks(pushed, features.latent_size), push._replace(prior=False)
+    pictures = maps_of_pictures(source, trajectory, low_res_masks, alone, Progress(), image=image)
+    place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
+    soft = [
+        place.run(partial(lifted, *each, smoothing, pushed.shape[1] // weights.shape[1]))
+        for each in zip(pictures, weights, masks, pictures_of(image), strict=True)
+    ]
+    return Lifted(torch.cat(soft), out_of_place(torch.cat(soft), masks.flatten(0, 1)))
 
 
 def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, Trajectory]:
@@ -81,9 +76,15 @@ def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, T
     return features, trajectory
 
 
-def decided(maps: Tensor, weights: Tensor, rough: Tensor, picture: Tensor) -> Tensor:
-    """From the contenders' maps of N masks, weights [N, h, w], to soft masks [N, H, W] at the picture's size."""
-    sides = contest(maps, len(weights))  # [N, h', w']
+def lifted(maps: Maps, weights: Tensor, rough: Tensor, picture: Tensor, smoothing: float, rivals: int, device):
+    """Soft masks [N, H, W] of one picture, on the processor, from the maps of all that was pushed for each mask."""
+    smooth = (gaussian_smooth(each, smoothing) for each in maps(device))
+    sides = torch.cat([contest(torch.stack(list(islice(smooth, rivals))), 1) for _ in weights])
+    return decided(sides, weights.to(device), rough.to(device), picture.to(device)).to(PROCESSOR)
+
+
+def decided(sides: Tensor, weights: Tensor, rough: Tensor, picture: Tensor) -> Tensor:
+    """Soft masks [N, H, W] at the picture's size from what pixels side with, [N, h', w'], weights [N, h, w]."""
     size = size_of(sides)
     came_in = resize_maps(rough.float(), size)
     along = guided_filter(torch.cat([sides, came_in]), picture, radius_of(ROUGH, size))  # [2 * N, h', w']
@@ -100,10 +101,9 @@ def out_of_place(soft: Tensor, masks: Tensor) -> list[int]:
 
 def on_grid(source: Source, masks: Tensor, trajectory: Trajectory, push: Push) -> Tensor:
     """The share of each cell of the modulated layer's grid that every mask covers: [B, N, h, w]."""
-    size = size_of(trajectory.latent)
-    grid = unet.grid_of(source.model, unet.find_layer(source.model, push.layer, last=True), size)
-    covered = covered_pixels(source.vae, size)
-    return torch.stack([coarse_weights(each, trajectory.working_size, covered, grid) for each in masks])
+    latent = size_of(trajectory.latent)
+    cells = unet.grid_of(source.model, unet.find_layer(source.model, push.layer, last=True), latent)
+    return torch.stack([grid_over(cells, latent, trajectory.working_size).shares(each) for each in masks])
 
 
 def rivals(features: Features, grid) -> Tensor:

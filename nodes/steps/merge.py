@@ -18,7 +18,8 @@ def merge_alike(segmentation: Segmentation, features: Features, target=8, simila
     labels = []
     for values, map_ in zip(segmentation.labels, features.features):
         throw_if_cancelled()
-        embeddings = mask_embeddings(map_, values, segmentation.count)
+        pixels = features.grid.of_segments(values, segmentation.count)
+        embeddings = mask_embeddings(map_, pixels.to(map_.device)).cpu()  # few numbers, one merge after the other
         labels.append(merge_segments(values, embeddings, max(1, target), similarity or -1.0))
     left = [int(each.max()) + 1 for each in labels]
     return Segmentation(torch.stack(labels), max(left), counts=tuple(left) if segmentation.counts else None)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
+from ...emerdiff_ops.borders import Look, drafted, weighted
 from ...emerdiff_ops.difference import difference_maps, evened
+from ...emerdiff_ops.grid import Grid, grid_over, masks_on_grid
 from ...emerdiff_ops.modulation import (
     PRESETS,
     RELATIVE,
@@ -24,18 +26,23 @@ from ...emerdiff_ops.schedule import TRAINING_STEPS, nearest_timestep, noise_for
 from ...emerdiff_ops.segments.colors import colorize
 from ...emerdiff_ops.segments.labels import masks_to_labels
 from ..host import hooks, unet
-from ..host.latents import covered_pixels, decoding_weight
-from ..host.memory import RowsAtOnce
+from ..host.latents import decoding_weight
+from ..host.memory import RowsAtOnce, Workplace
 from ..host.network import sigma_of
 from ..host.progress import Progress
 from ..host.session import run_session
 from .checks import check_belongs, check_kind, check_lifts, check_predicted, check_source, check_trajectory
-from .read_out import READOUTS, along_borders, guide_of, looks, read_out, weighted
-from .values import DifferenceMaps, LowResMasks, Source, Trajectory
+from .read_out import READOUTS, guide_of
+from .values import DifferenceMaps, LowResMasks, Size, Source, Trajectory, size_of
 
 log = logging.getLogger("EmerDiff")
 
 FIRST_LEVEL = 0.5  # of a later level's cost, as the first runs half the UNet on one row alone
+BORDERS = 0.02  # what a map along the picture's borders may cost against a row of the UNet, before any has run
+# Of a pixel, while one map is made: the picture, its windows' colours and the fits at working size, then at its own
+BYTES_AT_WORK, BYTES_AT_END = 4 * 60, 4 * 16
+
+Maps = Callable[[torch.device], Iterator[Tensor]]  # the difference maps [H, W] of a picture, made on a device
 
 
 class Push(NamedTuple):
@@ -77,9 +84,13 @@ def modulate_attention(
     `preview`: show the label map as it forms; not for nodes that return pictures, which the front end would hide.
     `image`: the pictures [B, any, any, 3] whose borders count for presets that look; None: as the VAE decodes them.
     """
-    pictures = maps_as_they_come(source, trajectory, low_res_masks, push, rows, preview, image)
-    maps = torch.stack([all_of(each, low_res_masks.masks.shape[1]) for each in pictures])
-    return DifferenceMaps(maps, trajectory.image_size, low_res_masks.counts)
+    pictures = maps_of_pictures(source, trajectory, low_res_masks, push, Progress(previews=preview), rows, image)
+    place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
+    count = low_res_masks.masks.shape[1]
+    maps = [place.run(lambda device, own=own: all_of(own(device), count)) for own in pictures]
+    return DifferenceMaps(
+        torch.stack([each.to(place.device) for each in maps]), trajectory.image_size, low_res_masks.counts
+    )
 
 
 def all_of(maps: Iterator[Tensor], count: int) -> Tensor:
@@ -89,63 +100,95 @@ def all_of(maps: Iterator[Tensor], count: int) -> Tensor:
     return torch.cat([own, own.new_zeros(missing, *own.shape[1:])]) if missing else own
 
 
-def maps_as_they_come(
+def workplace(device: torch.device, working: Size, size: Size) -> Workplace:
+    """Where maps of pictures are made: on this device, if it has room for one map at a time."""
+    return Workplace(device, BYTES_AT_WORK * math.prod(working) + BYTES_AT_END * math.prod(size))
+
+
+def maps_of_pictures(
     source: Source,
     trajectory: Trajectory,
     low_res_masks: LowResMasks,
-    push: Push = PAPER,
+    push: Push,
+    progress: Progress,
     rows: int | None = None,
-    preview: bool = False,
     image: Tensor | None = None,
-) -> Iterator[Iterator[Tensor]]:
-    """The difference maps [H, W] of every picture, one after the other, none kept here."""
+) -> Iterator[Maps]:
+    """For every picture, one after the other, what makes its difference maps [H, W] on a device, none kept here."""
     check_kind(trajectory, Trajectory)
     check_kind(low_res_masks, LowResMasks)
     check_source(source)
     check_trajectory(source, trajectory, low_res_masks)
     seen = seen_of(image, trajectory)
-    if not PRESETS[push.preset].lifts:
-        yield from drafts(source, trajectory, low_res_masks, seen)
-        return
-    check_lifts(source.model, f'the preset "{push.preset}" lifts, which')
-    run, size = Run(source, trajectory, low_res_masks, push, rows, image is None), trajectory.working_size
-    run.preview = run.picture if preview else None
-    covered = covered_pixels(source.vae, low_res_masks.latent_size)
+    if PRESETS[push.preset].lifts:
+        check_lifts(source.model, f'the preset "{push.preset}" lifts, which')
+        yield from lifted(source, trajectory, low_res_masks, push, progress, rows, seen)
+    else:
+        yield from drafts(source, trajectory, low_res_masks, progress, seen)
+
+
+def drafts(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, progress: Progress, seen):
+    """The coarse masks of every picture along its borders: nothing is lifted."""
+    grid = grid_of_masks(low_res_masks, trajectory)
+    masks = [low_res_masks.of(picture) for picture in range(len(trajectory.latent))]
+    progress.expect("decoding", sum(picture is None for picture in seen), decoding_weight(source.vae))
+    progress.expect("borders", 2 * sum(map(len, masks)), BORDERS)
+    for latent, picture, own in zip(trajectory.latent.split(1), seen, masks, strict=True):
+        guide = guide_of(source.vae, latent, trajectory.working_size, progress, picture)
+        yield partial(draft, Look(guide, grid), own, progress)
+
+
+def draft(look: Look, masks: Tensor, progress: Progress, device: torch.device) -> Iterator[Tensor]:
+    """The coarse masks [K, h, w] of one picture along its borders, made on a device."""
+    return drafted(look.on(device), masks.to(device), partial(progress.step, "borders"))
+
+
+def lifted(source, trajectory, low_res_masks, push: Push, progress: Progress, rows, seen) -> Iterator[Maps]:
+    """How every picture answers to a push along each of its masks."""
+    preset, grid, size = PRESETS[push.preset], grid_of_masks(low_res_masks, trajectory), trajectory.working_size
+    readout, prior = READOUTS[preset.readout], push.prior and preset.prior
+    looks, counts = readout.guided or prior, [len(low_res_masks.of(picture)) for picture in range(len(seen))]
+    run = Run(source, trajectory, low_res_masks, push, progress, rows)
+    decodings = looks * sum(picture is None for picture in seen) + sum(map(readout.decodings, counts))
+    progress.expect("decoding", decodings, decoding_weight(source.vae))
+    progress.expect("borders", sum(counts), BORDERS)
     for picture, latent in enumerate(trajectory.latent.split(1)):
         finals = run.variants(picture)
-        guide = guide_of(source.vae, latent, size, run.progress, seen[picture]) if run.looks else None
-        maps = read_out(source.vae, finals, guide, size, run.preset.readout, run.progress)
-        maps = (evened(each[None], run.preset.evenness)[0] for each in maps)
-        if run.prior:
-            maps = weighted(maps, low_res_masks.of(picture), guide, covered, size)
-        yield maps
+        look = Look(guide_of(source.vae, latent, size, progress, seen[picture]), grid) if looks else None
+        masks = low_res_masks.of(picture) if prior else None
+        read = partial(readout.maps, source.vae, finals)
+        yield partial(answers, read, look, masks, size, preset.evenness, progress)
 
 
-def drafts(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, seen) -> Iterator[Iterator[Tensor]]:
-    """The coarse masks of every picture along its borders: nothing is lifted."""
-    size, covered = trajectory.working_size, covered_pixels(source.vae, low_res_masks.latent_size)
-    missing = sum(picture is None for picture in seen)
-    progress = Progress({"decoding": missing}, {"decoding": 1.0})
-    for number, (latent, picture) in enumerate(zip(trajectory.latent.split(1), seen, strict=True)):
-        guide = guide_of(source.vae, latent, size, progress, picture)
-        yield along_borders(low_res_masks.of(number), guide, covered, size)
+def answers(
+    read, look: Look | None, masks, size: Size, evenness: float, progress: Progress, device
+) -> Iterator[Tensor]:
+    """What one picture answered, read on a device: even, and weighted by the coarse masks [K, h, w] if given."""
+    seen = look and look.on(device)
+    maps = (evened(each[None], evenness)[0] for each in read(seen, size, progress, device))
+    if seen and masks is not None:
+        maps = weighted(maps, seen, masks.to(device))
+    for each in maps:
+        yield each
+        progress.step("borders")
+
+
+def grid_of_masks(low_res_masks: LowResMasks, trajectory: Trajectory) -> Grid:
+    return grid_over(size_of(low_res_masks.masks), low_res_masks.latent_size, trajectory.working_size)
 
 
 def seen_of(image: Tensor | None, trajectory: Trajectory) -> Sequence[Tensor | None]:
     """The pictures [any, any, 3] of a trajectory, or nothing for each."""
     count = len(trajectory.latent)
-    return [None] * count if image is None else [*check_belongs(image, (count, *trajectory.image_size)).cpu()]
+    return [None] * count if image is None else [*check_belongs(image, (count, *trajectory.image_size))]
 
 
 class Run:
-    """The modulated denoising of all pictures: where and when they are pushed, how many rows at once, the progress."""
+    """The modulated denoising of all pictures: where and when they are pushed, how many rows at once."""
 
-    def __init__(self, source, trajectory, low_res_masks, push, rows=None, decodes_own=True):
-        model, latent_size = source.model, trajectory.latent.shape[-2:]
-        self.source, self.push, self.preset = source, push, PRESETS[push.preset]
-        self.prior = push.prior and self.preset.prior
-        self.looks = looks(self.preset.readout, self.prior)
-        self.decodes_own = decodes_own and self.looks
+    def __init__(self, source, trajectory, low_res_masks, push, progress, rows=None):
+        model, latent_size = source.model, size_of(trajectory.latent)
+        self.source, self.push, self.preset, self.progress = source, push, PRESETS[push.preset], progress
         self.layer = unet.find_layer(model, push.layer, last=True)
         self.latent = trajectory.latent
         self.noises, self.sigmas = noise_levels(model, trajectory, push.timestep, self.preset)
@@ -154,9 +197,14 @@ class Run:
         masks = [masks_on_grid(low_res_masks.of(picture)[None], grid)[0] for picture in pictures]
         offsets = [variant_offsets(each, push.size) for each in masks]  # [2K, h*w] a picture
         self.chunks = [list(in_chunks(each, self.rows.most - 1, together=2)) for each in offsets]
-        self.progress = Progress(self._planned(), self._weights())
+        self.expect()
         self.forming = torch.zeros(max(map(len, masks)), *latent_size)  # difference maps so far
-        self.preview: Callable[[], Tensor] | None = None
+
+    def expect(self) -> None:
+        """Count the rows that will go through the UNet; the unmodulated run rides along in every chunk."""
+        rows = sum(len(chunk) + 1 for chunks in self.chunks for chunk in chunks)
+        self.progress.expect("first level", rows, FIRST_LEVEL)
+        self.progress.expect("later levels", rows * (len(self.sigmas) - 1), 1.0)
 
     def variants(self, picture: int) -> Tensor:
         """Final latents [1 + V, c, h', w'] of one picture: the unmodulated run's, then every variant's."""
@@ -169,7 +217,7 @@ class Run:
             for chunk in chunks:
                 denoise = partial(self.denoise, predict, first)
                 steps = noises, self.sigmas, chunk.to(x0), self.preset.deterministic
-                finals.append(modulated_denoising(denoise, x0, *steps).cpu())
+                finals.append(modulated_denoising(denoise, x0, *steps))
                 first += len(chunk)
             return torch.cat([finals[0], *(each[1:] for each in finals[1:])])
 
@@ -193,23 +241,12 @@ class Run:
         maps = difference_maps(denoised[1:], axis=1)
         self.forming[first // 2 : first // 2 + len(maps)] = maps.cpu()  # waits for the device: the time left is true
         kind = "later levels" if offsets is None else "first level"
-        self.progress.step(kind, len(denoised), self.preview)
+        self.progress.step(kind, len(denoised), self.picture)
         return denoised
 
     def picture(self) -> Tensor:
         """The label map as far as it has formed, in colour [h', w', 3]."""
         return colorize(masks_to_labels(self.forming[None]))[0]
-
-    def _planned(self) -> dict[str, int]:
-        """How many rows go through the UNet at the first level and at the later ones, and how many are decoded."""
-        variants = [sum(map(len, chunks)) for chunks in self.chunks]
-        rows = sum(variants) + sum(map(len, self.chunks))  # the unmodulated run rides along in every chunk
-        decodings = READOUTS[self.preset.readout].decodings
-        decoded = sum(decodings(count // 2) + self.decodes_own for count in variants)
-        return {"first level": rows, "later levels": rows * (len(self.sigmas) - 1), "decoding": decoded}
-
-    def _weights(self) -> dict[str, float]:
-        return {"first level": FIRST_LEVEL, "later levels": 1.0, "decoding": decoding_weight(self.source.vae)}
 
 
 def pushed(predict, layer, push: Push, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
@@ -238,8 +275,3 @@ def start_timestep(grid: tuple[int, ...], modulation_timestep: int, own: int) ->
     if modulation_timestep and start != modulation_timestep:
         log.warning("modulation_timestep %d is not on the trajectory; %d is used.", modulation_timestep, start)
     return start
-
-
-def masks_on_grid(masks: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Masks [B, K, h, w] on the modulated layer's grid; averaged when the features came from another level."""
-    return masks if masks.shape[-2:] == tuple(grid) else interpolate(masks, tuple(grid), mode="area")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...emerdiff_ops.guided import ROUGH
+from ...emerdiff_ops.borders import ROUGH, Look
+from ...emerdiff_ops.grid import Grid, grid_over
 from ...emerdiff_ops.likeness import likeness, with_points
 from ...emerdiff_ops.segments.boxes import Box, parse_boxes
 from ...emerdiff_ops.segments.selection import Points, parse_points_in
+from ..host.memory import Workplace
 from .checks import check_belongs, check_kind, check_same_pictures
-from .read_out import along_borders
+from .modulate import workplace
 from .values import Features, Size, Trajectory, size_of
 
 CLUSTERS = 8  # what the rest of a picture is divided into, to compete with what is pointed at
@@ -46,20 +47,22 @@ def pick_by_points(features, trajectory, image, positive_points: str, negative_p
             'nothing is pointed at: give points such as [{"x": 10, "y": 20}] in pixels of the picture, from a points '
             "editor, or boxes"
         )
-    each = zip(features.features, pictures.cpu(), map(Pointed, positive, negative, boxed), strict=True)
-    return torch.stack([picked(*one, trajectory) for one in each])
+    grid = grid_over(features.grid.cells, features.latent_size, trajectory.working_size)
+    place = workplace(features.features.device, trajectory.working_size, trajectory.image_size)
+    each = zip(features.features, pictures, map(Pointed, positive, negative, boxed), strict=True)
+    return torch.stack([picked(*one, grid, place) for one in each])
 
 
-def picked(features: Tensor, picture: Tensor, pointed: Pointed, trajectory: Trajectory) -> Tensor:
+def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, place: Workplace) -> Tensor:
     """The soft mask [H, W] of what is pointed at in one picture [H, W, 3], features [h, w, C]."""
     positive, negative, boxes = pointed
     if not any(pointed):  # in another picture of the batch alone
         return torch.zeros(picture.shape[:2])
     if not positive and not boxes:
-        return 1 - picked(features, picture, Pointed(negative, [], []), trajectory)
-    covered = covered_pixels_of(trajectory)
-    inside = cells_inside(boxes, trajectory, covered, features.shape[:2])
-    wanted, unwanted = (cells_of(points, trajectory, covered, features.shape[:2]) for points in (positive, negative))
+        return 1 - picked(features, picture, Pointed(negative, [], []), grid, place)
+    size = size_of(picture[..., 0])
+    inside = cells_inside(boxes, grid, size)
+    wanted, unwanted = (grid.of_points(points, size) for points in (positive, negative))
     both = set(wanted) & set(unwanted)
     if both:
         row, column = min(both)
@@ -69,7 +72,7 @@ def picked(features: Tensor, picture: Tensor, pointed: Pointed, trajectory: Traj
             "EmerDiff Extract Features"
         )
     coarse = likeness(features, wanted, unwanted, inside, CLUSTERS)
-    (soft,) = along_borders(coarse[None], picture, covered, trajectory.working_size, ROUGH)
+    soft = place.run(lambda device: next(Look(picture.to(device), grid).follow(coarse[None].to(device), ROUGH)).cpu())
     return soft * kept(soft > 0.5, pointed)
 
 
@@ -85,29 +88,15 @@ def kept(mask: Tensor, pointed: Pointed) -> Tensor:
     return near if not pointed.boxes else near | boxed
 
 
-def covered_pixels_of(trajectory: Trajectory) -> Size:
-    """Height and width in pixels that the latent stands for, the padding included; every VAE halves some times."""
-    latent = size_of(trajectory.latent)
-    halvings = max(math.ceil(math.log2(side / cells)) for side, cells in zip(trajectory.working_size, latent))
-    return latent[0] * 2**halvings, latent[1] * 2**halvings
-
-
-def cells_of(points: Points, trajectory: Trajectory, covered: Size, grid) -> list[tuple[int, int]]:
-    """The cells (row, column) of a grid that points (x, y) of the picture lie in, each once."""
-    shares = [side / own / whole for side, own, whole in zip(trajectory.working_size, trajectory.image_size, covered)]
-    cells = [(int((y + 0.5) * shares[0] * grid[0]), int((x + 0.5) * shares[1] * grid[1])) for x, y in points]
-    return list(dict.fromkeys((min(row, grid[0] - 1), min(column, grid[1] - 1)) for row, column in cells))
-
-
-def cells_inside(boxes: list[Box], trajectory: Trajectory, covered: Size, grid) -> Tensor:
-    """Which cells of a grid have their centre in a box, or hold the centre of one: [h, w] bool."""
-    inside = torch.zeros(*grid, dtype=torch.bool)
+def cells_inside(boxes: list[Box], grid: Grid, size: Size) -> Tensor:
+    """Which cells have their centre in a box of the picture at `size`, or hold the centre of one: [h, w] bool."""
+    inside = torch.zeros(*grid.cells, dtype=torch.bool)
     rows, columns = (
         (torch.arange(cells) + 0.5) / cells * whole / side * own
-        for cells, whole, side, own in zip(grid, covered, trajectory.working_size, trajectory.image_size)
+        for cells, whole, side, own in zip(grid.cells, grid.covered, grid.working, size)
     )  # of each cell's centre the pixel of the picture
     for x1, y1, x2, y2 in boxes:
         inside |= ((rows >= y1) & (rows < y2))[:, None] & ((columns >= x1) & (columns < x2))
-        row, column = cells_of([((x1 + x2) // 2, (y1 + y2) // 2)], trajectory, covered, grid)[0]
+        row, column = grid.of_points([((x1 + x2) // 2, (y1 + y2) // 2)], size)[0]
         inside[row, column] = True
     return inside

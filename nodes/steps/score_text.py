@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ...emerdiff_ops.grid import grid_over
 from ...emerdiff_ops.schedule import sample_level
 from ...emerdiff_ops.segments.colors import highlight, with_texts
 from ...emerdiff_ops.segments.labels import segment_areas
@@ -24,14 +24,14 @@ from ...emerdiff_ops.text_scores import (
 )
 from ..host import hooks, network, unet
 from ..host.clip import conditioning_of, words_of
-from ..host.latents import pixels_per_cell, working_pixels
+from ..host.latents import working_pixels
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import attend, run_session
 from .checks import check_clip, check_image, check_kind, check_lifts, check_model, check_predicted, check_vae
 from .extract import latents_of
 from .select import picture_under
-from .values import Segmentation
+from .values import Segmentation, size_of
 
 log = logging.getLogger("EmerDiff")
 
@@ -80,25 +80,21 @@ def segment_signs(
     asked = [("", groups), *zip(phrases, groups.split(1))]
     prompts = [(conditioning_of(clip, phrase), words) for phrase, words in asked]
     pixels = working_pixels(model, vae, check_image(picture_under(segmentation, image)), resolution=0)
-    latents, size = latents_of(model, vae, pixels), tuple(pixels.shape[-2:])
+    latents, size, device = latents_of(model, vae, pixels), size_of(pixels), model.load_device
     noise = torch.randn(len(TIMESTEPS), DRAWS, *latents.shape[1:], generator=torch.Generator().manual_seed(seed))
     rows = len(latents) * len(prompts) * len(TIMESTEPS) * DRAWS
-    respondent = Respondent(model, layers, TIMESTEPS, noise, Progress({"row": rows}, {"row": 1.0}))
+    progress = Progress()
+    progress.expect("row", rows, 1.0)
+    respondent = Respondent(model, layers, TIMESTEPS, noise, progress)
     attention, prediction = [], []
     for labels, latent in zip(segmentation.labels, latents.split(1)):
-        grids = [unet.grid_of(model, layers[0], latent.shape[-2:]), tuple(latent.shape[-2:])]
-        weights = [weights_on(labels, segmentation.count, grid, latent.shape[-2], size, vae) for grid in grids]
+        own = size_of(latent)
+        grids = [grid_over(cells, own, size) for cells in (unet.grid_of(model, layers[0], own), own)]
+        weights = [area_weights(grid.of_segments(labels, segmentation.count)).to(device) for grid in grids]
         (nothing, empty), *others = [respondent.respond(*each, latent) for each in prompts]
         attention += [attention_sign(maps[0], nothing[p], weights[0]) for p, (maps, _) in enumerate(others)]
         prediction += [prediction_sign(error, empty, weights[1]) for _, error in others]
-    return tuple(torch.stack(each).unflatten(0, (-1, len(phrases))) for each in (attention, prediction))
-
-
-def weights_on(labels, count: int, grid, latent_height: int, size, vae) -> Tensor:
-    """The segments' area weights [K, h*w] on a grid that the UNet has halved, rounding up, from the latent."""
-    halvings = math.ceil(math.log2(latent_height / grid[0]))
-    side = pixels_per_cell(vae) * 2**halvings
-    return area_weights(labels, count, grid, (size[0] / side, size[1] / side))
+    return tuple(torch.stack(each).unflatten(0, (-1, len(phrases))).cpu() for each in (attention, prediction))
 
 
 class Respondent:
@@ -137,7 +133,7 @@ class Respondent:
         hook = hooks.WordAttention(self.layers, groups, attend)
         x = sample_level(x0, sigma, draws[rows.start : rows.stop].to(x0))
         denoised = check_predicted(predict(x, sigma, hook))
-        answer = attention_of(hook), (denoised - x0).square().mean(1).flatten(1).float().cpu()
+        answer = attention_of(hook), (denoised - x0).square().mean(1).flatten(1).float()
         self.progress.step("row", len(rows))
         return answer
 

@@ -1,8 +1,8 @@
 """The values on EmerDiff's wires, and the three wires of the host that go together.
 
-NamedTuples, because the host's cache counts the tensors in tuples; tensors on the CPU, never written in place. Their
-axes and dtypes are in one table, that of the files they are saved in: SPECS in emerdiff_ops/files/layout.py. On the
-wires floats are float32.
+NamedTuples, because the host's cache counts the tensors in tuples; never written in place. Features, the masks on their
+grid and difference maps lie where the network ran, trajectories and segmentations on the processor. Axes and dtypes are
+in one table, that of the files they are saved in: SPECS in emerdiff_ops/files/layout.py. Floats are float32.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from torch import Tensor
+
+from ...emerdiff_ops.grid import Grid, grid_over
 
 Size = tuple[int, int]  # height, width
 
@@ -31,6 +33,12 @@ class Source(NamedTuple):
 class Features(NamedTuple):
     features: Tensor
     latent_size: Size  # h', w'; larger than the picture by the VAE's padding at the right and at the bottom
+    working_size: Size | None = None  # None in files of version 0.1: as large as the latent
+
+    @property
+    def grid(self) -> Grid:
+        """Where the features lie in the picture."""
+        return grid_over(self.features.shape[1:3], self.latent_size, self.working_size or self.latent_size)
 
 
 class Trajectory(NamedTuple):

@@ -6,12 +6,13 @@ import torch
 from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
 from emerdiff.nodes.results import segmentation_result
 from emerdiff.nodes.steps import modulate
-from emerdiff.nodes.steps.assemble import assemble_masks, segment_pictures
+from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.exchange import segs_of_pictures
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
 from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.select import read_picks, requests, selected
 
 from small_model.scenes import HELD_OUT, scene

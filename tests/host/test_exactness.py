@@ -3,8 +3,9 @@
 import pytest
 import torch
 from comparing import plain, prepare
+from emerdiff.emerdiff_ops.grid import masks_on_grid
 from emerdiff.nodes.host import unet
-from emerdiff.nodes.steps.modulate import Push, masks_on_grid, modulate_attention
+from emerdiff.nodes.steps.modulate import Push, modulate_attention
 
 from small_model.scenes import HELD_OUT, scene
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from emerdiff.nodes.steps.assemble import segment_pictures
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, Reading, extract_features
 from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push
 from emerdiff.nodes.steps.pick import pick_by_points
+from emerdiff.nodes.steps.segment import segment_pictures
 from scipy import ndimage
 
 from measure.metrics import iou

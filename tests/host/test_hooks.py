@@ -13,7 +13,7 @@ from emerdiff.nodes.host.unet import Layer
 from emerdiff.nodes.steps import read_out
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.extract import captured, extract_features
-from emerdiff.nodes.steps.modulate import Push, maps_as_they_come, modulate_attention
+from emerdiff.nodes.steps.modulate import Push, maps_of_pictures, modulate_attention
 
 from reference.plain_procedure import Replay, session
 
@@ -114,8 +114,8 @@ def test_nodes_that_give_pictures_show_no_preview(sd1, prepared, monkeypatch):
     seen = []
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_PREVIEWS", -1.0)
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda *call, **_: seen.append(call))
-    for maps in maps_as_they_come(sd1, trajectory, low_res, Push("fast")):
-        assert len(list(maps)) == low_res.masks.shape[1]
+    for maps in maps_of_pictures(sd1, trajectory, low_res, Push("fast"), progress.Progress()):
+        assert len(list(maps(sd1.model.load_device))) == low_res.masks.shape[1]
     assert seen and all(preview is None for _, _, preview in seen)
 
 

@@ -13,10 +13,11 @@ from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.host.hooks import Modulation, QueryCapture
 from emerdiff.nodes.host.memory import rows_that_fit
-from emerdiff.nodes.steps import assemble, read_out
-from emerdiff.nodes.steps.assemble import assemble_masks, segment_pictures
+from emerdiff.nodes.steps import read_out, segment
+from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.score_text import Respondent
+from emerdiff.nodes.steps.segment import segment_pictures
 
 PEAK = Path("/proc/self/clear_refs")
 
@@ -181,11 +182,11 @@ def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     _, trajectory, low_res = prepare(small, image, 10, resolution=64)
     push = Push(preset, relative=True)
     steps = assemble_masks(modulate_attention(small, trajectory, low_res, push, image=image), image=image)
-    most, maps_as_they_come = [], assemble.maps_as_they_come
+    most, maps_of_pictures = [], segment.maps_of_pictures
 
     def watched(*arguments, **options):
-        for maps in maps_as_they_come(*arguments, **options):
-            yield watch(maps)
+        for maps in maps_of_pictures(*arguments, **options):
+            yield lambda device, maps=maps: watch(maps(device))
 
     def watch(maps):
         storages = {}
@@ -195,7 +196,7 @@ def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
             yield each
             del each
 
-    monkeypatch.setattr(assemble, "maps_as_they_come", watched)
+    monkeypatch.setattr(segment, "maps_of_pictures", watched)
     one = segment_pictures(small, image, trajectory, low_res, preset)
     assert torch.equal(one.labels, steps.labels) and one.count == steps.count == 10
     assert len(most) == 10 and max(most) <= 2

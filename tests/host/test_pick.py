@@ -8,7 +8,7 @@ import torch
 from emerdiff.emerdiff_ops.segments.boxes import box_around
 from emerdiff.nodes.pick_by_points import EmerDiffPickByPoints
 from emerdiff.nodes.steps.extract import ROBUST, Reading, extract_features
-from emerdiff.nodes.steps.pick import cells_inside, cells_of, covered_pixels_of, pick_by_points
+from emerdiff.nodes.steps.pick import cells_inside, pick_by_points
 
 from measure.metrics import interior, iou
 from small_model.scenes import HELD_OUT, scene
@@ -119,12 +119,9 @@ def test_what_was_read_of_other_pictures_is_refused(read, image, small):
 
 
 def test_cells_lie_where_their_pixels_are(read):
-    """121 x 110 pixels are 31 x 28 cells of the latent, 16 x 14 of the grid: of 124 x 112 pixels, 7.75 by 8 each."""
-    _, trajectory = read
-    assert covered_pixels_of(trajectory) == (124, 112)
-    assert cells_of([(0, 0), (109, 120), (7, 7), (8, 8)], trajectory, (124, 112), (16, 14)) == [
-        (0, 0), (15, 13), (1, 1),
-    ]  # fmt: skip
-    inside = cells_inside([(0, 0, 8, 8)], trajectory, (124, 112), (16, 14))
-    assert inside.nonzero().tolist() == [[0, 0]]
-    assert cells_inside([(1, 1, 2, 2)], trajectory, (124, 112), (16, 14)).sum() == 1
+    """121 x 110 pixels are 31 x 28 cells of the latent, 16 x 14 of the grid, of 8 pixels each."""
+    features, _ = read
+    assert features.grid == ((16, 14), (121, 110), (128, 112))
+    assert features.grid.of_points([(0, 0), (109, 120), (7, 7), (8, 8)], (121, 110)) == [(0, 0), (15, 13), (1, 1)]
+    assert cells_inside([(0, 0, 8, 8)], features.grid, (121, 110)).nonzero().tolist() == [[0, 0]]
+    assert cells_inside([(1, 1, 2, 2)], features.grid, (121, 110)).sum() == 1

@@ -3,6 +3,8 @@
 import pytest
 import torch
 from comparing import prepare
+from emerdiff.emerdiff_ops.borders import SELDOM, Look, weighted
+from emerdiff.emerdiff_ops.grid import Grid, grid_over
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.emerdiff_ops.segments.labels import assign
 from emerdiff.nodes.host import latents, unet
@@ -37,7 +39,7 @@ def finals():
 def test_one_decoding_a_mask_shows_half_of_what_two_show(small, finals):
     """Exactly so for a decoder that is linear, as the small model's is."""
     pairs, halfway = (
-        torch.stack([*read_out.read_out(small[1], finals, None, (128, 128), readout, Counted())])
+        torch.stack([*read_out.READOUTS[readout].maps(small[1], finals, None, (128, 128), Counted(), finals.device)])
         for readout in ("pairs", "halfway")
     )
     assert pairs.max() > 0.1
@@ -51,7 +53,8 @@ def test_differences_of_latents_follow_the_borders_of_the_picture(small):
     latent, variants, progress = small[1].encode(picture), torch.zeros(2, 48, 32, 32), Counted()
     variants[1, :, 20:24, 4:10] = 1.0  # pixels 80 to 95, 16 to 39
     guide = read_out.guide_of(small[1], latent, (126, 121), progress)
-    (map_,) = read_out.read_out(small[1], torch.cat([latent, variants]), guide, (126, 121), "latents", progress)
+    look = Look(guide, grid_over((32, 32), (32, 32), (126, 121)))
+    (map_,) = read_out.by_latents(small[1], torch.cat([latent, variants]), look, (126, 121), progress, latent.device)
     assert map_.shape == (126, 121) and progress.done == {"decoding": 1}
     inside = picture[0, :126, :121, 0] > 0
     found = map_ > 0.5 * map_.max()
@@ -138,11 +141,12 @@ def test_maps_are_weighted_by_their_coarse_masks_along_the_pictures_borders():
     masks = torch.zeros(2, 8, 8)
     masks[0, :, :4], masks[1, :, 4:] = 1, 1
     flat = torch.ones(2, 64, 64)
-    left, right = read_out.weighted(flat, masks, picture, (64, 64), (64, 64))
-    assert left.min() >= read_out.SELDOM and left.max() <= 1
+    look = Look(picture, Grid((8, 8), (64, 64), (64, 64)))
+    left, right = weighted(flat, look, masks)
+    assert left.min() >= SELDOM and left.max() <= 1
     assert (left[:, :34] > right[:, :34]).all() and (right[:, 38:] > left[:, 38:]).all()
     clear = torch.stack([flat[0], 100 * flat[1]])
-    left, right = read_out.weighted(clear, masks, picture, (64, 64), (64, 64))
+    left, right = weighted(clear, look, masks)
     assert (right > left).all(), "an answer that is clear enough overrules its coarse mask"
 
 

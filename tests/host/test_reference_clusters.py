@@ -8,9 +8,9 @@ from emerdiff.emerdiff_ops.kmeans import kmeans, nearest, reference_masks
 from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
 from emerdiff.nodes.segment_image import EmerDiffSegmentImage
 from emerdiff.nodes.select_segments import EmerDiffSelectSegments
-from emerdiff.nodes.steps.assemble import segment_pictures
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
+from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.values import Features, Segmentation, Trajectory
 from scipy.spatial.distance import cdist
 

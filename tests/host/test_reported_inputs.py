@@ -10,11 +10,12 @@ from emerdiff.nodes import EmerDiffExtension
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.lift_mask import EmerDiffLiftMask
 from emerdiff.nodes.select_by_text import EmerDiffSelectByText
-from emerdiff.nodes.steps.assemble import assemble_masks, segment_pictures
+from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.checks import masks_of, pictures_of
 from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.lift import lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Segmentation, Trajectory
 from emerdiff.nodes.to_segs import EmerDiffToSEGS
 

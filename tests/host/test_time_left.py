@@ -7,9 +7,16 @@ PLANNED = {"first": 10, "later": 140, "decode": 20}
 WEIGHTS = {"first": 0.5, "later": 1.0, "decode": 3.0}
 
 
+def expecting(planned: dict[str, int]) -> TimeLeft:
+    clock = TimeLeft()
+    for kind, amount in planned.items():
+        clock.expect(kind, amount, WEIGHTS[kind])
+    return clock
+
+
 def errors(costs: dict[str, float], order: list[str]) -> list[float]:
     """Relative errors of the estimate against the true time left, after the first tenth and up to the last part."""
-    clock = TimeLeft(PLANNED, WEIGHTS)
+    clock = expecting(PLANNED)
     remaining = total = sum(costs[kind] for kind in order)
     found = []
     for kind in order[:-1]:
@@ -35,7 +42,7 @@ def test_a_wrong_guess_of_a_kind_is_forgotten_once_it_has_run():
 
 
 def test_nothing_is_said_before_anything_is_known_and_nothing_is_left_at_the_end():
-    clock = TimeLeft({"later": 2}, {"later": 1.0})
+    clock = expecting({"later": 2})
     assert clock.left() is None
     clock.add("later", 3.0)
     assert clock.left() == 3.0

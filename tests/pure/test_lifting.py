@@ -5,7 +5,6 @@ import pytest
 import torch
 from emerdiff.emerdiff_ops.lifting import (
     apart,
-    coarse_weights,
     contenders,
     contest,
     deal_out,
@@ -17,25 +16,6 @@ from emerdiff.emerdiff_ops.lifting import (
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
-
-
-def test_weights_are_the_covered_share_of_each_cell_whatever_the_masks_size():
-    mask = torch.zeros(1, 32, 48)
-    mask[0, :10, :12] = 1  # one cell and a quarter down, one and a half across, of cells of 8 pixels
-    weights = coarse_weights(mask, (32, 48), (32, 48), (4, 6))
-    expected = torch.zeros(4, 6)
-    expected[0, :2] = torch.tensor([1, 0.5])
-    expected[1, :2] = torch.tensor([0.25, 0.125])
-    torch.testing.assert_close(weights[0], expected)
-    doubled = mask.repeat_interleave(2, 1).repeat_interleave(2, 2)
-    torch.testing.assert_close(coarse_weights(doubled, (32, 48), (32, 48), (4, 6))[0], expected, atol=0.02, rtol=0)
-
-
-def test_padding_repeats_the_masks_edge_and_does_not_move_it():
-    mask = torch.zeros(1, 28, 44)
-    mask[0, 24:] = 1  # the last, half padded, row of cells
-    weights = coarse_weights(mask, (28, 44), (32, 48), (4, 6))
-    assert torch.equal(weights[0, 3], torch.ones(6)) and weights[0, :3].max() == 0
 
 
 def test_masks_are_dealt_out_picture_after_picture():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from emerdiff.emerdiff_ops.grid import Grid
 from emerdiff.emerdiff_ops.segments.merging import mask_embeddings, merge_segments, neighbours
 
 
@@ -62,7 +63,7 @@ def test_embeddings_are_means_over_the_covered_cells():
     labels = torch.zeros(8, 8, dtype=torch.int16)
     labels[:4, :2] = 1  # the two upper cells of the first column
     labels[7, 7] = 2  # a quarter of the last cell
-    embeddings = mask_embeddings(features, labels, 4)
+    embeddings = mask_embeddings(features, Grid((4, 4), (8, 8), (8, 8)).of_segments(labels, 4))
     torch.testing.assert_close(embeddings[1], features[:2, 0].mean(0))
     torch.testing.assert_close(embeddings[2], features[3, 3])
     rest = torch.ones(4, 4)

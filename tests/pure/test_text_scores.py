@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from emerdiff.emerdiff_ops.grid import Grid
 from emerdiff.emerdiff_ops.text_scores import (
     area_weights,
     attention_sign,
@@ -39,7 +40,8 @@ def test_word_attention_is_the_softmax_by_hand():
 def test_area_weights_follow_the_picture_and_not_the_padding():
     labels = torch.zeros(60, 80, dtype=torch.int16)
     labels[:, 40:] = 2
-    weights = area_weights(labels, 4, (4, 8), (3.0, 8.0)).view(4, 4, 8)  # the fourth row of cells is padding
+    grid = Grid((4, 8), (60, 160), (80, 160))  # the fourth row of cells is padding
+    weights = area_weights(grid.of_segments(labels, 4)).view(4, 4, 8)
     assert torch.equal(weights[:, 3], torch.zeros(4, 8))
     torch.testing.assert_close(weights[0, :3, :4], torch.full((3, 4), 1 / 12))
     torch.testing.assert_close(weights[2, :3, 4:], torch.full((3, 4), 1 / 12))

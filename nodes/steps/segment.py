@@ -1,0 +1,23 @@
+"""low-resolution masks -> segmentation in one go: modulation and assembly, one difference map held at a time."""
+
+from ..host.progress import Progress
+from .assemble import ASSEMBLY, as_segmentation, label_picture, pictures_under
+from .modulate import Push, maps_of_pictures, workplace
+from .values import LowResMasks, Segmentation, Source, Trajectory
+
+
+def segment_pictures(
+    source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str
+) -> Segmentation:
+    """Modulation and assembly, at their defaults."""
+    progress, push = Progress(), Push(preset, relative=True)
+    pictures = maps_of_pictures(source, trajectory, low_res_masks, push, progress, image=image)
+    under = pictures_under(image, (len(trajectory.latent), *trajectory.image_size))
+    count = low_res_masks.masks.shape[1]
+    progress.expect("assembly", sum(low_res_masks.counts or [count] * len(under)), ASSEMBLY)
+    place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
+    labels = [
+        label_picture(maps, trajectory.image_size, place, progress, picture)
+        for maps, picture in zip(pictures, under, strict=True)
+    ]
+    return as_segmentation(labels, count, low_res_masks.counts)
