@@ -18,6 +18,7 @@ from .guided import EPSILON, guided_upsampler, radius_of
 ROUGH, COARSE = 3 / 32, 5 / 32
 FINE = 2 / 32  # the second time, where each pixel has nearly decided
 SHARPNESS = 4  # power of the maps in between
+LEAST = 1 / 64  # share of a pixel; less is none, so that far from a mask nothing is computed
 SELDOM = 0.02  # share of a map that its coarse mask leaves where it does not reach at all
 
 
@@ -56,7 +57,8 @@ def drafted(look: Look, masks: torch.Tensor, step: Callable[[], None]) -> Iterat
         step()
     again = look.filter(FINE)
     for each in look.follow(masks):
-        yield again(each**SHARPNESS / total.clamp_min(1e-12))
+        shares = each.pow_(SHARPNESS).div_(total.clamp_min(1e-12))
+        yield again(shares.masked_fill_(shares < LEAST, 0))
         step()
 
 

@@ -56,7 +56,7 @@ def guided_upsampler(
     (He, Sun 2015, "Fast guided filter"); what they are applied to is the whole picture. Where a map is 0 so are its
     fits, a window farther on: only the rest is computed.
     """
-    picture = picture.movedim(-1, 0).float()  # [3, H, W]
+    picture = picture.movedim(-1, 0).float().contiguous()  # [3, H, W]
     guide = resize_maps(picture, size)
     mean_guide = box_mean(guide, radius)
     factors = _factors(guide, mean_guide, radius, epsilon)  # [6, h, w]
@@ -68,8 +68,8 @@ def guided_upsampler(
             fit[:, *box] = _fit(values[box].float(), *own, radius)
         if fit.shape[-2:] != picture.shape[-2:]:
             fit = interpolate(fit[None], picture.shape[-2:], mode="bilinear")[0]
-        result = fit[3]
-        for slope, colour in zip(fit, picture):  # the three colours
+        result, *slopes = fit
+        for slope, colour in zip(slopes, picture):
             result.addcmul_(slope, colour)
         return result
 
@@ -128,21 +128,24 @@ def _factors(guide: torch.Tensor, mean: torch.Tensor, radius: int, epsilon: floa
 
 
 def _fit(values, guide, mean_guide, factors, radius: int) -> torch.Tensor:
-    """Slopes for the three colours and the offset, averaged over the windows each pixel lies in: [4, h, w]."""
-    mean, *products = box_mean(torch.cat([values[None], values * guide]), radius)
-    right = [product - mean * own for product, own in zip(products, mean_guide)]
-    slopes = _solved(factors, *right)
-    offset = mean - sum(slope * own for slope, own in zip(slopes, mean_guide))
-    return box_mean(torch.stack([*slopes, offset]), radius)
+    """The offset and the slopes for the three colours, averaged over the windows each pixel lies in: [4, h, w]."""
+    fit = box_mean(torch.cat([values[None], values * guide]), radius)
+    mean, *slopes = fit  # written over, step by step: covariances, slopes; what is left of the mean is the offset
+    for covariance, own in zip(slopes, mean_guide):
+        covariance.addcmul_(mean, own, value=-1)
+    _solve(factors, *slopes)
+    for slope, own in zip(slopes, mean_guide):
+        mean.addcmul_(slope, own, value=-1)
+    return box_mean(fit, radius)
 
 
-def _solved(factors, b1, b2, b3) -> list[torch.Tensor]:
-    """The x of L D L^T x = b in every window."""
+def _solve(factors, b1, b2, b3) -> None:
+    """Write the x of L D L^T x = b over b, in every window."""
     d1, l21, l31, d2, l32, d3 = factors
-    b2 = b2 - l21 * b1
-    x3 = (b3 - l31 * b1 - l32 * b2) * d3
-    x2 = b2 * d2 - l32 * x3
-    return [b1 * d1 - l21 * x2 - l31 * x3, x2, x3]
+    b2.addcmul_(l21, b1, value=-1)
+    b3.addcmul_(l31, b1, value=-1).addcmul_(l32, b2, value=-1).mul_(d3)
+    b2.mul_(d2).addcmul_(l32, b3, value=-1)
+    b1.mul_(d1).addcmul_(l21, b2, value=-1).addcmul_(l31, b3, value=-1)
 
 
 def _box_around(values: torch.Tensor, margin: int) -> tuple[slice, slice] | None:
@@ -150,6 +153,9 @@ def _box_around(values: torch.Tensor, margin: int) -> tuple[slice, slice] | None
     filled = values != 0
     if not filled.any():
         return None
-    ends = (filled.any(axis).nonzero().flatten()[[0, -1]].tolist() for axis in (1, 0))
-    rows, columns = (slice(max(0, first - margin), last + 1 + margin) for first, last in ends)
-    return rows, columns
+    rows, columns = (filled.any(axis).nonzero() for axis in (1, 0))
+    return _wider(rows, margin), _wider(columns, margin)
+
+
+def _wider(places: torch.Tensor, margin: int) -> slice:
+    return slice(max(0, int(places[0]) - margin), int(places[-1]) + 1 + margin)

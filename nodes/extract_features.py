@@ -82,7 +82,8 @@ class EmerDiffExtractFeatures(io.ComfyNode):
         surroundings=ROBUST.surroundings,
         mirrored=ROBUST.mirrored,
         dense=ROBUST.dense,
+        enlarge=ROBUST.enlarge,
     ) -> io.NodeOutput:
         source = Source(model, vae, conditioning)
-        reading = Reading(feature_timestep, feature_layer, surroundings, mirrored, dense)
+        reading = Reading(feature_timestep, feature_layer, surroundings, mirrored, dense, enlarge)
         return io.NodeOutput(*extract_features(source, image, seed, resolution, steps, reading))

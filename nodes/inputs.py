@@ -174,12 +174,12 @@ def resolution():
         step=8,
         advanced=True,
         tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
-        "for SD1.x, 1024 for SDXL and most transformers), never above the picture's own. Larger finds smaller things.",
+        "for SD1.x, 1024 for SDXL and most transformers). Larger finds smaller things.",
     )
 
 
 def reading():
-    """surroundings, mirrored, dense: the ways to read features that the paper does not have."""
+    """surroundings, mirrored, dense, enlarge: the ways to read features that the paper does not have."""
     return (
         io.Float.Input(
             "surroundings",
@@ -206,5 +206,13 @@ def reading():
             optional=True,
             advanced=True,
             tooltip="Read at half cells too: features twice as fine, four times the evaluations. Off in the paper.",
+        ),
+        io.Boolean.Input(
+            "enlarge",
+            default=ROBUST.enlarge,
+            optional=True,
+            advanced=True,
+            tooltip="Enlarge a picture that is smaller than the model's own size, or than resolution, before it is "
+            "read; masks still have the picture's size. Off in the paper.",
         ),
     )

@@ -13,7 +13,7 @@ from .results import segmentation_outputs
 from .steps.extract import reading_of
 from .wires import FeaturesType, TrajectoryType
 
-WAYS = ("surroundings", "mirrored", "dense")
+WAYS = ("surroundings", "mirrored", "dense", "enlarge")
 
 
 class EmerDiffSegmentImage(io.ComfyNode):

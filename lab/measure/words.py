@@ -168,7 +168,7 @@ def signs(pipeline, true, segmentation, tasks, layers, seed) -> tuple[torch.Tens
     """Both signs of every object's word at every level: [levels, P, K] each."""
     model, vae, _ = pipeline.source
     labels, clip, image = segmentation.labels[0], load_clip(), torch.from_numpy(true.image)[None]
-    pixels = working_pixels(model, vae, check_image(image), resolution=0)
+    pixels = working_pixels(model, vae, check_image(image), 0, enlarge=False)
     latent, size = latents_of(model, vae, pixels), tuple(pixels.shape[-2:])
     noise = torch.randn(len(LEVELS), TUNING_DRAWS, *latent.shape[1:], generator=torch.Generator().manual_seed(seed))
     height, width = latent.shape[-2:]

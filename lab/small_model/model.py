@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from .host_objects import Loaders, model_patcher, wrapped
+from .scenes import SIZE
 from .words import SMALL_MODEL, WordList
 
 WEIGHTS = Path(__file__).parent / "small_model.safetensors"
@@ -67,6 +68,7 @@ class Sampling(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.
 class SmallModel(comfy.supported_models_base.BASE):
     unet_extra_config: dict[str, object] = {}
     latent_format = UnshuffledPixels
+    own_pixels = SIZE
 
     def inpaint_model(self):
         return False  # the host takes any model with more than four input channels for an inpainting one

@@ -12,16 +12,26 @@ from .network import cells_in_token, own_pixels
 AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
 
 
-def working_pixels(model, vae, image: Tensor, resolution: int) -> Tensor:
+def working_pixels(model, vae, image: Tensor, resolution: int, enlarge: bool) -> Tensor:
     """An IMAGE [B, H, W, 3] at the size the model sees it in: [B, 3, height, width]."""
     height, width = image.shape[1:3]
-    shorter = min(resolution or own_resolution(model, vae), height, width)
-    scale = shorter / min(height, width)
+    scale = working_scale((height, width), resolution, own_resolution(model, vae), enlarge)
     size = round(height * scale), round(width * scale)
     pixels = image.movedim(-1, 1)  # [B, 3, H, W]
     if size != (height, width):
         pixels = interpolate(pixels, size, mode="bicubic", antialias=True).clamp(0, 1)
     return pixels
+
+
+def working_scale(size: tuple[int, int], resolution: int, own: int, enlarge: bool) -> float:
+    """How many times as large as it is the model sees a picture of this size; `resolution` 0: at its own side.
+
+    Unasked, a long strip is not enlarged to more pixels than a picture of twice its height has at the model's own side.
+    """
+    scale = (resolution or own) / min(size)
+    if not enlarge:
+        return min(1.0, scale)
+    return scale if resolution or scale <= 1 else max(1.0, min(scale, own * (2 / (size[0] * size[1])) ** 0.5))
 
 
 def encode(model, vae, pixels: Tensor) -> Tensor:

@@ -105,8 +105,9 @@ def own_timestep(model) -> int:
 
 def own_pixels(model, pixels_per_cell: int) -> int:
     """The shorter side, in pixels, that the model was made for: 512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL and later)."""
+    said = getattr(type(model.get_model_object("model_config")), "own_pixels", None)
     family = family_of(model)
-    return family.pixels if family else unet.own_cells(model) * pixels_per_cell
+    return said or (family.pixels if family else unet.own_cells(model) * pixels_per_cell)
 
 
 # --- the text ---

@@ -43,7 +43,7 @@ def cut_features(features: Features, granularity: float, shared: bool) -> LowRes
 def cluster_as(reference: Features, features: Features, segments, seed, restarts, granularity) -> LowResMasks:
     """The clusters, or the cuts, of a reference in other pictures: a number means the same thing in all of them."""
     check_reference(features, reference)
-    both = features.features, reference.features
+    both = features.features, reference.features.to(features.features.device)  # it may come from a file
     if segments == 0:
         masks = reference_cut_masks(*both, granularity, MOST_SEGMENTS, throw_if_cancelled)
     else:

@@ -24,10 +24,11 @@ class Reading(NamedTuple):
     surroundings: float = 0.0  # share of the shorter side by which the picture is mirrored outwards
     mirrored: bool = False  # the mean with the picture mirrored left to right
     dense: bool = False  # at half cells: a grid twice as fine
+    enlarge: bool = False  # whether a picture smaller than the model's own size, or than asked for, is enlarged to it
 
 
 PLAIN = Reading()
-ROBUST = Reading(surroundings=0.25, mirrored=True)
+ROBUST = Reading(surroundings=0.25, mirrored=True, enlarge=True)
 
 
 def reading_of(preset: str) -> Reading:
@@ -44,15 +45,15 @@ def extract_features(
     """
     check_model(source.model)
     network.find_place(source.model, reading.layer)  # an unknown one is refused before the work
-    trajectory = invert(source, image, seed, resolution, steps)
+    trajectory = invert(source, image, seed, resolution, steps, reading.enlarge)
     return read_features(source, trajectory, reading), trajectory
 
 
-def invert(source: Source, image, seed=0, resolution=0, steps=50) -> Trajectory:
+def invert(source: Source, image, seed=0, resolution=0, steps=50, enlarge=False) -> Trajectory:
     """The picture's latent and what its noise at every timestep is drawn from (paper, sec. 3: DDPM inversion)."""
     check_source(source)
     grid, image = timestep_grid(steps), check_image(image)
-    pixels = working_pixels(source.model, source.vae, image, resolution)
+    pixels = working_pixels(source.model, source.vae, image, resolution, enlarge)
     latent, size = latents_of(source.model, source.vae, pixels), size_of(pixels)
     return Trajectory(latent, seed, grid, size, tuple(image.shape[1:3]), network.latent_format_name(source.model))
 

@@ -66,7 +66,7 @@ def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, T
     if features is None and trajectory is None:
         return extract_features(source, image, seed, resolution, reading=ROBUST)
     if trajectory is None:
-        trajectory = invert(source, image, seed, resolution)
+        trajectory = invert(source, image, seed, resolution, enlarge=ROBUST.enlarge)
     check_kind(trajectory, Trajectory)
     check_belongs(image, (len(trajectory.latent), *trajectory.image_size))
     if features is None:

@@ -79,7 +79,7 @@ def segment_signs(
     groups = pad_sequence([words_of(clip, phrase) for phrase in phrases], batch_first=True)  # [P, tokens]
     asked = [("", groups), *zip(phrases, groups.split(1))]
     prompts = [(conditioning_of(clip, phrase), words) for phrase, words in asked]
-    pixels = working_pixels(model, vae, check_image(picture_under(segmentation, image)), resolution=0)
+    pixels = working_pixels(model, vae, check_image(picture_under(segmentation, image)), 0, enlarge=False)
     latents, size, device = latents_of(model, vae, pixels), size_of(pixels), model.load_device
     noise = torch.randn(len(TIMESTEPS), DRAWS, *latents.shape[1:], generator=torch.Generator().manual_seed(seed))
     rows = len(latents) * len(prompts) * len(TIMESTEPS) * DRAWS
