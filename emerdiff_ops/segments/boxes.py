@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import TypeGuard
 
+import numpy as np
 import torch
+from scipy import ndimage
 
 from ..errors import shortened
 
@@ -74,10 +76,10 @@ def box_around(mask: torch.Tensor, padding: int = 0) -> Box | None:
 
     `padding` pixels are added at each side, as far as the mask's borders allow.
     """
-    rows = (mask >= 0.5).any(1).nonzero()
-    columns = (mask >= 0.5).any(0).nonzero()
+    rows = (mask.amax(1) >= 0.5).nonzero()
     if not len(rows):
         return None
+    columns = (mask[int(rows[0]) : int(rows[-1]) + 1].amax(0) >= 0.5).nonzero()
     height, width = mask.shape
     return (
         max(0, int(columns[0]) - padding),
@@ -85,6 +87,13 @@ def box_around(mask: torch.Tensor, padding: int = 0) -> Box | None:
         min(width, int(columns[-1]) + 1 + padding),
         min(height, int(rows[-1]) + 1 + padding),
     )
+
+
+def boxes_of_segments(labels: torch.Tensor) -> dict[int, Box]:
+    """The smallest box around every segment that labels [H, W] hold, by its number: all in one pass."""
+    places = ndimage.find_objects(labels.cpu().numpy().astype(np.int32) + 1)  # which takes 0 for nothing
+    found = [(number, *place) for number, place in enumerate(places) if place]
+    return {number: (x.start, y.start, x.stop, y.stop) for number, y, x in found}
 
 
 def crop_region(box: Box, factor: float, width: int, height: int) -> Box:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import comfy.model_management
 import comfy.utils
@@ -25,10 +25,11 @@ PREVIEW_SIDE = 512  # pixels
 class Progress:
     """The node's progress bar over its evaluations, with the time left; every step is also a chance to cancel.
 
-    planned and weights as in TimeLeft.
+    planned and weights as in TimeLeft; `unit` is what the user reads that so many of were done.
     """
 
-    def __init__(self, planned: dict[str, int], weights: dict[str, float]):
+    def __init__(self, planned: dict[str, int], weights: dict[str, float], unit: str = "evaluations"):
+        self.unit = unit
         self.clock = TimeLeft(planned, weights)
         self.bar = comfy.utils.ProgressBar(sum(planned.values()))
         self.begin = self.last = self.shown = time.perf_counter()
@@ -50,7 +51,21 @@ class Progress:
             picture = preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
         self.bar.update_absolute(done, preview=picture)
         if done == self.bar.total and self.said:
-            show_text(f"{done} evaluations in {in_words(now - self.begin)}")
+            show_text(f"{done} {self.unit} in {in_words(now - self.begin)}")
+
+
+def counted(items: Sequence, unit: str) -> Iterator:
+    """The items, worked on one after another outside the network: after each a chance to cancel, and a step of the bar.
+
+    One item alone has no bar. `unit` is what they are, in the plural.
+    """
+    throw_if_cancelled()
+    progress = Progress({unit: len(items)}, {unit: 1.0}, unit) if len(items) > 1 else None
+    for item in items:
+        yield item
+        throw_if_cancelled()
+        if progress is not None:
+            progress.step(unit)
 
 
 def show_text(text: str) -> None:
