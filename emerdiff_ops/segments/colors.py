@@ -230,7 +230,7 @@ def _middles(labels: np.ndarray) -> list[tuple[int, int, int, float]]:
             continue
         parts, _ = ndimage.label(small[box] == number)
         largest = parts == np.bincount(parts.ravel())[1:].argmax() + 1
-        (inner,) = ndimage.find_objects(largest)
+        (inner,) = ndimage.find_objects(largest.astype(np.int32))
         depth = ndimage.distance_transform_edt(np.pad(largest[inner], 1))  # the border of the image is a border too
         y, x = np.unravel_index(depth.argmax(), depth.shape)
         starts = [outer.start + own.start for outer, own in zip(box, inner)]

@@ -55,14 +55,9 @@ def empty_masks(*shape: int) -> torch.Tensor:
 
 
 def fill_masks(labels: torch.Tensor, masks: torch.Tensor) -> None:
-    """Write 1 where labels [H, W] are k into masks[k] of empty masks [K, H, W], one after another."""
+    """Write 1 where labels [H, W] are k into masks[k] of empty masks [K, H, W], and touch nothing else."""
     for number, mask in enumerate(masks):
-        write_mask(labels == number, mask)
-
-
-def write_mask(pixels: torch.Tensor, mask: torch.Tensor) -> None:
-    """Write 1 at the pixels [H, W] bool into an empty mask [H, W], touching no others."""
-    np.copyto(mask.numpy(), 1, where=pixels.numpy())
+        np.copyto(mask.numpy(), 1, where=(labels == number).numpy())
 
 
 def masks_to_labels(masks: torch.Tensor) -> torch.Tensor:

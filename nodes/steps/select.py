@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...emerdiff_ops.segments.boxes import parse_boxes_in, select_in_boxes
 from ...emerdiff_ops.segments.colors import colorize, draw_highlight, palette
-from ...emerdiff_ops.segments.labels import empty_masks, fingerprint, segment_areas, write_mask
+from ...emerdiff_ops.segments.labels import fingerprint, segment_areas
 from ...emerdiff_ops.segments.selection import (
     Points,
     parse_lists,
@@ -197,19 +197,18 @@ def _checked(request: Request) -> Tensor | None:
 
 def _nothing_yet(request: Request, picks: Picks) -> Selected:
     shape = request.segmentation.labels.shape
-    return Selected(*((None, None) if picks.nothing else (empty_masks(*shape), torch.empty(*shape, 3))), [], [])
+    return Selected(*((None, None) if picks.nothing else (torch.empty(shape), torch.empty(*shape, 3))), [], [])
 
 
 def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, result: Selected) -> None:
     """What one picture adds to its request's result."""
     labels = request.segmentation.labels[number]
     picture = None if request.image is None else request.image[number]
-    result.shown.append(shown(labels, picture, colours))
-    result.entries.append(
-        for_the_widget(number, request.segmentation, picks, colours) | result.shown[-1].for_the_widget
-    )
+    files = shown(labels, picture, colours)
+    result.shown.append(files)
+    result.entries.append(for_the_widget(number, request.segmentation, picks, colours) | files.for_the_widget)
     if result.mask is not None:
-        write_mask(picked(labels, picks, number), result.mask[number])
+        result.mask[number] = picked(labels, picks, number)
         under = colorize(labels[None], colours)[0] if picture is None else picture
         draw_highlight(under, result.mask[number], result.overlay[number])
 
