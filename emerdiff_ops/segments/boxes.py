@@ -17,6 +17,7 @@ import torch
 from scipy import ndimage
 
 from ..errors import shortened
+from .labels import empty_masks
 
 Box = tuple[int, int, int, int]
 
@@ -102,6 +103,14 @@ def crop_region(box: Box, factor: float, width: int, height: int) -> Box:
     x1, x2 = _stretched(x1, x2, factor, width)
     y1, y2 = _stretched(y1, y2, factor, height)
     return x1, y1, x2, y2
+
+
+def cropped_mask(inside: torch.Tensor, box: Box, region: Box) -> torch.Tensor:
+    """The pixels [h, w] bool of a box as a mask of the region around it, float32; zeros outside take no memory yet."""
+    (x1, y1, x2, y2), (left, top, right, bottom) = box, region
+    mask = empty_masks(bottom - top, right - left)
+    np.copyto(mask[y1 - top : y2 - top, x1 - left : x2 - left].numpy(), 1, where=inside.cpu().numpy())
+    return mask
 
 
 def _stretched(start: int, end: int, factor: float, limit: int) -> tuple[int, int]:

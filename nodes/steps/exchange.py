@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
-from ...emerdiff_ops.segments.boxes import Box, box_around, boxes_of_segments, crop_region
+from ...emerdiff_ops.segments.boxes import Box, box_around, boxes_of_segments, crop_region, cropped_mask
 from ...emerdiff_ops.segments.selection import parse_selections, split_fingerprint
 from ..host.progress import Progress, counted
 from .checks import check_belongs, check_kind, masks_of, pictures_of
@@ -53,7 +52,7 @@ class SEG(NamedTuple):
     """One region as the Impact Pack reads it, by these names and in this order; boxes are (x1, y1, x2, y2)."""
 
     cropped_image: Tensor | None  # [1, h, w, 3]
-    cropped_mask: np.ndarray  # [h, w] float32, what the crop region holds of the mask
+    cropped_mask: object  # numpy [h, w] float32, what the crop region holds of the mask
     confidence: float
     crop_region: Box
     bbox: Box
@@ -84,26 +83,18 @@ def picture_of_each(segmentation: Segmentation, image: Tensor | None) -> list[Te
 
 def to_segs(labels: Tensor, picture: Tensor | None, numbers, crop_factor: float, min_area: float, progress: Progress):
     """((H, W), [SEG, ...]) of the segments `numbers` of labels [H, W] that cover `min_area` of it or more."""
-    boxes, least = boxes_of_segments(labels), np.float32(min_area * labels.numel())  # rounded: 1 / 3 of 300 is 100
+    boxes, (height, width) = boxes_of_segments(labels), labels.shape
     segs = []
     for number in numbers:
         if number in boxes:
-            x1, y1, x2, y2 = boxes[number]
-            inside = labels[y1:y2, x1:x2].cpu().numpy() == number
-            if np.count_nonzero(inside) >= least:
-                region = crop_region(boxes[number], crop_factor, labels.shape[1], labels.shape[0])
-                mask = cropped_mask(inside, boxes[number], region)
-                segs.append(SEG(None, mask, 1.0, region, boxes[number], str(number)))
+            x1, y1, x2, y2 = box = boxes[number]
+            inside = labels[y1:y2, x1:x2] == number
+            if inside.sum() >= min_area * labels.numel():
+                region = crop_region(box, crop_factor, width, height)
+                mask = cropped_mask(inside, box, region).numpy()
+                segs.append(SEG(None, mask, 1.0, region, box, str(number)))
         progress.step("segments")
-    return tuple(labels.shape), segs if picture is None else with_crops(segs, picture)
-
-
-def cropped_mask(inside: np.ndarray, box: Box, region: Box) -> np.ndarray:
-    """The pixels of a box as a mask [h, w] float32 of the region around it; what is 0 takes no memory yet."""
-    (x1, y1, x2, y2), (left, top, right, bottom) = box, region
-    mask = np.zeros((bottom - top, right - left), np.float32)
-    np.copyto(mask[y1 - top : y2 - top, x1 - left : x2 - left], 1, where=inside)
-    return mask
+    return (height, width), segs if picture is None else with_crops(segs, picture)
 
 
 def with_crops(segs: list[SEG], picture: Tensor) -> list[SEG]:
