@@ -4,14 +4,14 @@ import torch
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..emerdiff_ops.segments.colors import colorize, highlight, overlay
-from ..emerdiff_ops.segments.labels import labels_to_masks, masks_to_labels
-from .host.folders import save_temp
+from ..emerdiff_ops.segments.colors import colorize, highlight, palette
+from ..emerdiff_ops.segments.labels import empty_masks, fill_masks, masks_to_labels
 from .host.latents import to_output
-from .host.progress import say, show_text
+from .host.progress import counted, say, show_text
 from .steps.checks import pictures_of
 from .steps.lift import Lifted
 from .steps.select import Selected
+from .steps.shown import numbered_labels
 from .steps.values import LowResMasks, Segmentation
 from .wires import SegmentationType
 
@@ -44,21 +44,18 @@ def segmentation_result(segmentation: Segmentation, make_masks: bool = True) -> 
 
     Without `make_masks` one empty mask stands for all of them.
     """
-    labels = segmentation.labels
-    if make_masks:
-        each = zip(labels.split(1), segmentation.of_each, strict=True)
-        masks = torch.cat([labels_to_masks(*one) for one in each])
-    else:
-        masks = torch.zeros(1, *labels.shape[1:])
+    labels, colours = segmentation.labels, palette(segmentation.count)
+    masks = empty_masks(sum(segmentation.of_each) if make_masks else 1, *labels.shape[1:])
+    rows = masks.split(segmentation.of_each) if make_masks else [masks[:0]] * len(labels)
+    image, files = torch.empty(*labels.shape, 3), []
+    for own, part, coloured in counted([*zip(labels, rows, image, strict=True)], "pictures"):
+        fill_masks(own, part)
+        coloured[:] = colorize(own[None], colours)[0]
+        files.append(numbered_labels(own, coloured, colours))
+    if not make_masks:
         show_text(MASKS_LEFT_OUT)
-    shown = {"images": [numbered(each) for each in labels.split(1)], "animated": (False,)}
-    return io.NodeOutput(to_output(masks), segmentation, to_output(colorize(labels)), ui=shown)
-
-
-def numbered(labels: torch.Tensor) -> dict[str, str]:
-    """Where the colours of one label map [1, H, W] lie as a file, every segment's number written in it."""
-    picture = overlay(colorize(labels), labels)[0]
-    return save_temp((picture * 255).round().byte(), "png")
+    shown = {"images": files, "animated": (False,)}
+    return io.NodeOutput(to_output(masks), segmentation, to_output(image), ui=shown)
 
 
 def coarse_preview(low_res_masks: LowResMasks):
@@ -83,9 +80,8 @@ def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
 
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:
     """Masks and overlays, an element each, and what the click widget needs; nothing runs where nothing is selected."""
-    pictures = [ui.PreviewImage(one).as_dict() for each in elements for one in each.numbered]
     shown = {
-        "images": [image for each in pictures for image in each["images"]],
+        "images": [one.numbered for each in elements for one in each.shown],
         "animated": (False,),
         "emerdiff_segments": [entry for each in elements for entry in each.entries],
         "text": notes,

@@ -78,6 +78,6 @@ class EmerDiffSelectSegments(io.ComfyNode):
         given = selection, positive_points, negative_points, invert, boxes, every_picture
         asked = requests(segmentation, image, *given)
         picks = read_picks(asked, {name: len(values) == 1 for name, values in zip(Request._fields[2:], given)})
-        notes = notes_on(picks)
+        results, notes = selected(asked, picks), notes_on(picks)
         say(notes)
-        return selected_result([selected(*each) for each in zip(asked, picks)], notes)
+        return selected_result(results, notes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 
 from ..difference import resize_maps
@@ -39,8 +40,24 @@ def _comparable(scores: Iterable[torch.Tensor], size: tuple[int, int] | None) ->
 
 def labels_to_masks(labels: torch.Tensor, count: int) -> torch.Tensor:
     """labels [B, H, W] -> masks [B * count, H, W] float32, segment k of image b in row b * count + k."""
-    numbers = torch.arange(count, device=labels.device)[:, None, None]
-    return (labels[:, None] == numbers).flatten(0, 1).float()
+    masks = empty_masks(len(labels) * count, *labels.shape[1:])
+    for each in zip(labels, masks.unflatten(0, (-1, count))):
+        fill_masks(*each)
+    return masks
+
+
+def empty_masks(*shape: int) -> torch.Tensor:
+    """Zeros that take memory only where something is written later: most of a mask is never touched.
+
+    The system gives numpy's zeros as pages that do not exist yet; torch's are written at once.
+    """
+    return torch.from_numpy(np.zeros(shape, np.float32))
+
+
+def fill_masks(labels: torch.Tensor, masks: torch.Tensor) -> None:
+    """Write 1 where labels [H, W] are k into masks[k] of empty masks [K, H, W], and touch nothing else."""
+    for number, mask in enumerate(masks):
+        np.copyto(mask.numpy(), 1, where=(labels == number).numpy())
 
 
 def masks_to_labels(masks: torch.Tensor) -> torch.Tensor:
@@ -50,7 +67,7 @@ def masks_to_labels(masks: torch.Tensor) -> torch.Tensor:
 
 def segment_areas(labels: torch.Tensor, count: int) -> torch.Tensor:
     """The fraction of the image that each segment covers: labels [B, H, W] -> [B, count] float32."""
-    counts = torch.stack([torch.bincount(image.flatten().long(), minlength=count) for image in labels])
+    counts = torch.stack([torch.bincount(image.flatten(), minlength=count) for image in labels])
     return counts / labels[0].numel()
 
 
@@ -68,5 +85,5 @@ def fingerprint(*segmentations: torch.Tensor) -> str:
     """Eight hexadecimal digits that tell this segmentation [B, H, W], or this list of them, from others."""
     value = 0
     for labels in segmentations:
-        value = zlib.crc32(labels.cpu().contiguous().numpy().tobytes(), zlib.crc32(repr(labels.shape).encode(), value))
+        value = zlib.crc32(labels.cpu().contiguous().numpy(), zlib.crc32(repr(labels.shape).encode(), value))
     return f"{value:08x}"

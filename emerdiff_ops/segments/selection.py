@@ -105,15 +105,15 @@ def select(
     negative: Iterable[tuple[int, int]],
     invert: bool = False,
 ) -> torch.Tensor:
-    """The mask [H, W] float32 of the segments in `numbers` and under `positive` points, less those under `negative`.
+    """The pixels [H, W] bool of the segments in `numbers` and under `positive` points, less those under `negative`.
 
-    With nothing but negative points: everything except their segments. `invert` exchanges 0 and 1 at the end.
+    With nothing but negative points: everything except their segments. `invert` exchanges the two at the end.
     """
     removed = under(labels, negative)
     wanted = set(numbers) | under(labels, positive)
     if removed and not wanted:
         wanted = set(labels.unique().tolist())
-    return mask_of(labels, wanted - removed, invert)
+    return pixels_of(labels, wanted - removed, invert)
 
 
 def under(labels: torch.Tensor, points: Iterable[tuple[int, int]]) -> set[int]:
@@ -121,10 +121,11 @@ def under(labels: torch.Tensor, points: Iterable[tuple[int, int]]) -> set[int]:
     return {int(labels[y, x]) for x, y in points}
 
 
-def mask_of(labels: torch.Tensor, numbers: set[int], invert: bool = False) -> torch.Tensor:
-    """1 where labels [...] are among the numbers, float32; `invert` exchanges 0 and 1."""
-    chosen = torch.tensor(sorted(numbers), dtype=labels.dtype, device=labels.device)
-    return torch.isin(labels, chosen, invert=invert).float()
+def pixels_of(labels: torch.Tensor, numbers: set[int], invert: bool = False) -> torch.Tensor:
+    """True where labels [...] are among the numbers; `invert` exchanges the two."""
+    table = torch.full((1 + max([int(labels.max()), *numbers]),), invert, device=labels.device)
+    table[sorted(numbers)] = not invert
+    return table.index_select(0, labels.flatten().int()).view(labels.shape)
 
 
 def _parse_point(number: int, point: object, width: int, height: int) -> tuple[int, int]:

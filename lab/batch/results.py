@@ -30,7 +30,7 @@ start_host()
 load_pack()
 
 from emerdiff.emerdiff_ops.segments.colors import overlay
-from emerdiff.nodes.steps.select import reduced
+from emerdiff.nodes.steps.shown import reduced
 
 Row = dict[str, Any]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import folder_paths
@@ -13,17 +13,22 @@ from torch import Tensor
 
 from ...emerdiff_ops.files.names import check_name, inside, is_inside, with_slashes
 
+FORMATS = {".jpg": "jpeg", ".png": "png"}
 
-def save_temp(pixels: Tensor, ending: str) -> dict[str, str]:
-    """Pixels [H, W, 3] uint8 as a file of the temp folder, named by its content so that no cache shows an old one."""
-    image = Image.fromarray(pixels.cpu().numpy())
-    name = f"{hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()[:20]}.{ending}"
-    folder = Path(folder_paths.get_temp_directory()) / "emerdiff"
-    if not (folder / name).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{name}.{uuid.uuid4().hex}"  # no reader sees half a file, and no two writers share one
-        image.save(part, {"jpg": "jpeg"}.get(ending, ending), quality=92, subsampling=0, compress_level=1)
-        part.replace(folder / name)
+
+def temp_picture(name: str, draw: Callable[[], Tensor]) -> dict[str, str]:
+    """Where a picture of the temp folder lies; draw() gives its pixels [H, W, 3] uint8 where it is not there yet.
+
+    The name tells what the picture is drawn from, so no browser's cache shows an old one, and a picture that was drawn
+    once is drawn again only if its file was removed.
+    """
+    path = Path(folder_paths.get_temp_directory()) / "emerdiff" / name
+    if not path.exists():
+        image = Image.fromarray(draw().cpu().numpy())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{name}.{uuid.uuid4().hex}")  # no reader sees half a file, and no two writers share one
+        image.save(part, FORMATS[path.suffix], quality=92, subsampling=0, compress_level=1)
+        part.replace(path)
     return {"filename": name, "subfolder": "emerdiff", "type": "temp"}
 
 

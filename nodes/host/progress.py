@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import comfy.model_management
 import comfy.utils
@@ -25,11 +25,13 @@ PREVIEW_SIDE = 512  # pixels
 class Progress:
     """The node's progress bar over its evaluations, with the time left; every step is also a chance to cancel.
 
-    Each stage of a run says first what it expects to do. `previews`: whether pictures are shown as they form.
+    Each stage of a run says first what it expects to do. `unit` is what the user reads that so many of were done;
+    `previews`: whether pictures are shown as they form.
     """
 
-    def __init__(self, previews: bool = False):
-        self.clock, self.previews = TimeLeft(), previews
+    def __init__(self, unit: str = "evaluations", previews: bool = False):
+        self.unit, self.previews = unit, previews
+        self.clock = TimeLeft()
         self.bar = comfy.utils.ProgressBar(self.clock.total)
         self.begin = self.last = self.shown = time.perf_counter()
         self.said = False
@@ -55,7 +57,23 @@ class Progress:
             picture = self.previews and preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
         self.bar.update_absolute(done, self.bar.total, picture or None)
         if done == self.bar.total and self.said:
-            show_text(f"{done} steps in {in_words(now - self.begin)}")
+            show_text(f"{done} {self.unit} in {in_words(now - self.begin)}")
+
+
+def counted(items: Sequence, unit: str) -> Iterator:
+    """The items, worked on one after another outside the network: after each a chance to cancel, and a step of the bar.
+
+    One item alone has no bar. `unit` is what they are, in the plural.
+    """
+    throw_if_cancelled()
+    progress = Progress(unit) if len(items) > 1 else None
+    if progress is not None:
+        progress.expect(unit, len(items), 1.0)
+    for item in items:
+        yield item
+        throw_if_cancelled()
+        if progress is not None:
+            progress.step(unit)
 
 
 def show_text(text: str) -> None:

@@ -46,7 +46,7 @@ def assemble_masks(
     check_kind(difference_maps, DifferenceMaps)
     maps, size = difference_maps.difference, difference_maps.image_size
     place = workplace(maps.device, size_of(maps), size)
-    progress = Progress()
+    progress = Progress("maps")
     progress.expect("assembly", sum(len(difference_maps.of(picture)) for picture in range(len(maps))), ASSEMBLY)
     how, labels = How(smoothing, normalize), []
     for number, picture in enumerate(pictures_under(image, (len(maps), *size))):

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ...emerdiff_ops.segments.boxes import Box, box_around, crop_region
+from ...emerdiff_ops.segments.boxes import Box, box_around, boxes_of_segments, crop_region, cropped_mask
 from ...emerdiff_ops.segments.selection import parse_selections, split_fingerprint
+from ..host.progress import Progress, counted
 from .checks import check_belongs, check_kind, masks_of, pictures_of
 from .values import Segmentation
 
@@ -16,7 +17,7 @@ def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> lis
     """The boxes of each picture of `image`: masks [B * K, H, W], K after K for each; empty masks have none."""
     masks = masks_of(masks)
     share = masks_a_picture(masks, image)
-    boxes = [box_around(mask, padding) for mask in masks]
+    boxes = [box_around(mask, padding) for mask in counted(masks, "masks")]
     found = [
         [as_bounding_box(box, row) for row, box in enumerate(boxes[start : start + share]) if box]
         for start in range(0, len(masks), share)
@@ -66,8 +67,10 @@ def segs_of_pictures(segmentation: Segmentation, image=None, selection="", crop_
     every = list(range(segmentation.count))
     text, _ = split_fingerprint(selection)
     picked = parse_selections(text, segmentation.count, len(pictures)) if text.strip() else [every] * len(pictures)
+    progress = Progress("segments")
+    progress.expect("segments", sum(map(len, picked)), 1.0)
     return [
-        to_segs(labels, picture, numbers, crop_factor, min_area)
+        to_segs(labels, picture, numbers, crop_factor, min_area, progress)
         for labels, picture, numbers in zip(segmentation.labels, pictures, picked, strict=True)
     ]
 
@@ -79,18 +82,36 @@ def picture_of_each(segmentation: Segmentation, image: Tensor | None) -> list[Te
     return list(check_belongs(image, segmentation.labels.shape))
 
 
-def to_segs(labels: Tensor, picture: Tensor | None, numbers, crop_factor: float, min_area: float):
+def to_segs(labels: Tensor, picture: Tensor | None, numbers, crop_factor: float, min_area: float, progress: Progress):
     """((H, W), [SEG, ...]) of the segments `numbers` of labels [H, W] that cover `min_area` of it or more."""
-    masks = ((number, labels == number) for number in numbers)
-    large = ((number, mask, box_around(mask)) for number, mask in masks if mask.sum() >= min_area * mask.numel())
-    return tuple(labels.shape), [
-        to_seg(mask, box, picture, crop_factor, str(number)) for number, mask, box in large if box
+    boxes, (height, width) = boxes_of_segments(labels), labels.shape
+    segs = []
+    for number in numbers:
+        if number in boxes:
+            x1, y1, x2, y2 = box = boxes[number]
+            inside = labels[y1:y2, x1:x2] == number
+            if inside.sum() >= min_area * labels.numel():
+                region = crop_region(box, crop_factor, width, height)
+                mask = cropped_mask(inside, box, region).numpy()
+                segs.append(SEG(None, mask, 1.0, region, box, str(number)))
+        progress.step("segments")
+    return (height, width), segs if picture is None else with_crops(segs, picture)
+
+
+def with_crops(segs: list[SEG], picture: Tensor) -> list[SEG]:
+    """The SEGS with what their regions hold of a picture [H, W, 3]: views of one copy of all that they hold together.
+
+    The copy keeps the picture on the wire from whoever writes into a crop. Crops that overlap share memory: the Impact
+    Pack's nodes read crops or copy them first (SEGSDetailer, SEGSPaste, SEGSPreview, Picker), and its own detectors
+    give views of the picture itself.
+    """
+    if not segs:
+        return segs
+    lefts, tops, rights, bottoms = zip(*(seg.crop_region for seg in segs))
+    x, y = min(lefts), min(tops)
+    whole = picture[None, y : max(bottoms), x : max(rights)].cpu().clone()
+    crops = [
+        whole[:, top - y : bottom - y, left - x : right - x]
+        for left, top, right, bottom in zip(lefts, tops, rights, bottoms)
     ]
-
-
-def to_seg(mask: Tensor, box: Box, picture: Tensor | None, crop_factor: float, label: str) -> SEG:
-    height, width = mask.shape
-    x1, y1, x2, y2 = region = crop_region(box, crop_factor, width, height)
-    cropped_image = None if picture is None else picture[None, y1:y2, x1:x2].cpu().clone()
-    cropped_mask = mask[y1:y2, x1:x2].float().cpu().numpy()
-    return SEG(cropped_image, cropped_mask, 1.0, region, box, label)
+    return [seg._replace(cropped_image=crop) for seg, crop in zip(segs, crops)]

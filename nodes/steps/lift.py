@@ -51,7 +51,7 @@ def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YE
     clusters = rivals(features, weights.shape[-2:])
     pushed = torch.stack([contenders(*each) for each in zip(weights, clusters, strict=True)])
     low_res_masks, alone = LowResMasks(pushed, features.latent_size), push._replace(prior=False)
-    pictures = maps_of_pictures(source, trajectory, low_res_masks, alone, Progress(), image=image)
+    pictures = maps_of_pictures(source, trajectory, low_res_masks, alone, Progress("steps"), image=image)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
     soft = [
         place.run(partial(lifted, *each, smoothing, pushed.shape[1] // weights.shape[1]))

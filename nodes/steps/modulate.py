@@ -84,7 +84,7 @@ def modulate_attention(
     `preview`: show the label map as it forms; not for nodes that return pictures, which the front end would hide.
     `image`: the pictures [B, any, any, 3] whose borders count for presets that look; None: as the VAE decodes them.
     """
-    pictures = maps_of_pictures(source, trajectory, low_res_masks, push, Progress(previews=preview), rows, image)
+    pictures = maps_of_pictures(source, trajectory, low_res_masks, push, Progress("steps", preview), rows, image)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
     count = low_res_masks.masks.shape[1]
     maps = [place.run(lambda device, own=own: all_of(own(device), count)) for own in pictures]

@@ -10,7 +10,7 @@ def segment_pictures(
     source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str
 ) -> Segmentation:
     """Modulation and assembly, at their defaults."""
-    progress, push = Progress(), Push(preset, relative=True)
+    progress, push = Progress("steps"), Push(preset, relative=True)
     pictures = maps_of_pictures(source, trajectory, low_res_masks, push, progress, image=image)
     under = pictures_under(image, (len(trajectory.latent), *trajectory.image_size))
     count = low_res_masks.masks.shape[1]

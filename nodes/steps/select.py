@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from ...emerdiff_ops.segments.boxes import parse_boxes_in, select_in_boxes
-from ...emerdiff_ops.segments.colors import colorize, highlight, overlay, palette
-from ...emerdiff_ops.segments.labels import fingerprint, labels_to_rgb, segment_areas
+from ...emerdiff_ops.segments.colors import colorize, draw_highlight, palette
+from ...emerdiff_ops.segments.labels import fingerprint, segment_areas
 from ...emerdiff_ops.segments.selection import (
     Points,
-    mask_of,
     parse_lists,
     parse_points_in,
+    pixels_of,
     select,
     split_fingerprint,
     under,
 )
-from ..host.folders import save_temp
+from ..host.progress import counted
 from .checks import check_belongs, check_kind
+from .shown import Shown, shown
 from .values import Segmentation
 
-LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
 NOTHING = "Nothing is selected yet: click segments in the picture, or type their numbers, then run again."
 LEFT_OUT = "Nothing is selected in number {} of the list: nothing behind this node runs for it."
 CHANGED = (
@@ -87,8 +86,8 @@ class Selected(NamedTuple):
 
     mask: Tensor | None
     overlay: Tensor | None
-    numbered: Iterator[Tensor]  # the pictures with their segments' numbers, to be looked at, [1, H, W, 3] each
-    entries: list[dict]  # for the click widget
+    shown: list[Shown]  # what the browser is sent of each picture
+    entries: list[dict]  # for the click widget, one a picture
 
 
 def requests(*inputs: Sequence) -> list[Request]:
@@ -150,7 +149,10 @@ def _numbers(group: list[Request]) -> list[Numbers]:
 def _in_boxes(group: list[Request]) -> list[list[list[int]]]:
     """Numbers of the segments in the boxes: for each request, for each picture."""
     boxes = iter(parse_boxes_in(_sizes(group), group[0].boxes, group[0].every_picture))
-    return [[select_in_boxes(*pair) for pair in zip(each.segmentation.labels, boxes)] for each in group]
+    return [
+        [select_in_boxes(labels, own) if own else [] for labels, own in zip(each.segmentation.labels, boxes)]
+        for each in group
+    ]
 
 
 def _points(group: list[Request], name: str) -> list[list[Points]]:
@@ -177,28 +179,46 @@ def is_old(numbers: Numbers) -> bool:
     return numbers.made_on not in (None, numbers.now)
 
 
-def selected(request: Request, picks: Picks) -> Selected:
-    """One request's mask and overlay, and what shows its pictures."""
-    segmentation = request.segmentation
-    picture = picture_under(segmentation, request.image)
-    small = reduced(picture, segmentation.labels)
-    mask = None if picks.nothing else select_segments(segmentation, picks)
-    highlighted = None if mask is None else highlight(picture, mask)
-    numbered = (overlay(*one) for one in zip(*(each.split(1) for each in small)))
-    return Selected(mask, highlighted, numbered, for_the_browser(request, picks, *small))
+def selected(asked: list[Request], picks: list[Picks]) -> list[Selected]:
+    """Masks and overlays of all requests, and what shows their pictures: one picture after another."""
+    asked = [each._replace(image=_checked(each)) for each in asked]
+    results = [_nothing_yet(*each) for each in zip(asked, picks)]
+    colours = palette(max((each.segmentation.count for each in asked), default=0))
+    places = [(which, number) for which, each in enumerate(asked) for number in range(len(each.segmentation.labels))]
+    for which, number in counted(places, "pictures"):
+        _select_in(number, asked[which], picks[which], colours, results[which])
+    return results
 
 
-def select_segments(segmentation, picks: Picks) -> Tensor:
-    """Union of the segments named and pointed at, less those under negative points: [B, H, W]."""
+def _checked(request: Request) -> Tensor | None:
+    segmentation, image = request.segmentation, request.image
+    return None if image is None else check_belongs(image, segmentation.labels.shape).cpu()
+
+
+def _nothing_yet(request: Request, picks: Picks) -> Selected:
+    shape = request.segmentation.labels.shape
+    return Selected(*((None, None) if picks.nothing else (torch.empty(shape), torch.empty(*shape, 3))), [], [])
+
+
+def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, result: Selected) -> None:
+    """What one picture adds to its request's result."""
+    labels = request.segmentation.labels[number]
+    picture = None if request.image is None else request.image[number]
+    files = shown(labels, picture, colours)
+    result.shown.append(files)
+    result.entries.append(for_the_widget(number, request.segmentation, picks, colours) | files.for_the_widget)
+    if result.mask is not None:
+        result.mask[number] = picked(labels, picks, number)
+        under = colorize(labels[None], colours)[0] if picture is None else picture
+        draw_highlight(under, result.mask[number], result.overlay[number])
+
+
+def picked(labels: Tensor, picks: Picks, number: int) -> Tensor:
+    """The pixels [H, W] of the segments named and pointed at in one picture, less those under negative points."""
     if picks.everywhere is not None:
-        return mask_of(segmentation.labels, picks.everywhere, picks.invert)
-    chosen = [
-        select(labels, [*typed, *boxed], positive, negative, picks.invert)
-        for labels, typed, boxed, positive, negative in zip(
-            segmentation.labels, picks.numbers.lists, picks.boxed, picks.positive, picks.negative
-        )
-    ]
-    return torch.stack(chosen)
+        return pixels_of(labels, picks.everywhere, picks.invert)
+    numbers = [*picks.numbers.lists[number], *picks.boxed[number]]
+    return select(labels, numbers, picks.positive[number], picks.negative[number], picks.invert)
 
 
 def picture_under(segmentation, image) -> Tensor:
@@ -209,47 +229,18 @@ def picture_under(segmentation, image) -> Tensor:
     return check_belongs(image, segmentation.labels.shape).cpu()
 
 
-def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures [B, H, W, 3] and labels [B, H, W], no larger than LARGEST_SIDE."""
-    height, width = labels.shape[-2:]
-    scale = LARGEST_SIDE / max(height, width)
-    if scale >= 1:
-        return pictures, labels
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    small = interpolate(pictures.movedim(-1, 1), size, mode="bilinear", antialias=True).movedim(1, -1)
-    return small, interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].to(labels.dtype)
-
-
-def for_the_browser(request: Request, picks: Picks, pictures: Tensor, labels: Tensor) -> list[dict]:
-    """What the widget of web/js/select_segments.js draws, one dict a picture; pixels go by way of temporary files.
-
-    `pictures` and `labels` are of the size to draw, the rest is said of the segmentation itself.
-    """
-    segmentation = request.segmentation
-    _, height, width = segmentation.labels.shape
-    common = {
-        "width": width,
-        "height": height,
+def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colours: Tensor) -> dict:
+    """What the widget of web/js/select_segments.js draws of one picture, without the files."""
+    count, labels = segmentation.of_each[number], segmentation.labels[number]
+    return {
+        "colors": ["#" + bytes(colour).hex() for colour in (colours[:count] * 255).byte().tolist()],
+        "areas": segment_areas(labels[None], segmentation.count)[0, :count].tolist(),
+        "boxed": picks.boxed[number],
+        "used": _used(picks, number),
+        "width": labels.shape[1],
+        "height": labels.shape[0],
         "fingerprint": picks.numbers.now,
     }
-    colors = ["#" + bytes(colour).hex() for colour in (palette(segmentation.count) * 255).byte().tolist()]
-    areas = segment_areas(segmentation.labels, segmentation.count).tolist()
-    files = [
-        {"picture": save_temp(in_bytes(picture), "jpg"), "labels": save_temp(labels_to_rgb(own), "png")}
-        for picture, own in zip(pictures, labels)
-    ]
-    each = zip(files, segmentation.of_each, areas, picks.boxed)
-    return [
-        {"colors": colors[:count], "areas": covered[:count], "boxed": boxed, "used": _used(picks, number)}
-        | common
-        | own
-        for number, (own, count, covered, boxed) in enumerate(each)
-    ]
-
-
-def in_bytes(picture: Tensor) -> Tensor:
-    """A picture [H, W, 3] in 0..1 as uint8."""
-    return (picture * 255).round().clamp(0, 255).byte()
 
 
 def _used(picks: Picks, number: int) -> dict:

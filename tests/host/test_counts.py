@@ -107,8 +107,7 @@ def test_the_two_ways_to_a_segmentation_are_one(small, pictures, read, low_res, 
 def test_every_picture_is_picked_from_by_its_own_numbers(segmentation, pictures):
     def picked(text):
         asked = requests([segmentation], [pictures], [text], [""], [""], [False], [None])
-        (picks,) = read_picks(asked, ONE)
-        return selected(asked[0], picks)
+        return selected(asked, read_picks(asked, ONE))[0]
 
     last = segmentation.counts[1] - 1
     found = picked(f"0; {last}")

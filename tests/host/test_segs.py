@@ -1,5 +1,6 @@
 """What is handed to other packs and to core in this process: SEGS, bounding boxes, inpainting conditionings."""
 
+import comfy.model_management
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,7 @@ from emerdiff.emerdiff_ops.segments.boxes import parse_boxes, select_in_boxes
 from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.host.latents import to_output
+from emerdiff.nodes.steps import exchange
 from emerdiff.nodes.steps.values import Segmentation
 from emerdiff.nodes.to_segs import EmerDiffToSEGS
 
@@ -115,6 +117,38 @@ def test_a_batch_gives_segs_picture_by_picture_that_own_their_data(labels, image
     assert second[1][0].cropped_image.shape[-1] == 3 and second[1][0].cropped_image.dtype == torch.float32
     first[1][0].cropped_mask[:], first[1][0].cropped_image[:] = 7, 7
     assert torch.equal(both, kept[0]) and torch.equal(images, kept[1])
+
+
+def test_crops_are_views_of_one_copy_of_what_they_hold(labels, image):
+    ((_, parts),) = to_segs(labels[None], image=image, min_area=0.0)
+    held = {seg.cropped_image.untyped_storage().data_ptr() for seg in parts}
+    assert len(held) == 1 and image.untyped_storage().data_ptr() not in held
+    assert parts[0].cropped_image.untyped_storage().nbytes() == image.nbytes
+    ((_, (alone,)),) = to_segs(labels[None], image=image, selection="2", crop_factor=1.0)
+    assert alone.cropped_image.untyped_storage().nbytes() == alone.cropped_image.nbytes  # not the whole picture
+
+
+def cancelled(monkeypatch, module, name, run) -> int:
+    """How often the function `name` was called by `run`, when Cancel came during its second call."""
+    work, calls = getattr(module, name), []
+
+    def cancel(*given):
+        calls.append(given)
+        if len(calls) == 2:
+            comfy.model_management.interrupt_current_processing(True)
+        return work(*given)
+
+    monkeypatch.setattr(module, name, cancel)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        run()
+    return len(calls)
+
+
+def test_segs_and_boxes_hear_cancel_within_a_segment(labels, image, monkeypatch):
+    several = labels.repeat(3, 1, 1)
+    assert cancelled(monkeypatch, exchange, "crop_region", lambda: to_segs(several, image=image.repeat(3, 1, 1, 1))) < 4
+    masks = labels_to_masks(several, 4)
+    assert cancelled(monkeypatch, exchange, "box_around", lambda: boxes(masks=masks)) < 4
 
 
 def test_another_image_or_selection_is_refused(labels, image):

@@ -16,7 +16,7 @@ from emerdiff.nodes.load import EmerDiffLoad
 from emerdiff.nodes.save import EmerDiffSave
 from emerdiff.nodes.segment_image import EmerDiffSegmentImage
 from emerdiff.nodes.select_segments import EmerDiffSelectSegments
-from emerdiff.nodes.steps import select, values
+from emerdiff.nodes.steps import shown, values
 from emerdiff.nodes.steps.values import Segmentation
 from PIL import Image
 from safetensors.torch import save_file
@@ -101,7 +101,7 @@ def test_picks_of_another_segmentation_are_used_and_said(segmentation, caplog):
 
 
 def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentation, folders, monkeypatch):
-    monkeypatch.setattr(select, "LARGEST_SIDE", 4)
+    monkeypatch.setattr(shown, "LARGEST_SIDE", 4)
     image = torch.rand(2, 6, 8, 4).half()  # RGBA, in half precision
     output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection="1", image=image)
     entries = json.loads(json.dumps(output.ui["emerdiff_segments"]))

@@ -5,7 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.segments.boxes import box_around, crop_region, parse_boxes, select_in_boxes
+from emerdiff.emerdiff_ops.segments.boxes import (
+    box_around,
+    boxes_of_segments,
+    crop_region,
+    parse_boxes,
+    select_in_boxes,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,3 +145,13 @@ def test_a_crop_region_is_centred_where_there_is_room():
     assert crop_region((40, 40, 60, 50), 3.0, 200, 200) == (20, 30, 80, 60)
     assert crop_region((0, 190, 20, 200), 3.0, 200, 200) == (0, 170, 60, 200)
     assert crop_region((40, 40, 60, 50), 1.0, 200, 200) == (40, 40, 60, 50)
+
+
+@pytest.mark.parametrize("numbers", [1, 5, 300])
+def test_the_boxes_of_segments_are_those_around_their_masks(numbers):
+    generator = torch.Generator().manual_seed(numbers)
+    coarse = torch.randint(numbers, (5, 7), generator=generator).to(torch.int16)
+    labels = coarse.repeat_interleave(3, 0).repeat_interleave(4, 1)
+    labels[14, 27] = numbers + 3
+    found = boxes_of_segments(labels)
+    assert found == {number: box_around(labels == number) for number in labels.unique().tolist()}

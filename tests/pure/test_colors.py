@@ -5,6 +5,7 @@ import pytest
 import torch
 from emerdiff.emerdiff_ops.segments import colors
 from emerdiff.emerdiff_ops.segments.colors import as_pil, colorize, highlight, overlay, palette
+from scipy import ndimage
 
 
 def halves(height, width):
@@ -141,3 +142,36 @@ def test_a_picture_as_pil_has_the_side_asked_for_and_its_pixels_as_squares():
     image = as_pil(picture, 8)
     assert image.size == (8, 4)
     assert image.getpixel((3, 3)) == (255, 0, 0) and image.getpixel((4, 0)) == (0, 255, 0)
+
+
+def widened(borders, size):
+    """A window of scipy's, whose reflected borders bring nothing new."""
+    return torch.from_numpy(ndimage.maximum_filter(borders.astype(np.uint8), size)).float()[..., None]
+
+
+def highlight_by_its_formula(picture, mask):
+    """Written out over whole pictures: dim grey and picture mixed by the mask; a seam of 3 widths, a line of 1."""
+    dimmed = 0.45 * (picture @ torch.tensor(colors.LUMINANCE))[..., None]
+    mixed = torch.lerp(dimmed.expand_as(picture), picture, mask[..., None])
+    inside = (mask > 0.5).numpy()
+    borders = np.zeros_like(inside)
+    borders[:, 1:] |= inside[:, 1:] != inside[:, :-1]
+    borders[1:] |= inside[1:] != inside[:-1]
+    width = max(1, round(min(inside.shape) / 450))
+    seam, line = widened(borders, 3 * width), widened(borders, width)
+    return torch.lerp(mixed * (1 - 0.4 * seam), torch.ones_like(mixed), 0.85 * line)
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (3, 2), (5, 300), (64, 48), (720, 500), (1130, 1100)])
+@pytest.mark.parametrize("kind", ["hard", "soft", "both", "noise"])
+def test_the_highlight_is_its_formula(height, width, kind):
+    """Lines of 1, 2 and 3 pixels; masks whose border runs along the picture's."""
+    generator = torch.Generator().manual_seed(height)
+    picture = torch.rand(height, width, 3, generator=generator)
+    soft = torch.rand(1, 1, 4, 5, generator=generator)
+    soft = torch.nn.functional.interpolate(soft, (height, width), mode="bicubic")[0, 0].clamp(0, 1)
+    noise = (torch.rand(height, width, generator=generator) > 0.5).float()
+    hard = (soft > 0.5).float()
+    mask = {"hard": hard, "soft": soft, "both": torch.where(noise > 0, hard, soft), "noise": noise}[kind]
+    ours = highlight(picture[None], mask[None])[0]
+    torch.testing.assert_close(ours, highlight_by_its_formula(picture, mask), atol=1e-6, rtol=0)

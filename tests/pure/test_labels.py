@@ -280,6 +280,6 @@ def test_any_text_is_points_or_a_value_error(text):
 )
 @pytest.mark.parametrize("invert", [False, True])
 def test_selecting(numbers, positive, negative, chosen, invert):
-    mask = select(LABELS, numbers, positive, negative, invert)
-    expected = [[float((int(label) in chosen) != invert) for label in row] for row in LABELS]
-    assert mask.dtype == torch.float32 and mask.tolist() == expected
+    pixels = select(LABELS, numbers, positive, negative, invert)
+    expected = [[(int(label) in chosen) != invert for label in row] for row in LABELS]
+    assert pixels.dtype == torch.bool and pixels.tolist() == expected

@@ -1,0 +1,72 @@
+"""Pictures of a segmentation for browsers: files of the temp folder, named by what they are drawn from.
+
+Picture and labels are read once to be told apart, and drawn only where no such file is there: a click on a clip of
+hundreds of pictures reads them all, and draws none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ...emerdiff_ops.files.digest import digest
+from ...emerdiff_ops.segments.colors import colorize, overlay
+from ...emerdiff_ops.segments.labels import labels_to_rgb
+from ..host.folders import temp_picture
+
+LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
+
+File = dict[str, str]  # where it lies, as the front end asks for it
+
+
+class Shown(NamedTuple):
+    """What the browser is sent of one picture."""
+
+    numbered: File  # segments in colour over the picture, with their numbers: to be looked at
+    picture: File  # these two are what the click widget draws from
+    labels: File
+
+    @property
+    def for_the_widget(self) -> dict[str, File]:
+        return {"picture": self.picture, "labels": self.labels}
+
+
+def numbered_labels(labels: Tensor, coloured: Tensor, colours: Tensor) -> File:
+    """A label map [H, W] in its colours [H, W, 3], with every segment's number written in them."""
+    name = f"{digest(labels)}-numbered.png"
+    return temp_picture(name, lambda: in_bytes(overlay(coloured[None], labels[None], colours=colours)[0]))
+
+
+def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
+    """One label map [H, W] and the picture [H, W, 3] under it, or its own colours, no larger than LARGEST_SIDE."""
+    of_labels = digest(labels)
+    of_picture = "colours-of-" + of_labels if picture is None else digest(picture)
+    both = f"{of_picture}-under-{of_labels}"
+
+    def small() -> tuple[Tensor, Tensor]:
+        return reduced(colorize(labels[None], colours) if picture is None else picture[None], labels[None])
+
+    return Shown(
+        temp_picture(f"{both}-{LARGEST_SIDE}.png", lambda: in_bytes(overlay(*small(), colours=colours)[0])),
+        temp_picture(f"{of_picture}-{LARGEST_SIDE}.jpg", lambda: in_bytes(small()[0][0])),
+        temp_picture(f"{of_labels}-{LARGEST_SIDE}.png", lambda: labels_to_rgb(small()[1][0])),
+    )
+
+
+def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures [B, H, W, 3] and labels [B, H, W], no larger than LARGEST_SIDE."""
+    height, width = labels.shape[-2:]
+    scale = LARGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return pictures, labels
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    small = interpolate(pictures.movedim(-1, 1), size, mode="bilinear", antialias=True).movedim(1, -1)
+    return small, interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].to(labels.dtype)
+
+
+def in_bytes(picture: Tensor) -> Tensor:
+    """A picture [H, W, 3] in 0..1 as uint8."""
+    return (picture * 255).round().clamp(0, 255).to(torch.uint8)
