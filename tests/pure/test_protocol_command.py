@@ -271,7 +271,7 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_was_done(command, tmp_path, mo
     asked = ("--data", "voc", "--root", many(tmp_path), *COLOURS)
     command(*asked, "--count", 2)
 
-    def full(log, rows):
+    def full(log, row):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(protocol, "append", full)
