@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 import journal
+from batch.pictures import LINES, LOCK
 from batch.reasons import Stop
 from comfyui.in_process import load_pack, start_host
 
@@ -33,7 +34,6 @@ from emerdiff.nodes.steps.select import reduced
 
 Row = dict[str, Any]
 
-LINES = "segments.jsonl"
 UNFINISHED = ".unfinished"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -44,7 +44,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 @contextlib.contextmanager
 def alone(output: Path) -> Iterator[None]:
     """While this run is the only one that writes to the folder; what earlier ones left unfinished goes."""
-    lock = FileLock(output / ".lock", timeout=0)
+    lock = FileLock(output / LOCK, timeout=0)
     try:
         output.mkdir(parents=True, exist_ok=True)
         lock.acquire()
