@@ -24,6 +24,7 @@ for variable, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL":
 
 import ray
 import ray.data
+from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -59,7 +60,7 @@ def spread(make: Callable, job: Any, names: Sequence[str], cluster: Cluster) -> 
                 if reason:
                     raise Stop(reason)
                 yield name, row
-        except RayError as error:
+        except (RayError, ExecutionTimeoutError) as error:
             raise Stop(f"The cluster failed ({in_words(error)}); the same command goes on.") from error
 
 

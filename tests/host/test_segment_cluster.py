@@ -1,5 +1,6 @@
 """Work spread over processes and machines by Ray: killed workers, given up names, addresses without a cluster."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -53,6 +54,17 @@ def answer_once(server, answer):
     with server.accept()[0] as line:
         line.recv(100)
         line.sendall(answer)
+
+
+@pytest.mark.parametrize("error", [cluster.RayError, cluster.ExecutionTimeoutError])
+def test_a_cluster_that_fails_or_gives_nothing_any_more_is_a_sentence(tmp_path, monkeypatch, error):
+    def no_rows():
+        raise error("no machine is left\nat all")
+
+    monkeypatch.setattr(cluster, "connected", lambda where: contextlib.nullcontext())
+    monkeypatch.setattr(cluster, "pool", lambda *_: SimpleNamespace(iter_rows=no_rows))
+    with pytest.raises(Stop, match=r"The cluster failed \(no machine is left\); the same command goes on\."):
+        list(cluster.spread(None, None, ["a"], cluster.Cluster("local", None, tmp_path / "diaries", ())))
 
 
 # --- shares ---
