@@ -24,6 +24,7 @@ for variable, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL":
 
 import ray
 import ray.data
+from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -55,10 +56,11 @@ def spread(make: Callable, job: Any, names: Sequence[str], cluster: Cluster) -> 
         cluster.diaries.mkdir(parents=True, exist_ok=True)
         try:
             for line in pool(make, job, names, cluster).iter_rows():
-                if line["stop"]:
-                    raise Stop(line["stop"])
-                yield json.loads(line["name"]), json.loads(line["row"])
-        except RayError as error:
+                name, row, reason = json.loads(line["done"])
+                if reason:
+                    raise Stop(reason)
+                yield name, row
+        except (RayError, ExecutionTimeoutError) as error:
             raise Stop(f"The cluster failed ({in_words(error)}); the same command goes on.") from error
 
 
@@ -156,8 +158,7 @@ def pool(make: Callable, job: Any, names: Sequence[str], cluster: Cluster) -> ra
     sent = ray.data.from_items([json.dumps(name) for name in names], override_num_blocks=-(-len(names) // size))
     workers = ray.data.ActorPoolStrategy(min_size=1, max_size=cluster.workers, initial_size=first)
     given = make, job, cluster.diaries
-    needs: dict[str, Any] = {"compute": workers, "num_cpus": cores, "num_gpus": gpus}
-    return sent.map_batches(Worker, batch_size=size, fn_constructor_args=given, **needs)
+    return sent.map(Worker, compute=workers, fn_constructor_args=given, num_cpus=cores, num_gpus=gpus)
 
 
 def batch_of(count: int) -> int:
@@ -177,37 +178,33 @@ def share(workers: int | None) -> tuple[int, int, int]:
 
 
 class Worker:
-    """An actor: the work with its model, and a diary."""
+    """An actor: the work with its model, and a diary. Ray tries again without end; the diary says when it is enough."""
 
     def __init__(self, make: Callable, job: Any, diaries: Path):
-        self.diary = Diary(diaries / f"{ray.get_runtime_context().get_actor_id()}.log")
+        self.diary = Diary(diaries / f"{ray.get_runtime_context().get_actor_id()}.jsonl")
         self.reason = ""
         self.diary.note("starts")
         try:
-            if self.diary.before["starts"] - self.diary.before["has its model"] >= TRIES:
+            if self.diary.before["starts", ""] - self.diary.before["has its model", ""] >= TRIES:
                 raise Stop(f"A worker ended {TRIES} times while it loaded the model, most likely for want of memory.")
             self.work = make(job)
         except Exception as error:
             self.reason = f"{in_words(error)} [{socket.gethostname()}]"
         self.diary.note(self.reason or "has its model")
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        lines = [self.line(name) for name in batch["item"]]
-        return {key: [line[key] for line in lines] for key in ("name", "row", "stop")}
-
-    def line(self, name: str) -> dict[str, str]:
-        """A name's row as JSON; or, in "stop", why nothing can go on."""
-        if self.reason:
-            return {"name": name, "row": "", "stop": self.reason}
+    def __call__(self, sent: dict[str, str]) -> dict[str, str]:
+        """A name's row; or why nothing can go on."""
+        name, row, reason = json.loads(sent["item"]), None, self.reason
         try:
-            return {"name": name, "row": json.dumps(self.row(name)), "stop": ""}
+            row = None if reason else self.row(name)
         except Exception as error:
-            return {"name": name, "row": "", "stop": in_words(error)}
+            reason = in_words(error)
+        return {"done": json.dumps([name, row, reason])}
 
     def row(self, name: str) -> dict[str, Any]:
-        if self.diary.before[f"begins {name}"] >= TRIES:
+        if self.diary.before["begins", name] >= TRIES:
             return {"error": f"its worker ended {TRIES} times over it, most likely for want of memory"}
-        self.diary.note(f"begins {name}")
-        made = self.work(json.loads(name))
-        self.diary.note(f"ends {name}")
+        self.diary.note("begins", name)
+        made = self.work(name)
+        self.diary.note("ends", name)
         return made

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+
+import journal
 
 
 def missing(paths: Iterable[Path]) -> str:
@@ -17,21 +19,13 @@ def missing(paths: Iterable[Path]) -> str:
 
 
 class Diary:
-    """A file of what a worker does when. One that is started again goes on with it, and knows what it did before."""
+    """A journal of what a worker does when. One that is started again goes on with it, and knows what it did before."""
 
     def __init__(self, file: Path):
         self.file = file
-        self.before = Counter(what for _, what in entries(file))
+        self.before = Counter((each["does"], each["name"]) for each in journal.read(file))
 
-    def note(self, text: str) -> None:
+    def note(self, does: str, name: str = "") -> None:
         now = datetime.now().isoformat(" ", "milliseconds")
-        with open(self.file, "a") as file:
-            file.write(f"{now} {socket.gethostname()} {os.getpid()} {text}\n")
-
-
-def entries(file: Path) -> Iterator[tuple[str, str]]:
-    """When, and what, by the diary in a file. A line that broke off, as on a full disk, is left out."""
-    for line in file.read_text().splitlines() if file.exists() else []:
-        parts = line.split(" ", 4)
-        if len(parts) == 5:
-            yield f"{parts[0]} {parts[1]}", parts[4]
+        where = {"machine": socket.gethostname(), "process": os.getpid()}
+        journal.append(self.file, {"time": now, **where, "does": does, "name": name})

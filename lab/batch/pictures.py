@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+LINES, LOCK = "segments.jsonl", ".lock"  # in every folder that `segment` has written to
+KINDS = ("labels", "overlays", "masks")  # of results, each in a folder of its own
+RESULT = re.compile(r"labels/(.+)\.png|overlays/(.+)\.jpg|masks/(.+)/\d+\.png", re.DOTALL)
 NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow knows their endings and decodes none of them
 NUMBERS = {"I", "F"}  # modes of one number a pixel, whose range no format says
 
@@ -20,14 +24,31 @@ def endings() -> set[str]:
 
 
 def found(folder: Path, results: Path) -> list[str]:
-    """The pictures in the folder and below, by their paths in it, in order; `results` and hidden names are left out."""
+    """The pictures in the folder and below, by their paths in it, in order.
+
+    `results`, hidden names and what earlier runs wrote, wherever it lies, are left out.
+    """
     known, listed = endings(), []
     for parent, folders, files in os.walk(folder):
         here = Path(parent)
         folders[:] = [each for each in folders if not each.startswith(".") and here / each != results]
         pictures = [here / each for each in files if Path(each).suffix.lower() in known and not each.startswith(".")]
-        listed += [each.relative_to(folder).as_posix() for each in pictures]
+        listed += [each.relative_to(folder).as_posix() for each in pictures if not is_result(each)]
     return sorted(listed)
+
+
+def is_result(path: Path) -> bool:
+    """Whether `segment` wrote the file: it is named like a picture's result, in a folder that `segment` has written to.
+
+    Results keep the whole name of their picture, so that labels/a.png is no result and labels/a.jpg.png is one.
+    """
+    for place, part in enumerate(path.parts):
+        named = part in KINDS and RESULT.fullmatch("/".join(path.parts[place:]))
+        if named and Path(named[named.lastindex]).suffix.lower() in endings():
+            output = Path(*path.parts[:place])
+            if (output / LINES).exists() or (output / LOCK).exists():
+                return True
+    return False
 
 
 def read(path: Path) -> np.ndarray:

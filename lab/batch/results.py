@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -23,6 +21,8 @@ import torch
 from filelock import FileLock, Timeout
 from PIL import Image
 
+import journal
+from batch.pictures import LINES, LOCK
 from batch.reasons import Stop
 from comfyui.in_process import load_pack, start_host
 
@@ -34,7 +34,6 @@ from emerdiff.nodes.steps.shown import reduced
 
 Row = dict[str, Any]
 
-LINES = "segments.jsonl"
 UNFINISHED = ".unfinished"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -45,7 +44,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 @contextlib.contextmanager
 def alone(output: Path) -> Iterator[None]:
     """While this run is the only one that writes to the folder; what earlier ones left unfinished goes."""
-    lock = FileLock(output / ".lock", timeout=0)
+    lock = FileLock(output / LOCK, timeout=0)
     try:
         output.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -62,7 +61,7 @@ def alone(output: Path) -> Iterator[None]:
 def done(output: Path, settings: Row) -> set[str]:
     """The pictures that have all their results, by their paths; Stop where those are of other settings."""
     finished = set()
-    for row in lines(output / LINES):
+    for row in lines(output):
         if row["settings"] != settings:
             raise Stop(
                 f"{output} holds results of other settings ({difference(row['settings'], settings)}): give another "
@@ -75,26 +74,11 @@ def done(output: Path, settings: Row) -> set[str]:
     return finished
 
 
-def lines(log: Path) -> Iterator[Row]:
-    """The lines so far. One at the end that was being written when a run was stopped is cut off."""
-    if not log.exists():
-        return
-    whole = 0
-    with open(log, "r+b") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                file.truncate(whole)
-                return
-            whole += len(line)
-            yield parsed(line, f"line {number} of {log}")
-
-
-def parsed(line: bytes, where: str) -> Row:
+def lines(output: Path) -> list[Row]:
     try:
-        row = json.loads(line)
-        return {name: row[name] for name in row.keys() | {"path", "settings"}}
-    except (ValueError, KeyError, AttributeError):
-        raise Stop(f"{where} is not what this command writes: remove that line, or give another --output.") from None
+        return journal.read(output / LINES, "path", "settings")
+    except ValueError as error:
+        raise Stop(f"{error}, or give another --output.") from None
 
 
 def difference(before: Row, now: Row) -> str:
@@ -123,8 +107,7 @@ def write(output: Path, path: str, image: np.ndarray, labels: np.ndarray, masks:
 
 def append(output: Path, row: Row) -> None:
     try:
-        with open(output / LINES, "ab") as file:
-            write_out(file, json.dumps(row).encode() + b"\n")
+        journal.append(output / LINES, row)
     except OSError as error:
         raise no_more(output, error) from error
 
@@ -133,7 +116,7 @@ def place(output: Path, name: str, content: bytes) -> None:
     """A file that has its name only once it is whole and on the disk."""
     with unfinished(output) as beside:
         with open(beside, "wb") as file:
-            write_out(file, content)
+            journal.write_out(file, content)
         (output / name).parent.mkdir(parents=True, exist_ok=True)
         beside.replace(output / name)
 
@@ -144,7 +127,7 @@ def place_folder(output: Path, name: str, contents: dict[str, bytes]) -> None:
         beside.mkdir()
         for each, content in contents.items():
             with open(beside / each, "wb") as file:
-                write_out(file, content)
+                journal.write_out(file, content)
         shutil.rmtree(output / name, ignore_errors=True)
         (output / name).parent.mkdir(parents=True, exist_ok=True)
         beside.replace(output / name)
@@ -161,12 +144,6 @@ def unfinished(output: Path) -> Iterator[Path]:
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)
         beside.unlink(missing_ok=True)
-
-
-def write_out(file, content: bytes) -> None:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def no_more(output: Path, error: OSError) -> Stop:

@@ -9,9 +9,9 @@ Takes whatever Pillow reads, turned as its EXIF says; of a film the first frame;
   DIR/segments.jsonl      a line for each picture: path, size, how many segments, their areas in pixels, seconds,
                           settings; or what was wrong with it
 
-NAME is the picture's path in FOLDER, ending and all. A run that was stopped, however, goes on when the same command is
-given again: a picture that has its line is done, one that failed is tried once more. Of several lines of a picture the
-last counts. Exit code 1 where pictures failed.
+NAME is the picture's path in FOLDER, ending and all. DIR may lie in FOLDER: what a run wrote is no picture to the next.
+A run that was stopped, however, goes on when the same command is given again: a picture that has its line is done, one
+that failed is tried once more. Of several lines of a picture the last counts. Exit code 1 where pictures failed.
 
   --cluster local         on several processes here: --workers N of them
   --cluster HOST:PORT     on the machines of a Ray cluster, this one among them. On all, this project lies at the same
@@ -106,7 +106,10 @@ def segment(job: Job, options: argparse.Namespace) -> int:
     """Segments what is left to do; 1 where pictures failed."""
     listed = pictures.found(job.folder, job.output)
     if not listed:
-        raise Stop(f"There are no pictures in {job.folder}: no file there ends in .jpg, .png, .webp or the like.")
+        raise Stop(
+            f"There are no pictures in {job.folder}: no file there ends in .jpg, .png, .webp or the like, or all are "
+            "results of this command."
+        )
     settings = job.settings
     finished = results.done(job.output, settings)
     left, failed = [path for path in listed if path not in finished], 0

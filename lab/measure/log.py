@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Hashable, Iterable
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from journal import append, read
 
 Row = dict[str, Any]  # "seed" (or a photograph's name), then what the row is of, then figures
 
@@ -31,17 +32,8 @@ def measure_missing(
         missing = [each for each in wanted if (seed, each) not in done]
         if missing and time.monotonic() < end:
             begin = time.monotonic()
-            append(log, [{"seed": seed, **row} for row in measure(seed, missing)])
+            append(log, *({"seed": seed, **row} for row in measure(seed, missing)))
             print(f"picture {seed}  {time.monotonic() - begin:.1f} s", flush=True)
-
-
-def append(log: Path, rows: list[Row]) -> None:
-    with log.open("a") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-def read(log: Path) -> list[Row]:
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def standard_error(values: np.ndarray) -> float:

@@ -99,7 +99,7 @@ def measure_missing_pictures(
             missing = [each for each in wanted if (kind, key, each) not in done]
             if missing:
                 seen = pictured(kind, key, size, options.half, options.root)
-                append(log, [{"kind": kind, "key": key, **row} for row in measure(seen, missing)])
+                append(log, *({"kind": kind, "key": key, **row} for row in measure(seen, missing)))
                 print(kind, key, flush=True)
     except NoPhotographs as reason:
         sys.exit(f"No figures: {reason}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from batch.machines import entries
+import journal
 from small_model.scenes import HELD_OUT, scene
 
 RUN = Path(__file__).resolve().parents[1] / "run.py"
@@ -37,12 +36,12 @@ def cluster(options) -> str:
     with TemporaryDirectory() as folder:
         pictures = fill(Path(folder) / "pictures")
         seconds, rates = segmented(pictures, Path(folder) / "alone"), []
-        of_each = [json.loads(line)["seconds"] for line in (Path(folder) / "alone/segments.jsonl").open()]
+        of_each = [row["seconds"] for row in journal.read(Path(folder) / "alone/segments.jsonl")]
         lines.append(f"| the command itself, no cluster | {seconds:.0f} | {1 / np.mean(of_each):.2f} | |")
         for count in WORKERS:
             output = Path(folder) / f"workers {count}"
             seconds = segmented(pictures, output, "--cluster", "local", "--workers", str(count))
-            rates.append(rate(map(times, (output / "workers").glob("*.log"))))
+            rates.append(rate(map(times, (output / "workers").glob("*.jsonl"))))
             lines.append(f"| workers: {count} | {seconds:.0f} | {rates[-1]:.2f} | {rates[-1] / rates[0]:.2f} |")
             print(lines[-1], flush=True)
     return "\n".join(lines)
@@ -66,8 +65,8 @@ def segmented(pictures: Path, output: Path, *arguments: str) -> float:
 
 def times(diary: Path) -> Times:
     """Of a worker's diary."""
-    moments = [(datetime.fromisoformat(when).timestamp(), what.split(" ")[0]) for when, what in entries(diary)]
-    return [each for each, what in moments if what == "begins"], [each for each, what in moments if what == "ends"]
+    notes = [(datetime.fromisoformat(note["time"]).timestamp(), note["does"]) for note in journal.read(diary)]
+    return [each for each, does in notes if does == "begins"], [each for each, does in notes if does == "ends"]
 
 
 def rate(workers: Iterable[Times]) -> float:

@@ -79,7 +79,7 @@ def measure_all(pipeline: Pipeline, log: Path, options: argparse.Namespace) -> N
         seen = pictured(kind, key, pipeline.bed.size, options.half, options.root)
         for layer in layers:
             if (kind, key, str(layer)) not in done:
-                append(log, [{"kind": kind, "key": key, **row} for row in measured(pipeline, seen, layer)])
+                append(log, *({"kind": kind, "key": key, **row} for row in measured(pipeline, seen, layer)))
                 print(kind, key, layer, flush=True)
 
 

@@ -10,6 +10,8 @@ from PIL import Image
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from batch.pictures import is_result
+
 IGNORED = -1  # of a pixel that counts for nothing
 
 
@@ -75,7 +77,8 @@ def first_folder(top: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def names_in(folder: Path, end: str) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix()[: -len(end)] for path in folder.rglob(f"*{end}"))
+    found = [path for path in folder.rglob(f"*{end}") if not is_result(path)]
+    return sorted(path.relative_to(folder).as_posix()[: -len(end)] for path in found)
 
 
 def by_name(legend: Path, classes: tuple[str, ...], other: int) -> dict[int, int]:

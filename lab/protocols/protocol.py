@@ -29,14 +29,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from batch.reasons import Stop
-from measure.log import Row, append, read
+from journal import append, read
+from measure.log import Row
 from protocols import layouts
 from protocols.data_sets import DATA, DataSet, whole
 from protocols.layouts import DataError
 from protocols.methods import METHODS, NO_MODEL
 from protocols.modified import NEAREST
 from protocols.report import PROTOCOLS, Scoring, report
-from protocols.rows import mend
 from protocols.scorer import Job, Scorer
 from protocols.ways import WAYS
 
@@ -80,9 +80,8 @@ def run(options: argparse.Namespace) -> int:
     data = whole(way.data[options.data]) if options.all_pictures else way.data[options.data]
     job = job_of(options, method, data)
     log = log_of(options, method)
-    mend(log)
     measure_rest(job, log, options)
-    rows = [row for row in read(log) if row["seed"] in job.files]
+    rows = [row for row in read(log, "seed") if row["seed"] in job.files]
     scoring = Scoring(options.protocol, options.clusters, options.nearest)
     text = report(rows, data, scoring, f"{log.stem}, {options.protocol}")
     log.with_name(f"{log.stem}, {options.protocol}.md").write_text(text)
@@ -110,14 +109,14 @@ def job_of(options: argparse.Namespace, method: str, data: DataSet) -> Job:
 
 def measure_rest(job: Job, log: Path, options: argparse.Namespace) -> None:
     """Appends the row of every picture that has none; DataError at the first that cannot be had."""
-    done, end = {row["seed"] for row in read(log)}, time.monotonic() + 60 * options.minutes
+    done, end = {row["seed"] for row in read(log, "seed")}, time.monotonic() + 60 * options.minutes
     left = [name for name in job.files if name not in done]
     often = 0.1 if sys.stderr.isatty() else 10  # seconds
     with tqdm(total=len(job.files), initial=len(job.files) - len(left), unit="picture", mininterval=often) as bar:
         for name, row in outcomes(job, left, options):
             if "error" in row:
                 raise DataError(row["error"])
-            append(log, [{"seed": name, **row}])
+            append(log, {"seed": name, **row})
             bar.update()
             if time.monotonic() > end:
                 return

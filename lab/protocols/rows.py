@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -56,9 +55,3 @@ def counts_of(row: Row, classes: int) -> np.ndarray:
 def embeddings_of(row: Row) -> np.ndarray:
     """[S, C] float32."""
     return np.frombuffer(base64.b64decode(row["embeddings"]), "<f2").reshape(row["segments"], -1).astype(np.float32)
-
-
-def mend(log: Path) -> None:
-    """Cut off a line that a full disk or a killed run left half written."""
-    if log.exists() and not (text := log.read_bytes()).endswith(b"\n"):
-        log.write_bytes(text[: text.rfind(b"\n") + 1])

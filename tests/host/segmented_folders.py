@@ -6,6 +6,7 @@ import sys
 import numpy as np
 from PIL import Image
 
+import journal
 from batch import segment
 from small_model.scenes import HELD_OUT, scene
 
@@ -49,8 +50,8 @@ def comparable(output):
 
 def begun(diaries, host=None):
     """The names that workers began, again and again where they did; those of one machine alone."""
-    said = [line.split(" ", 5)[2:] for diary in diaries.glob("*.log") for line in diary.read_text().splitlines()]
-    return [json.loads(each[3]) for each in said if each[2] == "begins" and host in (None, each[0])]
+    notes = [note for diary in diaries.glob("*.jsonl") for note in journal.read(diary) if note["does"] == "begins"]
+    return [note["name"] for note in notes if host in (None, note["machine"])]
 
 
 def printed_rows(process):

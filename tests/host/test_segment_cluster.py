@@ -1,5 +1,6 @@
 """Work spread over processes and machines by Ray: killed workers, given up names, addresses without a cluster."""
 
+import contextlib
 import json
 import os
 import pickle
@@ -18,6 +19,7 @@ from segmented_folders import begun, comparable, fill, printed_rows, rows, run
 
 pytest.importorskip("ray", reason="Ray is not in the Python of this ComfyUI: pip install ray[data]")
 
+import journal
 from batch import cluster
 from batch.machines import Diary, missing
 from batch.reasons import Stop
@@ -52,6 +54,17 @@ def answer_once(server, answer):
     with server.accept()[0] as line:
         line.recv(100)
         line.sendall(answer)
+
+
+@pytest.mark.parametrize("error", [cluster.RayError, cluster.ExecutionTimeoutError])
+def test_a_cluster_that_fails_or_gives_nothing_any_more_is_a_sentence(tmp_path, monkeypatch, error):
+    def no_rows():
+        raise error("no machine is left\nat all")
+
+    monkeypatch.setattr(cluster, "connected", lambda where: contextlib.nullcontext())
+    monkeypatch.setattr(cluster, "pool", lambda *_: SimpleNamespace(iter_rows=no_rows))
+    with pytest.raises(Stop, match=r"The cluster failed \(no machine is left\); the same command goes on\."):
+        list(cluster.spread(None, None, ["a"], cluster.Cluster("local", None, tmp_path / "diaries", ())))
 
 
 # --- shares ---
@@ -101,20 +114,18 @@ def worker(tmp_path, monkeypatch):
     return lambda make=lambda job: lambda name: {"job": job, "name": name}: cluster.Worker(make, "job", tmp_path)
 
 
-def lines(worker, *names):
-    made = worker({"item": [json.dumps(name) for name in names]})
-    return [dict(zip(made, each)) for each in zip(*made.values())]
+def done(worker, *names):
+    """[name, row, why nothing can go on] of each."""
+    return [json.loads(worker({"item": json.dumps(name)})["done"]) for name in names]
 
 
 def test_a_worker_gives_a_row_a_name_and_keeps_a_diary(worker, tmp_path):
     strange = os.fsdecode(b"\xff\n")
-    made = lines(worker(), "a", strange)
-    assert [json.loads(each["name"]) for each in made] == ["a", strange] and not any(each["stop"] for each in made)
-    assert [json.loads(each["row"]) for each in made] == [{"job": "job", "name": name} for name in ("a", strange)]
-    assert Diary(tmp_path / "worker.log").before == {
-        "starts": 1,
-        "has its model": 1,
-        **{f"{what} {json.dumps(name)}": 1 for what in ("begins", "ends") for name in ("a", strange)},
+    assert done(worker(), "a", strange) == [[name, {"job": "job", "name": name}, ""] for name in ("a", strange)]
+    assert Diary(tmp_path / "worker.jsonl").before == {
+        ("starts", ""): 1,
+        ("has its model", ""): 1,
+        **{(what, name): 1 for what in ("begins", "ends") for name in ("a", strange)},
     }
 
 
@@ -125,8 +136,8 @@ def test_what_stops_the_work_stops_the_run(worker):
     def no_model(job):
         raise MemoryError
 
-    assert lines(worker(lambda job: no_room), "a")[0]["stop"] == "no room"
-    assert lines(worker(no_model), "a")[0]["stop"] == f"MemoryError [{socket.gethostname()}]"
+    assert done(worker(lambda job: no_room), "a") == [["a", None, "no room"]]
+    assert done(worker(no_model), "a") == [["a", None, f"MemoryError [{socket.gethostname()}]"]]
 
 
 class End(BaseException):
@@ -140,16 +151,17 @@ def deadly(_):
 def test_a_name_that_ends_its_worker_is_given_up(worker):
     for _ in range(cluster.TRIES):
         with pytest.raises(End):
-            lines(worker(lambda job: deadly), "a")
-    row = json.loads(lines(worker(lambda job: deadly), "a")[0]["row"])
-    assert row == {"error": "its worker ended 3 times over it, most likely for want of memory"}
+            done(worker(lambda job: deadly), "a")
+    assert done(worker(lambda job: deadly), "a")[0][1] == {
+        "error": "its worker ended 3 times over it, most likely for want of memory"
+    }
 
 
 def test_a_model_that_ends_its_worker_stops_the_run(worker):
     for _ in range(cluster.TRIES):
         with pytest.raises(End):
             worker(deadly)
-    assert "A worker ended 3 times while it loaded the model" in lines(worker(deadly), "a")[0]["stop"]
+    assert "A worker ended 3 times while it loaded the model" in done(worker(deadly), "a")[0][2]
 
 
 # --- the command ---
@@ -194,10 +206,10 @@ def test_killed_workers_lose_nothing_and_repeat_one_name(tmp_path):
 def kill_one(diaries, process):
     """Kills a worker that is at a name which does not end it."""
     while process.runs():
-        for diary in diaries.glob("*.log"):
-            last = diary.read_text().splitlines()[-1:]
-            if last and ' begins "name' in last[0]:
-                os.kill(int(last[0].split(" ")[3]), signal.SIGKILL)
+        for diary in diaries.glob("*.jsonl"):
+            last = {"name": "", **(journal.read(diary) or [{}])[-1]}
+            if last["name"].startswith("name") and last["does"] == "begins":
+                os.kill(last["process"], signal.SIGKILL)
                 return
         time.sleep(0.05)
     raise AssertionError(process.said())

@@ -113,6 +113,29 @@ def test_hidden_files_results_and_what_is_no_picture_are_left_out(folder):
     assert {".jpg", ".png", ".webp", ".tiff", ".avif", ".psd"} <= pictures.endings()
 
 
+@pytest.mark.parametrize("place", [".", "results", "labels", "deep/masks/one"])
+def test_what_a_run_wrote_is_no_picture_wherever_it_lies(folder, monkeypatch, capsys, place):
+    """Again to the same folder, then to another; a user's own folders may be called as those of results are."""
+    own = ["a.png", "labels/b.png", "masks/c.jpg", "overlays/deep/d.jpg", "overlays/v1.5.jpg"]
+    fill(folder, own)
+    first = folder / place
+    assert run(monkeypatch, folder, first, "--masks") == 0
+    written = files(first)
+    assert run(monkeypatch, folder, first, "--masks") == 0
+    assert "0 pictures segmented" in capsys.readouterr().out and files(first) == written
+    assert run(monkeypatch, folder, folder / "two", "--masks") == 0
+    taken = sorted(row["path"] for row in rows(folder / "two"))
+    assert taken == sorted({row["path"] for row in rows(first)} | ({"labels/b.png"} if place == "labels" else set()))
+    assert set(taken) == set(own)
+    (first / "segments.jsonl").unlink()  # as of a run that was killed before its first line
+    assert pictures.found(folder, folder / "three") == taken
+    for kind in ("labels", "overlays", "masks"):
+        theirs = [name for name in own if name.startswith(f"{kind}/") and place == "."]
+        assert len(pictures.found(first / kind, folder / "three")) == len(theirs)
+    assert run(monkeypatch, folder / "two", folder / "three") == 1
+    assert "all are results of this command" in capsys.readouterr().err
+
+
 # --- results ---
 
 

@@ -16,7 +16,7 @@ from commands import Command
 from PIL import Image
 from segmented_folders import SIZE, comparable, files, fill, labels_of, rows, run
 
-from batch import results
+import journal
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def wait_for_lines(process, log, count):
 def test_a_full_disk_is_said_and_what_was_done_stays(folder, output, command, monkeypatch, capsys, tmp_path):
     """Full at one write after another: half of what was to be written is, then the disk takes no more."""
     fill(folder, ["a.png", "b.png"])
-    writes, write_out = [], results.write_out
+    writes, write_out = [], journal.write_out
 
     def until(limit):
         def filling(file, content):
@@ -120,7 +120,7 @@ def test_a_full_disk_is_said_and_what_was_done_stays(folder, output, command, mo
             write_out(file, content)
 
         writes.clear()
-        monkeypatch.setattr(results, "write_out", filling)
+        monkeypatch.setattr(journal, "write_out", filling)
 
     until(10**6)
     assert command("--masks") == 0

@@ -271,7 +271,7 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_was_done(command, tmp_path, mo
     asked = ("--data", "voc", "--root", many(tmp_path), *COLOURS)
     command(*asked, "--count", 2)
 
-    def full(log, rows):
+    def full(log, row):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(protocol, "append", full)
@@ -322,6 +322,17 @@ def test_legends_and_methods_and_numbers_that_do_not_fit_are_refused(command, tm
     (root / labels).write_bytes(b"no matrix")
     (tmp_path / "out" / "context, plain, kmeans-colour, 2 segments.jsonl").unlink()
     assert f"{root / labels} cannot be read" in command(*asked, *COLOURS, code=1)
+
+
+def test_what_segment_wrote_among_the_pictures_is_not_scored(command, tmp_path):
+    picture = "images/validation/1.jpg"
+    root = write(tmp_path / "data", picture, "annotations/validation/1.png", thirds(1, 150, 0))
+    asked = ("--data", "ade20k", "--root", root, *COLOURS)
+    before, output = command(*asked), root / "images/validation/results"
+    (output / "overlays").mkdir(parents=True)
+    (output / "overlays/1.jpg.jpg").write_bytes((root / picture).read_bytes())
+    (output / "segments.jsonl").touch()
+    assert command(*asked) == before
 
 
 def test_a_method_that_refuses_a_picture_names_it(command, tmp_path, monkeypatch):

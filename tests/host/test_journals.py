@@ -1,0 +1,77 @@
+"""Every command that goes on where it stopped: its journal is cut at each byte of the last line, and goes on whole."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from batch import results
+from batch.machines import Diary
+from measure import log, pictures, strength
+from protocols import protocol
+
+NAMES = ["first", "second", "third"]
+
+
+def segment(file, names, monkeypatch):
+    done = {row["path"] for row in results.lines(file.parent)}
+    for name in [each for each in names if each not in done]:
+        results.append(file.parent, {"path": name, "settings": {}})
+
+
+def score(file, names, monkeypatch):
+    monkeypatch.setattr(protocol, "outcomes", lambda job, left, options: ((name, {"segments": 1}) for name in left))
+    protocol.measure_rest(SimpleNamespace(files=names), file, SimpleNamespace(minutes=1))
+
+
+def measure(file, names, monkeypatch):
+    log.measure_missing(file, names, lambda name, missing: [{"figure": 1}])
+
+
+def measure_pictures(file, names, monkeypatch):
+    monkeypatch.setattr(pictures, "pictured", lambda kind, key, *_: key)
+    monkeypatch.setattr(pictures, "spread_out", lambda *_: [("scenes", name) for name in names])
+    options = SimpleNamespace(kinds=None, count=None, half=None, root=None)
+    pictures.measure_missing_pictures(file, options, 64, lambda seen, missing: [{"figure": 1}])
+
+
+def measure_strength(file, names, monkeypatch):
+    monkeypatch.setattr(strength, "pictured", lambda kind, key, *_: key)
+    monkeypatch.setattr(strength, "spread_out", lambda *_: [("scenes", name) for name in names])
+    layer = strength.unet.Layer("output", 5, 0)
+    monkeypatch.setattr(strength.unet, "cross_attention_layers", lambda model: [layer])
+    monkeypatch.setattr(strength, "measured", lambda pipeline, seen, layer: [{"layer": str(layer), "figure": 1}])
+    options = SimpleNamespace(kinds=None, count=None, half=None, root=None, layers=None)
+    pipeline = SimpleNamespace(source=SimpleNamespace(model=None), bed=SimpleNamespace(size=64))
+    strength.measure_all(pipeline, file, options)
+
+
+def keep_a_diary(file, names, monkeypatch):
+    """A worker that was started again begins what it had not begun."""
+    diary = Diary(file)
+    for name in names:
+        if not diary.before["begins", name]:
+            diary.note("begins", name)
+
+
+COMMANDS = {  # each with the file that it writes, and the key by which a record is known
+    segment: ("segments.jsonl", "path"),
+    score: ("scores.jsonl", "seed"),
+    measure: ("figures.jsonl", "seed"),
+    measure_pictures: ("figures.jsonl", "key"),
+    measure_strength: ("figures.jsonl", "key"),
+    keep_a_diary: ("worker.jsonl", "name"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
+def test_a_journal_cut_at_any_byte_of_its_last_line_goes_on_whole(command, tmp_path, monkeypatch):
+    file, key = tmp_path / COMMANDS[command][0], COMMANDS[command][1]
+    command(file, NAMES[:2], monkeypatch)
+    first, second = file.read_bytes().splitlines(keepends=True)
+    for left in range(len(second)):
+        file.write_bytes(first + second[:left])
+        command(file, NAMES, monkeypatch)
+        lines = file.read_bytes().splitlines(keepends=True)
+        assert lines[0] == first and lines[-1].endswith(b"\n")
+        assert [json.loads(line)[key] for line in lines] == NAMES
