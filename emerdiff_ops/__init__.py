@@ -3,12 +3,15 @@
 In the order of the method (paper, section 3):
 
     schedule     timesteps, noise levels, one step of the edit-friendly inversion
+    views        readings of a picture with surroundings, mirrored, between its cells
     attention    shared attention maps, rows that ride along, the offset c * M_i
     kmeans       features -> low-resolution masks
+    cuts         features -> as many low-resolution masks as the picture has
     modulation   the modulated denoising loop: masks -> pairs of pictures
     difference   pairs of pictures or latents -> difference maps, evened, smoothed
     guided       maps -> maps that follow the borders of a picture
     lifting      any rough mask -> weights on the grid; two maps -> one mask
+    likeness     points and boxes -> a rough mask, by cells that are alike
     text_scores  how well segments fit a phrase, by attention and by prediction
 
 and what comes after it:
