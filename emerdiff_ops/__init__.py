@@ -3,12 +3,17 @@
 In the order of the method (paper, section 3):
 
     schedule     timesteps, noise levels, one step of the edit-friendly inversion
+    grid         pixels and cells: where a picture lies in a grid of the network
+    views        readings of a picture with surroundings, mirrored, between its cells
     attention    shared attention maps, rows that ride along, the offset c * M_i
     kmeans       features -> low-resolution masks
+    cuts         features -> as many low-resolution masks as the picture has
     modulation   the modulated denoising loop: masks -> pairs of pictures
     difference   pairs of pictures or latents -> difference maps, evened, smoothed
     guided       maps -> maps that follow the borders of a picture
-    lifting      any rough mask -> weights on the grid; two maps -> one mask
+    borders      coarse masks along a picture's borders: drafts, and weights
+    lifting      any rough mask: what it competes with, and who wins
+    likeness     points and boxes -> a rough mask, by cells that are alike
     text_scores  how well segments fit a phrase, by attention and by prediction
 
 and what comes after it:

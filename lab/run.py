@@ -13,7 +13,7 @@
   compare    whether every node still gives what it gave at another commit
   fuzz       throw mutated files and texts at everything that reads them (Linux)
   help_pictures  draw the pictures of the nodes' help pages
-  locales    write the nodes' texts in English anew, and drop translations of what has changed
+  locales    take out translations whose English has changed: users see the English there
   prompts    write the bundled workflows as prompts, docs/api/*.json
   icon       draw the registry's icon and banner
   thumbnails  draw the workflows' thumbnails and the README's pictures from what demo, evaluate and test left

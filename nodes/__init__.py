@@ -1,4 +1,27 @@
-"""The EmerDiff nodes: image -> extract -> cluster -> modulate -> assemble -> select."""
+"""The EmerDiff nodes: image -> extract -> cluster -> modulate -> assemble -> select.
+
+segment_image          image -> masks: all steps in one node
+extract_features       image -> features, trajectory
+cluster_features       features -> low-resolution masks
+modulate_attention     low-resolution masks -> difference maps
+assemble_masks         difference maps -> masks, segmentation
+modulate_and_assemble  both in one, hidden: Segment Image expands into it
+lists                  hidden: spread and gather the pictures of a list
+select_segments        segmentation -> the mask that clicks, numbers and points mean
+select_by_text         segmentation -> the masks that words mean
+pick_by_points         points and boxes -> a rough mask
+lift_mask              any rough mask -> a precise one
+merge_segments         segmentation -> fewer segments
+bounding_boxes         masks -> the boxes around them
+to_segs                segmentation -> SEGS
+save                   any value -> a file
+load                   a file -> the value
+inputs                 inputs that several nodes share
+results                outputs and previews that several nodes share
+wires                  the types of wires
+steps/                 what the nodes do
+host/                  what touches ComfyUI's internals
+"""
 
 from comfy_api.latest import ComfyExtension, io
 

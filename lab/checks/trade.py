@@ -1,4 +1,4 @@
-"""The checks of the trade: `checks [NAME ...]`, without names all of them.
+"""The checks of the trade: `checks [NAME ...]`, without names all of them but release.
 
 style            ruff: the rules and the layout of the code
 types            mypy: what ships and the lab, against PyTorch's own types
@@ -6,6 +6,8 @@ registry         comfy-cli: what the registry asks of a pack
 archive          what the registry hands out: nothing strange in it, nothing missing, it loads from that alone
 pitfalls         comfy-test: what breaks other packs or other machines, in the files of the archive
 vulnerabilities  pip-audit: known vulnerabilities of the packages in lab/requirements/development.txt and cluster.txt
+translations     a list of what users of other languages see in English, or as it was; nothing of it fails
+release          fails if that list is not empty
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path, PurePosixPath
 
+from checks.locales import in_english
 from comfyui.environment import CHECKS, CLUSTER, DEVELOPMENT, ROOT, ensure_checks
 from comfyui.own import SetupError, python_of
 from comfyui.server import HostServer, default_host
@@ -64,7 +67,7 @@ def main(names: list[str]) -> int:
     except SetupError as error:
         print(error, file=sys.stderr)
         return 1
-    outcomes = {name: outcome(name) for name in names or ALL}
+    outcomes = {name: outcome(name) for name in names or EVERYDAY}
     print("\n" + "\n".join(f"{name:15}  {text}" for name, text in outcomes.items()), flush=True)
     return int(any(text.startswith("FAILED") for text in outcomes.values()))
 
@@ -153,9 +156,21 @@ def vulnerabilities() -> None:
         raise Failed("\n".join(faults))
 
 
+def translations() -> None:
+    print("\n".join(in_english()) or "everything is translated")
+
+
+def release() -> None:
+    lines = in_english()
+    if lines:
+        raise Failed("\n".join([f"{len(lines)} texts are to be translated before a release", *lines]))
+
+
 ALL: dict[str, Callable[[], None]] = {
-    check.__name__: check for check in (style, types, registry, archive, pitfalls, vulnerabilities)
+    check.__name__: check
+    for check in (style, types, registry, archive, pitfalls, vulnerabilities, translations, release)
 }
+EVERYDAY = [name for name in ALL if name != "release"]
 
 
 # ---- The archive
@@ -203,6 +218,7 @@ def load_faults(folder: Path) -> list[str]:
         blueprints = {entry["name"] for entry in json.loads(server.get("/global_subgraphs")).values()}
         languages = json.loads(server.get("/i18n"))
     nodes = {name for name, node in info.items() if node["python_module"] == f"custom_nodes.{PACK}"}
+    shown = {name for name in nodes if not info[name].get("dev_only")}
     print(f"{len(nodes)} nodes, {len(templates)} templates")
     pages = {path.stem for path in folder.glob("nodes/web/docs/*.md")}
     scripts = {
@@ -212,7 +228,7 @@ def load_faults(folder: Path) -> list[str]:
     subgraphs = {path.stem for path in folder.glob("subgraphs/*.json")}
     spoken = {path.name for path in folder.glob("locales/*")}
     return [
-        *(f"not loaded, or without a help page: node {name}" for name in sorted(pages ^ nodes)),
+        *(f"not loaded, or without a help page: node {name}" for name in sorted(pages ^ shown)),
         *(f"not served: {name}" for name in sorted(scripts - set(served))),
         *(f"not offered: template {name}" for name in sorted(workflows - set(templates))),
         *(f"not offered: blueprint {name}" for name in sorted(subgraphs - blueprints)),

@@ -1,1 +1,36 @@
-"""Figures: how good the masks are and what they cost, on pictures whose true regions are known."""
+"""Figures: how good the masks are and what they cost, on pictures whose true regions are known.
+
+masks             EmerDiff against the bilinear baseline: `evaluate`
+presets           quality against cost: `pareto`
+presets_plot      the plot of `pareto`
+tools             rough masks lifted, segments merged, pictures refined
+words             how well words find segments: `text`
+features          ways to read features
+counts            ways to decide how many segments
+drafts            drafts of the small models
+strength          lambda against the pushed layer's output
+places            where a transformer's features are read best
+pushes            modulated denoising on a transformer
+photographs       masks, lifting and clicks on photographs
+video             segments of moving scenes
+consistency       how steady the segments of a video are
+rivals            EmerDiff beside other methods
+rival_methods     DiffSeg and DiffCut as methods
+rival_pieces      pieces of both in EmerDiff's draft
+rival_thresholds  the thresholds of both
+speed             every preset against the plain procedure: `benchmark`
+speed_choices     what the exact path's settings were chosen from
+speed_click       from a click to an exact mask
+speed_cluster     one process beside several workers
+speed_full_size   SD1.5's full size
+jobs              what is timed
+timing            seconds, FLOPs, memory
+beds              the model that is measured on
+pictures          the pictures that are measured on
+pipeline          the pack's steps as measurements call them
+metrics           mIoU, ARI, boundary F
+clicks            what one click gets
+rough             kinds of rough masks
+colours           clusters of colours, to compare with
+log               rows that are kept, errors, tables in pages
+"""

@@ -12,6 +12,7 @@ lift        any rough mask -> a precise one
 merge       segmentation -> fewer segments
 select      segmentation -> the mask that numbers, points and boxes mean
 shown       pictures of a segmentation for browsers, as files of the temp folder
+pick        points and boxes -> a rough mask, without segments
 score_text  segmentation -> the masks that words mean
 exchange    boxes and SEGS, for nodes of others
 saved       any of the values <-> a file

@@ -1,35 +1,130 @@
-"""The texts in other languages: nothing is missing, stale or left in English, and English is what the schemas say."""
+"""The texts in other languages: what is translated is right, and what is not translated fails at a release only."""
 
 import re
+import shutil
 
 import pytest
 
+from checks import trade
 from checks.locales import (
+    CHANGED,
+    ENGLISH,
+    FILES,
     HELP,
     HELP_LANGUAGES,
     LANGUAGES,
-    changes,
+    MARK,
+    MISSING,
+    TRANSLATED_FROM,
+    behind,
+    bring_up_to_date,
+    english_of,
     flat,
+    hash_of,
     help_page,
     nested,
-    schema_texts,
+    page_state,
+    pages_of,
+    text_states,
     texts_of,
-    translated_from,
+    write,
 )
 from comfyui.in_process import REPOSITORY
 
 SENTENCES = ("description", "tooltip")
 SYNTAX = set("{}@|")  # to the front end's translations, not text
-PAGES = sorted(path.stem for path in HELP.glob("*.md"))
+PLACEHOLDER = re.compile(r"\{\w+\}")
+PAGES = [(language, node) for language in HELP_LANGUAGES for node in pages_of(REPOSITORY)]
+
+# What the checks are tried on: two nodes, with one input of the same name, and two texts of the widget.
+TOOLTIP = ("Lift", "inputs", "mask", "tooltip")
+GONE = ("Load", "inputs", "mask", "tooltip")
+CLICK, PICKED = ("emerdiff", "click"), ("emerdiff", "picked")
+NODES = {
+    (node, *keys): f"{keys[-1]} of {keys[-2]}" if keys[1:] else f"{node} {keys[0]}"
+    for node in ("Lift", "Load")
+    for keys in (("display_name",), ("inputs", "mask", "name"), ("inputs", "mask", "tooltip"))
+}
+SMALL = {"nodeDefs": NODES, "main": {CLICK: "Click.", PICKED: "Picked: {selection}"}}
 
 
-def used_in_scripts() -> set[str]:
-    """The keys that the widget's scripts ask for, or could."""
-    scripts = [path.read_text() for path in (REPOSITORY / "nodes" / "web" / "js").glob("*.js")]
-    return set(re.findall(r'say\("(\w+)"', "".join(scripts)))
+@pytest.fixture(scope="module")
+def now():
+    """The English of now."""
+    return english_of(REPOSITORY)
 
 
-def counted(page: str) -> list[list[str]]:
+@pytest.fixture
+def root(tmp_path):
+    """A folder in which everything of SMALL is translated, help pages too."""
+    for language in LANGUAGES:
+        for file in FILES:
+            texts = {keys: f"{language}: {text}" for keys, text in SMALL[file].items()}
+            write(tmp_path / "locales" / language, file, texts, [])
+    for path in ("Lift.md", "Load.md", *(f"{node}/{each}.md" for node in ("Lift", "Load") for each in HELP_LANGUAGES)):
+        page = tmp_path / HELP / path
+        page.parent.mkdir(parents=True, exist_ok=True)
+        titles = {f"{each}.md": f"{each}: {page.parent.name} display_name" for each in HELP_LANGUAGES}
+        page.write_text(f"# {titles.get(page.name, 'English')}\n\n- `mask`\n")
+    bring_up_to_date(tmp_path, SMALL, LANGUAGES)
+    return tmp_path
+
+
+def translated(root, language, file):
+    return texts_of(root / "locales" / language, file)
+
+
+# ---- What is wrong whenever it is
+
+
+def text_faults(root, language, english):
+    """What is wrong with a language's texts; what is stale or missing is not."""
+    faults = []
+    for file in FILES:
+        texts, record = translated(root, language, file), texts_of(root / TRANSLATED_FROM, file)
+        unknown = texts.keys() - record.keys()
+        faults += [f"there is no text {keys}" for keys in unknown - english[file].keys()]
+        faults += [f"new: run lab/run.py locales: {keys}" for keys in unknown & english[file].keys()]
+        asked = [keys for keys in texts if file == "main" or keys[-1] in SENTENCES]
+        faults += [f"left in English: {keys}" for keys in asked if texts[keys] == record.get(keys)]
+        faults += [f"not for the front end: {keys}" for keys in texts if unreadable(texts[keys], record.get(keys, ""))]
+    return faults + [f"has several names: {name}" for name in named_twice(translated(root, language, "nodeDefs"))]
+
+
+def unreadable(text, english):
+    placeholders = sorted(PLACEHOLDER.findall(text))
+    return (
+        placeholders != sorted(PLACEHOLDER.findall(english))
+        or SYNTAX & set(PLACEHOLDER.sub("", text))
+        or not text.strip()
+    )
+
+
+def named_twice(texts):
+    names: dict[str, set[str]] = {}
+    for keys, text in texts.items():
+        if keys[1:2] == ("inputs",) and keys[-1] == "name":
+            names.setdefault(keys[2], set()).add(text)
+    return [name for name, found in names.items() if len(found) > 1]
+
+
+def page_faults(root, language, node):
+    """What is wrong with a help page that says it is current; one that is stale or missing is not wrong."""
+    state, mark = page_state(root, node, language), f"<!-- {hash_of(root, node)} -->"
+    if state == MISSING:
+        return []
+    page = help_page(root, node, language).read_text(encoding="utf-8")
+    if not MARK.search(page):
+        return [f"without its mark: end it with {mark}, or run lab/run.py locales --translated {language}"]
+    if state == CHANGED:
+        return []
+    title = translated(root, language, "nodeDefs").get((node, "display_name"), "")
+    faults = [] if title in page.splitlines()[0] else ["its title is not the node's"]
+    same = counted(page) == counted((root / HELP / f"{node}.md").read_text(encoding="utf-8"))
+    return faults if same else [*faults, "it is built otherwise than the English page"]
+
+
+def counted(page):
     """What a translation keeps: headings by level, code in its place, pictures, rows of tables and items of lists."""
     text = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
     return [
@@ -41,58 +136,165 @@ def counted(page: str) -> list[list[str]]:
     ]
 
 
-def test_what_changed_is_told_apart():
-    before = {"a": {"x": "one", "y": "two"}, "b": "three"}
-    assert nested(flat(before)) == before
-    assert changes(flat(before), flat({"a": {"x": "one", "y": "2"}, "c": "new"})) == {("a", "y"), ("b",)}
-
-
-def test_english_is_what_the_schemas_say():
-    assert texts_of("en", "nodeDefs") == flat(schema_texts()), "run lab/run.py locales"
-
-
-def test_every_text_of_the_widget_is_used_and_every_used_one_is_there():
-    english = {key for _, key in texts_of("en", "main")}
-    composed = {"summary", "summary_points", "summary_boxes", "summary_both", "linked", "several"}
-    assert english == used_in_scripts() | composed
-
-
-@pytest.mark.parametrize("file", ["nodeDefs", "main"])
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_no_text_is_missing_or_stale(language, file):
-    assert set(texts_of(language, file)) == set(texts_of("en", file))
+def all_faults(root, english):
+    pages = [(language, node) for language in HELP_LANGUAGES for node in pages_of(root)]
+    faults = [fault for language in LANGUAGES for fault in text_faults(root, language, english)]
+    return faults + [fault for language, node in pages for fault in page_faults(root, language, node)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_sentence_is_left_in_english(language):
-    english, texts = texts_of("en", "nodeDefs"), texts_of(language, "nodeDefs")
-    assert not [keys for keys, text in texts.items() if keys[-1] in SENTENCES and text == english[keys]]
-    english, texts = texts_of("en", "main"), texts_of(language, "main")
-    assert not [keys for keys, text in texts.items() if text == english[keys]]
+def test_what_is_translated_is_right(language, now):
+    assert text_faults(REPOSITORY, language, now) == []
 
 
-@pytest.mark.parametrize("language", ["en", *LANGUAGES])
-def test_the_front_end_can_read_the_texts(language):
-    assert not [keys for keys, text in texts_of(language, "nodeDefs").items() if SYNTAX & set(text) or not text.strip()]
-    for keys, text in texts_of(language, "main").items():
-        placeholders = re.compile(r"\{\w+\}")
-        assert sorted(placeholders.findall(text)) == sorted(placeholders.findall(texts_of("en", "main")[keys])), keys
-        assert not SYNTAX & set(placeholders.sub("", text)), keys
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_an_input_has_one_name_wherever_it_occurs(language):
-    names: dict[str, set[str]] = {}
-    for keys, text in texts_of(language, "nodeDefs").items():
-        if keys[1:2] == ("inputs",) and keys[-1] == "name":
-            names.setdefault(keys[2], set()).add(text)
-    assert not {name: found for name, found in names.items() if len(found) > 1}
+@pytest.mark.parametrize("language, node", PAGES)
+def test_a_help_page_says_what_the_english_one_says(language, node):
+    assert page_faults(REPOSITORY, language, node) == []
 
 
 @pytest.mark.parametrize("language", HELP_LANGUAGES)
-@pytest.mark.parametrize("node", PAGES)
-def test_a_help_page_says_what_the_english_one_says(node, language):
-    page = help_page(node, language).read_text(encoding="utf-8")
-    assert page.rstrip().endswith(translated_from(node)), f"translate it anew, then end it with {translated_from(node)}"
-    assert counted(page) == counted((HELP / f"{node}.md").read_text(encoding="utf-8"))
-    assert texts_of(language, "nodeDefs")[(node, "display_name")] in page.splitlines()[0]
+def test_every_translated_help_page_has_an_english_one(language):
+    assert {path.parent.name for path in (REPOSITORY / HELP).glob(f"*/{language}.md")} <= set(pages_of(REPOSITORY))
+
+
+def test_every_node_that_is_offered_has_a_help_page_and_no_other(now):
+    assert set(pages_of(REPOSITORY)) == {node for node, *_ in now["nodeDefs"]}
+
+
+def test_english_is_in_the_nodes_and_for_the_widget_alone_in_a_file(now):
+    assert [path.name for path in (REPOSITORY / ENGLISH).iterdir()] == ["main.json"]
+    assert not [keys for keys, text in now["main"].items() if SYNTAX & set(PLACEHOLDER.sub("", text))]
+
+
+def test_every_text_of_the_widget_is_used_and_every_used_one_is_there(now):
+    scripts = [path.read_text() for path in (REPOSITORY / "nodes" / "web" / "js").glob("*.js")]
+    composed = {"summary", "summary_points", "summary_boxes", "summary_both", "linked", "several"}
+    assert {key for _, key in now["main"]} == set(re.findall(r'say\("(\w+)"', "".join(scripts))) | composed
+
+
+# ---- What is wrong is found
+
+
+@pytest.mark.parametrize(
+    "file, keys, text, fault",
+    [
+        ("nodeDefs", ("Lift", "inputs", "no_such", "name"), "x", "there is no text"),
+        ("nodeDefs", TOOLTIP, "{Maske}", "not for the front end"),
+        ("nodeDefs", TOOLTIP, " ", "not for the front end"),
+        ("nodeDefs", TOOLTIP, NODES[TOOLTIP], "left in English"),
+        ("nodeDefs", ("Lift", "inputs", "mask", "name"), "anders", "has several names"),
+        ("main", CLICK, "Click.", "left in English"),
+        ("main", PICKED, "Ausgesucht", "not for the front end"),
+    ],
+)
+def test_a_wrong_translation_is_a_fault(root, file, keys, text, fault):
+    translate(root, "de", file, {keys: text})
+    assert [each.startswith(fault) for each in text_faults(root, "de", SMALL)] == [True]
+
+
+def translate(root, language, file, texts):
+    write(root / "locales" / language, file, translated(root, language, file) | texts, [])
+
+
+def test_a_translation_that_is_no_json_is_a_fault(root):
+    (root / "locales" / "de" / "main.json").write_text("{")
+    for asked in (all_faults, behind):
+        with pytest.raises(ValueError):
+            asked(root, SMALL)
+
+
+@pytest.mark.parametrize(
+    "change, fault",
+    [
+        (lambda page: MARK.sub("", page), "without its mark"),
+        (lambda page: page.replace("Lift", "x"), "its title"),
+        (lambda page: page.replace("\n- ", "\n"), "it is built otherwise"),
+        (lambda page: page.replace("`mask`", "`Maske`"), "it is built otherwise"),
+    ],
+)
+def test_a_wrong_help_page_is_a_fault(root, change, fault):
+    page = help_page(root, "Lift", "zh")
+    page.write_text(change(page.read_text()))
+    assert [each.startswith(fault) for each in all_faults(root, SMALL)] == [True]
+
+
+# ---- What is not translated
+
+
+@pytest.fixture
+def changed(root):
+    """The English after a tooltip, a text of the widget and a help page were mended, and one text went."""
+    (root / HELP / "Lift.md").write_text("# English\n\n- `mask`\n- `strength`\n")
+    nodes = {keys: text for keys, text in SMALL["nodeDefs"].items() if keys != GONE}
+    return {"nodeDefs": nodes | {TOOLTIP: "Mended."}, "main": SMALL["main"] | {CLICK: "Mended."}}
+
+
+def test_texts_go_into_files_and_come_back():
+    texts = {"a": {"x": "one", "y": "two"}, "b": "three"}
+    assert nested(flat(texts)) == texts
+
+
+def test_nothing_is_behind_where_nothing_has_changed(root):
+    assert behind(root, SMALL) == [] == all_faults(root, SMALL)
+    assert bring_up_to_date(root, SMALL, []) == []
+
+
+def test_changed_english_is_no_fault_and_is_listed(root, changed):
+    assert all_faults(root, changed) == []
+    texts = ("Lift.inputs.mask.tooltip", "Load.inputs.mask.tooltip", "emerdiff.click")
+    lines = {f"{language}: {text}: {CHANGED}" for language in LANGUAGES for text in texts}
+    assert set(behind(root, changed)) == lines | {f"{each}: help page of Lift: {CHANGED}" for each in HELP_LANGUAGES}
+
+
+def test_what_is_stale_is_taken_out_and_still_listed(root, changed):
+    lines = {
+        f"{each}: {text}: {MISSING}" for each in LANGUAGES for text in ("Lift.inputs.mask.tooltip", "emerdiff.click")
+    }
+    lines |= {f"{each}: help page of Lift: {MISSING}" for each in HELP_LANGUAGES}
+    assert set(bring_up_to_date(root, changed, [])) == lines == set(behind(root, changed))
+    assert all_faults(root, changed) == []
+    assert set(translated(root, "de", "nodeDefs")) == changed["nodeDefs"].keys() - {TOOLTIP}
+    assert set(translated(root, "de", "main")) == {PICKED}
+    assert not help_page(root, "Lift", "zh").exists() and help_page(root, "Load", "zh").exists()
+
+
+def test_languages_translated_anew_are_kept(root, changed):
+    translate(root, "zh", "nodeDefs", {TOOLTIP: "anew"})
+    help_page(root, "Lift", "zh").write_text("# zh: Lift display_name\n\n- `mask`\n- `strength`\n")
+    lines = bring_up_to_date(root, changed, ["zh"])
+    assert lines == [line for line in behind(root, changed) if not line.startswith("zh")]
+    assert all_faults(root, changed) == []
+    assert translated(root, "zh", "nodeDefs")[TOOLTIP] == "anew" and GONE not in translated(root, "zh", "nodeDefs")
+
+
+def test_a_page_without_its_mark_is_not_taken_out(root):
+    help_page(root, "Lift", "zh").write_text("# zh: Lift display_name\n\n- `mask`\n")
+    bring_up_to_date(root, SMALL, [])
+    assert help_page(root, "Lift", "zh").exists()
+
+
+def test_a_language_that_is_missing_is_listed(root):
+    shutil.rmtree(root / "locales" / "fr")
+    assert all_faults(root, SMALL) == []
+    assert behind(root, SMALL) == [f"fr: {'.'.join(keys)}: {MISSING}" for file in FILES for keys in SMALL[file]]
+
+
+def test_a_new_text_is_listed_and_its_translation_asks_for_the_english(root):
+    new = ("Lift", "inputs", "new", "tooltip")
+    english = SMALL | {"nodeDefs": NODES | {new: "A new input."}}
+    assert text_states(root, "de", "nodeDefs", english["nodeDefs"]) == {new: MISSING}
+    translate(root, "de", "nodeDefs", {new: "Neu."})
+    assert [fault.startswith("new: ") for fault in text_faults(root, "de", english)] == [True]
+    assert not [line for line in bring_up_to_date(root, english, []) if line.startswith("de")]
+    assert translated(root, "de", "nodeDefs")[new] == "Neu." and all_faults(root, english) == []
+
+
+def test_a_release_fails_of_what_the_other_checks_list(monkeypatch, capsys):
+    lines = [f"ko: Lift.inputs.mask.tooltip: {CHANGED}"]
+    monkeypatch.setattr(trade, "in_english", lambda: lines)
+    assert trade.outcome("translations").startswith("passed")
+    assert lines[0] in capsys.readouterr().out
+    assert trade.outcome("release").startswith("FAILED: 1 texts")
+    assert "translations" in trade.EVERYDAY and "release" not in trade.EVERYDAY
+    monkeypatch.setattr(trade, "in_english", list)
+    assert trade.outcome("release").startswith("passed")

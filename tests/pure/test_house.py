@@ -1,6 +1,7 @@
-"""How large things may become before they are to be taken apart: files, nodes, parameters, closures."""
+"""How large things may become before they are to be taken apart, and that every package names its modules."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ MOST_PARAMETERS = 7
 SCHEMAS = "execute"  # of a node: its inputs are its schema's
 
 FILES = [ROOT / "__init__.py", *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))]
+PACKAGES = [path for path in FILES[1:] if path.name == "__init__.py"]
 PACK = [path for path in FILES if path.relative_to(ROOT).parts[0] in ("emerdiff_ops", "nodes")]
 
 
@@ -38,6 +40,16 @@ def closures_in_closures(tree: ast.AST) -> list[str]:
     return [third.name for inner in deep for third in functions(inner) if third is not inner]
 
 
+def listed(text: str) -> list[str]:
+    """The modules and packages that a docstring lists: a line each, `name  what it is`, a package as `name/`."""
+    return re.findall(r"^ *(\w+/?) {2,}\S", ast.get_docstring(ast.parse(text)) or "", re.MULTILINE)
+
+
+def contents(package: Path) -> set[str]:
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    return modules | {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+
+
 def test_the_checks_find_what_they_look_for():
     tree = ast.parse(
         "def f(a, b, c, d, e, g, h, i):\n    def k():\n        def m(): pass\nclass A:\n    def execute(*a): pass"
@@ -60,3 +72,13 @@ def test_a_node_file_is_a_schema_and_a_few_lines(path):
 def test_functions_take_few_parameters_and_closures_stand_alone(path):
     tree = ast.parse(path.read_text())
     assert not too_many_parameters(tree) and not closures_in_closures(tree)
+
+
+def test_a_list_of_modules_is_told_from_prose():
+    lines = ["What it is.", "", "Two lines", "of prose.", "", "one    the first", "two/   the second", "       goes on"]
+    assert listed('"""' + "\n".join(lines) + '\n"""\n\nthree  = 3\n') == ["one", "two/"]
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=named)
+def test_every_package_names_its_modules_once_and_no_others(path):
+    assert sorted(listed(path.read_text())) == sorted(contents(path.parent))
