@@ -23,6 +23,7 @@ speed_choices     what the exact path's settings were chosen from
 speed_click       from a click to an exact mask
 speed_cluster     one process beside several workers
 speed_full_size   SD1.5's full size
+speed_outside     everything outside the network
 jobs              what is timed
 timing            seconds, FLOPs, memory
 beds              the model that is measured on

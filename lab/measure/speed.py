@@ -13,6 +13,7 @@ leaves its table in demo_output/benchmark/.
   --part progress  how true the announced time left is
   --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
   --part batch     memory of 200 frames in one batch, masks left out
+  --part outside   everything outside the network, step by step, from 512 to 4096 pixels, 20 and 60 segments
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
   --publish        put all tables and plots there are into docs/performance.md
 """
@@ -46,6 +47,7 @@ from measure.speed_choices import FEW_LEVELS, OUTPUT, batch, choices, growth, pr
 from measure.speed_click import click
 from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
+from measure.speed_outside import outside
 from small_model.model import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +125,7 @@ def guard(options) -> str:
 
 PARTS = {
     "small": small, "full": full, "complete": complete, "click": click, "growth": growth, "choices": choices,
-    "progress": progress, "cluster": cluster, "batch": batch, "guard": guard,
+    "progress": progress, "cluster": cluster, "batch": batch, "outside": outside, "guard": guard,
 }  # fmt: skip
 
 if __name__ == "__main__":

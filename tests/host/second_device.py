@@ -1,4 +1,4 @@
-"""A second device without hardware: tensors that say they lie there, computed on the processor, every move watched.
+"""A second device without hardware: tensors that say they lie there, computed on the processor, every move seen.
 
 As on a GPU an operation on tensors of both devices is an error, single numbers aside. Used as a context: operations that
 make tensors on the device, and moves to and from it, are seen only inside.
