@@ -20,17 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from emerdiff.emerdiff_ops.segments.colors import overlay
+from emerdiff.nodes.steps.select import reduced
 from filelock import FileLock, Timeout
 from PIL import Image
 
 from batch.reasons import Stop
-from comfyui.in_process import load_pack, start_host
-
-start_host()
-load_pack()
-
-from emerdiff.emerdiff_ops.segments.colors import overlay
-from emerdiff.nodes.steps.select import reduced
 
 Row = dict[str, Any]
 

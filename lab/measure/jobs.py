@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.timing import Measured, matrix_rate
-from small_model.scenes import HELD_OUT, scene
-from small_model.settings import SEGMENTS, STRENGTH
-
-start_host()
-load_pack()
-
 import comfy.model_management
+import torch
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.steps.assemble import assemble_masks
@@ -23,7 +14,10 @@ from emerdiff.nodes.steps.extract import extract_features, reading_of
 from emerdiff.nodes.steps.modulate import Push, modulate_attention, noise_levels
 from emerdiff.nodes.steps.values import DifferenceMaps, Source
 
+from measure.timing import Measured, matrix_rate
 from reference import plain_procedure
+from small_model.scenes import HELD_OUT, scene
+from small_model.settings import SEGMENTS, STRENGTH
 
 
 def scene_image(size: int = 128) -> torch.Tensor:

@@ -27,26 +27,20 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import publish as publish_tables
-from measure.timing import PRECISIONS, compare, fastest_precision
-from small_model.settings import SEGMENTS, STRENGTH
-
-start_host()
-load_pack()
-
 import comfy.model_management
+import torch
 from emerdiff.nodes.steps.modulate import Push
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, plain_pipeline, scene_image, table, whole_jobs
+from measure.log import publish as publish_tables
 from measure.speed_choices import FEW_LEVELS, OUTPUT, batch, choices, growth, progress
 from measure.speed_click import click
 from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
+from measure.timing import PRECISIONS, compare, fastest_precision
 from small_model.model import load
+from small_model.settings import SEGMENTS, STRENGTH
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, PICTURES = ROOT / "docs" / "performance.md", ROOT / "docs" / "images"
@@ -125,6 +119,3 @@ PARTS = {
     "small": small, "full": full, "complete": complete, "click": click, "growth": growth, "choices": choices,
     "progress": progress, "cluster": cluster, "batch": batch, "guard": guard,
 }  # fmt: skip
-
-if __name__ == "__main__":
-    main()

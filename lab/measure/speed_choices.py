@@ -7,19 +7,10 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
+import comfy.model_management
 import matplotlib
 import numpy as np
 import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.timing import PRECISIONS, compare, peak, reset_peak
-from small_model.scenes import HELD_OUT, SIZE, scene
-from small_model.settings import STRENGTH
-
-start_host()
-load_pack()
-
-import comfy.model_management
 from emerdiff.emerdiff_ops.attention import shared_attention
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
@@ -31,7 +22,10 @@ from emerdiff.nodes.steps.modulate import Push
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, scene_image
+from measure.timing import PRECISIONS, compare, peak, reset_peak
 from small_model.model import load
+from small_model.scenes import HELD_OUT, SIZE, scene
+from small_model.settings import STRENGTH
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "benchmark"
 BLOCKS = (18, 20, 22, 24, 26)  # powers of two

@@ -6,13 +6,6 @@ import itertools
 from functools import partial
 
 import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.timing import PRECISIONS, Measured, compare, seconds_of
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.modulation import PRESETS, modulation_levels
 from emerdiff.emerdiff_ops.schedule import timestep_grid
 from emerdiff.nodes.host import unet
@@ -24,6 +17,7 @@ from emerdiff.nodes.steps.read_out import READOUTS
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import levels_of, scene_image, table, whole_jobs
+from measure.timing import PRECISIONS, Measured, compare, seconds_of
 from reference import full_size, plain_procedure
 
 FULL_WORK = {256: (15, 0), 512: (2, 0)}  # pixels: masks, rounds

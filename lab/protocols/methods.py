@@ -14,14 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from emerdiff.emerdiff_ops.modulation import PRESETS
 
-from comfyui.in_process import load_pack
 from measure.colours import colour_labels
 from measure.metrics import bilinear_labels
-
-load_pack()
-
-from emerdiff.emerdiff_ops.modulation import PRESETS
 
 Method = Callable[[Any, np.ndarray], np.ndarray]
 RIVALS = ("diffseg", "diffseg published", "diffcut", "diffcut published", "diffcut refined")

@@ -263,7 +263,3 @@ def segments_of(labels: np.ndarray, region: np.ndarray) -> list[int]:
     numbers = [int(number) for number in np.unique(labels)]
     inside = [number for number in numbers if region[labels == number].mean() > 0.5]
     return inside or [max(numbers, key=lambda number: iou(labels == number, region))]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

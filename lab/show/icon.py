@@ -73,7 +73,3 @@ def banner(picture: Image.Image) -> Image.Image:
     draw.text((left, 310), "Exact masks from the Stable Diffusion", SKY, ImageFont.load_default(36))
     draw.text((left, 358), "that is already in your graph", SKY, ImageFont.load_default(36))
     return image
-
-
-if __name__ == "__main__":
-    main()

@@ -14,16 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from comfyui.in_process import start_host
+from small_model.model import CONTEXT_WIDTH, PATCH, SCALE_FACTOR, TOKENS, WEIGHTS, make_unet
 from small_model.scenes import scene
+from small_model.words import SMALL_MODEL
 from training.loop import Training
 from training.network import SIGMAS, PromptedUNet, inside_the_unet
 from training.optimizer import muon_and_adamw
-
-start_host()
-
-from small_model.model import CONTEXT_WIDTH, PATCH, SCALE_FACTOR, TOKENS, WEIGHTS, make_unet
-from small_model.words import SMALL_MODEL
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / ".training" / "small_model.pt"
 DROP_PROMPT = 0.2
@@ -100,7 +96,3 @@ def _pool_item(seed: int):
     image, _, words = scene(seed)
     tokens = [SMALL_MODEL.index(word) for word in words]
     return (image * 255).round().astype(np.uint8).transpose(2, 0, 1), tokens + [0] * (TOKENS - len(tokens))
-
-
-if __name__ == "__main__":
-    main()

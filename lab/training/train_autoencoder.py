@@ -13,15 +13,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from comfyui.in_process import start_host
+from small_model.autoencoder import CELL, WEIGHTS, make_autoencoder
 from small_model.photographs import photographs
 from small_model.textures import random_crop, textured_scene
 from training.loop import Training, arguments
 from training.optimizer import muon_and_adamw
-
-start_host()
-
-from small_model.autoencoder import CELL, WEIGHTS, make_autoencoder
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / ".training" / "small_sd_autoencoder.pt"
 SHARE_OF_SCENES = 0.3
@@ -132,7 +128,3 @@ def report(average, options: argparse.Namespace) -> None:
     decibels = -10 * error.log10()
     error_of_mean = decibels.std() / HELD_OUT_CROPS**0.5
     print(f"PSNR {decibels.mean():.2f} +- {error_of_mean:.2f} dB; latents {latents.mean():+.3f} +- {latents.std():.3f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -10,25 +10,20 @@ from __future__ import annotations
 
 import argparse
 
+import comfy.model_management
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch.func import functionalize  # the host's blocks add in place, which gradients do not survive
 
-from comfyui.in_process import start_host
+from small_model.autoencoder import CHANNELS
 from small_model.photographs import photographs
+from small_model.small_flux import CONTEXT_WIDTH, PATCH, WEIGHTS, make_transformer, pooled
 from small_model.words import SMALL_SD
+from training import latents
 from training.heads import missed
 from training.loop import Training
 from training.optimizer import muon_and_adamw
-
-start_host()
-
-import comfy.model_management
-
-from small_model.autoencoder import CHANNELS
-from small_model.small_flux import CONTEXT_WIDTH, PATCH, WEIGHTS, make_transformer, pooled
-from training import latents
 from training.train_small_sd import KEPT, TELLING, TESTED, arguments_of_latents, encoder, held_out, sample_batch
 
 TOLD_BY = 2  # the block of one stream whose output tells what each token shows
@@ -133,7 +128,3 @@ def report(average, autoencoder, options: argparse.Namespace) -> None:
     for level in LEVELS:
         errors = squared_error(average, x0, tokens, torch.full((TESTED,), level, device=x0.device), noise)
         print(f"noise level {level}: error {errors.mean():.4f} +- {errors.std() / TESTED**0.5:.4f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -14,21 +14,17 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from comfyui.in_process import start_host
 from small_model import scenes
+from small_model.autoencoder import CHANNELS, make_autoencoder
+from small_model.autoencoder import WEIGHTS as AUTOENCODER
 from small_model.photographs import photographs
+from small_model.small_sd import CONTEXT_WIDTH, SCALE_FACTOR, TOKENS, WEIGHTS, make_unet
 from small_model.words import SMALL_SD
+from training import latents
 from training.heads import Heads
 from training.loop import Training, arguments
 from training.network import SIGMAS, PromptedUNet, inside_the_unet
 from training.optimizer import muon_and_adamw
-
-start_host()
-
-from small_model.autoencoder import CHANNELS, make_autoencoder
-from small_model.autoencoder import WEIGHTS as AUTOENCODER
-from small_model.small_sd import CONTEXT_WIDTH, SCALE_FACTOR, TOKENS, WEIGHTS, make_unet
-from training import latents
 
 KEPT = Path(__file__).resolve().parents[2] / ".training"
 DROP_PROMPT = 0.2
@@ -135,7 +131,3 @@ def report(average, autoencoder, options: argparse.Namespace) -> None:
     for timestep in TOLD:
         errors = squared_error(average, x0, tokens, torch.full((TESTED,), timestep), noise)
         print(f"timestep {timestep}: error {errors.mean():.4f} +- {errors.std() / TESTED**0.5:.4f}")
-
-
-if __name__ == "__main__":
-    main()
