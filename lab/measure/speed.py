@@ -12,7 +12,6 @@ leaves its table in demo_output/benchmark/.
   --part choices   batch size, block size, shared attention maps: what the exact path's settings were chosen from
   --part progress  how true the announced time left is
   --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
-  --part batch     memory of 200 frames in one batch, masks left out
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
   --publish        put all tables and plots there are into docs/performance.md
 """
@@ -34,7 +33,7 @@ from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, plain_pipeline, scene_image, table, whole_jobs
 from measure.log import publish as publish_tables
-from measure.speed_choices import FEW_LEVELS, OUTPUT, batch, choices, growth, progress
+from measure.speed_choices import FEW_LEVELS, OUTPUT, choices, growth, progress
 from measure.speed_click import click
 from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
@@ -54,7 +53,7 @@ def main() -> None:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
         for part in options.part:
-            report = f"{heading()}\n\n{PARTS[part](options)}\n"
+            report = f"{heading()}\n\n{PARTS[part](options).rstrip()}\n"
             (OUTPUT / f"{part}.md").write_text(report)
             print(report, flush=True)
     if options.publish:
@@ -84,7 +83,7 @@ def heading() -> str:
 def publish() -> None:
     """The newest tables and plots into the page."""
     publish_tables(PAGE, OUTPUT, OUTPUT.parent / "pareto")
-    for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/presets reporting.png", "presets.png")):
+    for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/reporting presets.png", "presets.png")):
         if (OUTPUT.parent / source).exists():
             shutil.copy(OUTPUT.parent / source, PICTURES / name)
 
@@ -117,5 +116,5 @@ def guard(options) -> str:
 
 PARTS = {
     "small": small, "full": full, "complete": complete, "click": click, "growth": growth, "choices": choices,
-    "progress": progress, "cluster": cluster, "batch": batch, "guard": guard,
+    "progress": progress, "cluster": cluster, "guard": guard,
 }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -13,23 +12,18 @@ import numpy as np
 import torch
 from emerdiff.emerdiff_ops.attention import shared_attention
 from emerdiff.emerdiff_ops.modulation import PRESETS
-from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
-from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
-from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
 from emerdiff.nodes.host.progress import Progress
-from emerdiff.nodes.modulate_and_assemble import EmerDiffModulateAndAssemble
 from emerdiff.nodes.steps.modulate import Push
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, scene_image
-from measure.timing import PRECISIONS, compare, peak, reset_peak
+from measure.tables import markdown
+from measure.timing import PRECISIONS, compare
 from small_model.model import load
-from small_model.scenes import HELD_OUT, SIZE, scene
 from small_model.settings import STRENGTH
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "benchmark"
 BLOCKS = (18, 20, 22, 24, 26)  # powers of two
-LONG_BATCH, LONG_BATCH_SEGMENTS = (200, 288, 512), 12  # frames, height, width
 FEW_LEVELS = 81  # a timestep: 5 of the paper's 15 steps
 
 
@@ -42,19 +36,19 @@ def choices(options) -> str:
     source, image = Source(*load(dtype)), scene_image()
     rows = {f"{count} rows": partial(pipeline, source, image, Push(strength=STRENGTH, timestep=FEW_LEVELS), rows=count)
             for count in (3, 5, 9, 15, 29)}  # fmt: skip
-    lines = ["Rows in a batch (small model, 28 variants, 5 levels):", "", "| rows | seconds |", "|---|---|"]
-    lines += [f"| {name.split()[0]} | {work.median:.2f} |" for name, work in compare(rows, options.rounds).items()]
-    lines += ["", "Attention of 9 rows with row 0's maps (SD1.5, 8 heads), ms; shared, by scores in a block:", ""]
-    lines += ["| tokens | width | row by row | " + " | ".join(f"2^{power}" for power in BLOCKS) + " |"]
-    lines += ["|---|---|---" + "|---" * len(BLOCKS) + "|"]
+    seconds = [[name.split()[0], f"{work.median:.2f}"] for name, work in compare(rows, options.rounds).items()]
+    lines: list[list] = []
     for tokens, width in ((1024, 320), (4096, 320), (1024, 640), (256, 1280)):
         query, key = (torch.randn(1, tokens, width).to(device, dtype) for _ in range(2))
         value = torch.randn(9, tokens, width).to(device, dtype)
         jobs = {"row by row": partial(row_by_row, query, key, value, 8)}
         jobs |= {f"2^{power}": partial(shared_attention, query, key, value, 8, max_scores=2**power) for power in BLOCKS}
         works = compare(jobs, options.rounds)
-        lines += [f"| {tokens} | {width} | " + " | ".join(f"{1e3 * work.median:.0f}" for work in works.values()) + " |"]
-    return "\n".join(lines)
+        lines.append([tokens, width, *(f"{1e3 * work.median:.0f}" for work in works.values())])
+    batches = markdown("Rows in a batch (small model, 28 variants, 5 levels):", ["rows", "seconds"], seconds)
+    title = "Attention of 9 rows with row 0's maps (SD1.5, 8 heads), ms; shared, by scores in a block:"
+    blocks = [f"2^{power}" for power in BLOCKS]
+    return f"{batches}\n{markdown(title, ['tokens', 'width', 'row by row', *blocks], lines)}"
 
 
 def row_by_row(query, key, value, heads: int) -> torch.Tensor:
@@ -70,14 +64,15 @@ def row_by_row(query, key, value, heads: int) -> torch.Tensor:
 def progress(options) -> str:
     """How far the announced time left is from the true one, between the first tenth of a run and its last."""
     source, image = Source(*load(PRECISIONS[options.precision])), scene_image()
-    lines = ["| preset | seconds | announcements | median error of the time left | largest |", "|---|---|---|---|---|"]
+    lines = []
     for name in (name for name, preset in PRESETS.items() if preset.lifts):
         announced = announcements(partial(pipeline, source, image, Push(name, STRENGTH), segments=30, rows=9))
         end = announced[-1][0]
         middle = [(now, left) for now, left in announced if 0.1 < now / end < 0.9]
         errors = [abs(left - (end - now)) / (end - now) for now, left in middle]
-        lines.append(f"| {name} | {end:.1f} | {len(errors)} | {np.median(errors):.0%} | {max(errors):.0%} |")
-    return "\n".join(lines)
+        lines.append([name, f"{end:.1f}", len(errors), f"{np.median(errors):.0%}", f"{max(errors):.0%}"])
+    heads = ["preset", "seconds", "announcements", "median error of the time left", "largest"]
+    return markdown("The time left, as announced:", heads, lines)
 
 
 def announcements(job) -> list[tuple[float, float]]:
@@ -92,30 +87,6 @@ def announcements(job) -> list[tuple[float, float]]:
     with mock.patch.object(Progress, "step", recording):
         job()
     return seen
-
-
-# --- long batches ---
-
-
-def batch(options) -> str:
-    """Memory of a long batch through the nodes of Segment Image, its masks left out."""
-    source, (frames, height, width) = Source(*load(PRECISIONS[options.precision])), LONG_BATCH
-    still = torch.from_numpy(scene(HELD_OUT, width).image)[None, :height]
-    shifts = [still.roll(4 * number, 2) for number in range(frames)]  # a thing moves through the picture
-    image = torch.cat(shifts)
-    before, begin = reset_peak(), time.perf_counter()
-    features, trajectory = EmerDiffExtractFeatures.execute(*source, image, 0, resolution=SIZE).result
-    (masks,) = EmerDiffClusterFeatures.execute(features, LONG_BATCH_SEGMENTS, 0).result
-    given = EmerDiffModulateAndAssemble.execute(*source, image, trajectory, masks, "fast", make_masks=False)
-    above, seconds = (peak() - before) / 1e9, time.perf_counter() - begin
-    labels, left_out = given.result[1].labels, labels_to_masks(given.result[1].labels[:1], LONG_BATCH_SEGMENTS)
-    sizes = {"masks left out": frames * left_out.nbytes, "labels": labels.nbytes, "pictures": image.nbytes}
-    return (
-        f"{frames} frames of {width} x {height}, seen at {SIZE} px, K = {LONG_BATCH_SEGMENTS}, preset `fast`: "
-        f"{above:.2f} GB above the start at most, the pictures counted before it, in {seconds:.0f} s. "
-        + "; ".join(f"{name} {size / 1e9:.2f} GB" for name, size in sizes.items())
-        + "."
-    )
 
 
 # --- growth ---

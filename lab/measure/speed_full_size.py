@@ -17,6 +17,7 @@ from emerdiff.nodes.steps.read_out import READOUTS
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import levels_of, scene_image, table, whole_jobs
+from measure.tables import markdown
 from measure.timing import PRECISIONS, Measured, compare, seconds_of
 from reference import full_size, plain_procedure
 
@@ -80,23 +81,20 @@ def whole_runs(unet: dict[str, Measured], decoder: float, variants: int, masks: 
         first[name] = unet[f"{name}, one level"].median / variants
         later[name] = unet[f"{name}, two levels"].median / variants - first[name]
     plain = 2 * masks * (first["plain"] + 14 * later["plain"] + decoder)
-    lines = [
+    title = (
         f"Seconds of a variant: plain {first['plain']:.2f} at the modulated level and {later['plain']:.2f} at a later "
         f"one, exact {first['exact']:.2f} and {later['exact']:.2f}; a decoding {decoder:.2f}. "
-        f"Computed from these, with {masks} masks:",
-        "",
-        "| | levels | decodings | seconds | times as fast as plain |",
-        "|---|---|---|---|---|",
-        f"| plain | 15 | {2 * masks} | {plain:.0f} | 1.00 |",
-    ]
+        f"Computed from these, with {masks} masks:"
+    )
+    lines: list[list] = [["plain", 15, 2 * masks, f"{plain:.0f}", "1.00"]]
     for name, preset in PRESETS.items():
         if not preset.lifts:
             continue
         levels = len(modulation_levels(timestep_grid(50), preset.timestep, preset.steps))
         decoded = READOUTS[preset.readout].decodings(masks)
         seconds = seconds_computed(preset, first["exact"], later["exact"], decoder, masks)
-        lines.append(f"| {name} | {levels} | {decoded} | {seconds:.0f} | {plain / seconds:.2f} |")
-    return "\n".join(lines)
+        lines.append([name, levels, decoded, f"{seconds:.0f}", f"{plain / seconds:.2f}"])
+    return markdown(title, ["", "levels", "decodings", "seconds", "times as fast as plain"], lines)
 
 
 def seconds_computed(preset, first: float, later: float, decoder: float, masks: int) -> float:
