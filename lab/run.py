@@ -42,67 +42,37 @@ class Script(NamedTuple):
 
 
 PLOTS, LEARNS = {"matplotlib": "matplotlib"}, {"sklearn": "scikit-learn"}
+LISTS = {"tqdm": "tqdm", "filelock": "filelock"}  # many pictures, one after another
 OWN = {  # what this file does itself
     "test": "run the tests on the newest ComfyUI, and the host tier on the oldest supported one",
     "setup": "only fetch and install what the other commands need",
 }
 SCRIPTS = {
     "demo": Script("show.demo", "start a real ComfyUI, segment pictures with it, leave the results in demo_output/"),
-    "segment": Script(
-        "batch.segment",
-        "segment every picture of a folder, here or on many machines",
-        {"tqdm": "tqdm", "filelock": "filelock"},
-    ),
-    "checks": Script(
-        "checks.trade", "style, types, what the registry and its users get, known vulnerabilities", {"ruff": "ruff"}
-    ),
+    "segment": Script("batch.segment", "segment every picture of a folder, here or on many machines", LISTS),
+    "checks": Script("checks.trade", "style, types, what the registry gets, known vulnerabilities", {"ruff": "ruff"}),
     "compare": Script("checks.compare", "whether every node still gives what it gave at another commit"),
-    "fuzz": Script(
-        "checks.fuzz", "throw mutated files and texts at everything that reads them (Linux)", {"atheris": "atheris"}
-    ),
-    "locales": Script(
-        "checks.locales", "write the nodes' texts in English anew, and drop translations of what has changed"
-    ),
-    "evaluate": Script("measure.masks", "measure the masks against scenes whose true regions are known", PLOTS),
-    "benchmark": Script("measure.speed", "measure time and memory against the plain procedure", PLOTS),
+    "fuzz": Script("checks.fuzz", "throw mutated files and texts at all readers (Linux)", {"atheris": "atheris"}),
+    "locales": Script("checks.locales", "write the nodes' texts in English anew, drop stale translations"),
+    "evaluate": Script("measure.masks", "measure masks against scenes whose true regions are known", PLOTS | LEARNS),
+    "benchmark": Script("measure.speed", "measure time and memory against the plain procedure", PLOTS | LEARNS),
     "pareto": Script("measure.presets", "measure presets and their like, quality against cost", PLOTS | LEARNS),
-    "tools": Script(
-        "measure.tools", "measure lifting of rough masks, merging of segments, refining of large pictures", LEARNS
-    ),
+    "tools": Script("measure.tools", "measure lifting of rough masks, merging, clicks and refining", LEARNS),
     "text": Script("measure.words", "measure how well words find the segments of known objects", LEARNS),
     "features": Script("measure.features", "measure coarse masks from features read in several ways", LEARNS),
     "counts": Script("measure.counts", "measure ways to decide how many segments a picture has", LEARNS),
-    "strength": Script(
-        "measure.strength", "measure whether the right lambda follows from the layer that is pushed", LEARNS
-    ),
-    "photographs": Script(
-        "measure.photographs", "measure masks, lifting and clicks on photographs that people drew regions in", LEARNS
-    ),
-    "video": Script(
-        "measure.video", "measure segments of moving scenes: numbers that hold from frame to frame, memory", LEARNS
-    ),
-    "rivals": Script(
-        "measure.rivals", "measure EmerDiff, DiffSeg, DiffCut and clusters of colours on the same pictures", LEARNS
-    ),
-    "protocol": Script(
-        "protocols.protocol",
-        "score any method on published data sets, by the paper's protocols and as others score",
-        LEARNS | {"tqdm": "tqdm"},
-    ),
+    "strength": Script("measure.strength", "measure whether lambda follows from the layer that is pushed", LEARNS),
+    "photographs": Script("measure.photographs", "measure masks, lifting and clicks on photographs", LEARNS),
+    "video": Script("measure.video", "measure segments of moving scenes, and a long video's memory", LEARNS),
+    "rivals": Script("measure.rivals", "measure EmerDiff, DiffSeg, DiffCut and colours on the same pictures", LEARNS),
+    "protocol": Script("protocols.protocol", "score any method on published data sets, as published", LEARNS | LISTS),
     "train": Script("training.train", "train the small model that the demo and the tests use"),
-    "train_autoencoder": Script(
-        "training.train_autoencoder", "train the autoencoder of the small Stable Diffusion, on photographs"
-    ),
-    "train_small_sd": Script(
-        "training.train_small_sd", "train the UNet of the small Stable Diffusion, on what its autoencoder makes of them"
-    ),
+    "train_autoencoder": Script("training.train_autoencoder", "train the autoencoder of the small Stable Diffusion"),
+    "train_small_sd": Script("training.train_small_sd", "train its UNet, on what the autoencoder makes of photographs"),
     "train_small_flux": Script("training.train_small_flux", "train the small Flux, a transformer, on the same"),
     "help_pictures": Script("show.help_pictures", "draw the pictures of the nodes' help pages", LEARNS),
     "prompts": Script("show.prompts", "write the bundled workflows as prompts, docs/api/*.json"),
-    "icon": Script("show.icon", "draw the registry's icon and banner"),
-    "thumbnails": Script(
-        "show.thumbnails", "draw the workflows' thumbnails and the README's pictures from what other commands left"
-    ),
+    "thumbnails": Script("show.thumbnails", "draw thumbnails and README's pictures from what other commands left"),
 }
 
 CLUSTER = {"ray": "ray[data]"}  # what scripts need beside, where --cluster is among their arguments

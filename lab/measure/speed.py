@@ -9,7 +9,6 @@ leaves its table in demo_output/benchmark/.
   --part complete  the same, complete runs; for a GPU
   --part click     from picture to draft and from click to mask, beside lifting every segment, small and full size
   --part growth    how time grows with segments, pixels and pictures
-  --part choices   batch size, block size, shared attention maps: what the exact path's settings were chosen from
   --part progress  how true the announced time left is
   --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
@@ -33,10 +32,10 @@ from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, plain_pipeline, scene_image, table, whole_jobs
 from measure.log import publish as publish_tables
-from measure.speed_choices import FEW_LEVELS, OUTPUT, choices, growth, progress
 from measure.speed_click import click
 from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
+from measure.speed_growth import FEW_LEVELS, OUTPUT, growth, progress
 from measure.timing import PRECISIONS, compare, fastest_precision
 from small_model.model import load
 from small_model.settings import SEGMENTS, STRENGTH
@@ -62,7 +61,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "growth", "choices", "progress"])
+    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "growth", "progress"])
     parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pixels", type=int, nargs="+", default=[512, 768], help="for the part complete")
@@ -115,6 +114,6 @@ def guard(options) -> str:
 
 
 PARTS = {
-    "small": small, "full": full, "complete": complete, "click": click, "growth": growth, "choices": choices,
+    "small": small, "full": full, "complete": complete, "click": click, "growth": growth,
     "progress": progress, "cluster": cluster, "guard": guard,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the settings of the exact path were chosen from, how true the time left is, and how time grows."""
+"""How true the time left is, and how time grows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from functools import partial
 from pathlib import Path
 from unittest import mock
 
-import comfy.model_management
 import matplotlib
 import numpy as np
-import torch
-from emerdiff.emerdiff_ops.attention import shared_attention
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.nodes.host.progress import Progress
 from emerdiff.nodes.steps.modulate import Push
@@ -23,39 +20,7 @@ from small_model.model import load
 from small_model.settings import STRENGTH
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "benchmark"
-BLOCKS = (18, 20, 22, 24, 26)  # powers of two
 FEW_LEVELS = 81  # a timestep: 5 of the paper's 15 steps
-
-
-# --- the parts of the exact path that are chosen by measurement ---
-
-
-def choices(options) -> str:
-    """The number of rows in a batch, the size of a block of scores, and shared maps against one attention per row."""
-    dtype, device = PRECISIONS[options.precision], comfy.model_management.get_torch_device()
-    source, image = Source(*load(dtype)), scene_image()
-    rows = {f"{count} rows": partial(pipeline, source, image, Push(strength=STRENGTH, timestep=FEW_LEVELS), rows=count)
-            for count in (3, 5, 9, 15, 29)}  # fmt: skip
-    seconds = [[name.split()[0], f"{work.median:.2f}"] for name, work in compare(rows, options.rounds).items()]
-    lines: list[list] = []
-    for tokens, width in ((1024, 320), (4096, 320), (1024, 640), (256, 1280)):
-        query, key = (torch.randn(1, tokens, width).to(device, dtype) for _ in range(2))
-        value = torch.randn(9, tokens, width).to(device, dtype)
-        jobs = {"row by row": partial(row_by_row, query, key, value, 8)}
-        jobs |= {f"2^{power}": partial(shared_attention, query, key, value, 8, max_scores=2**power) for power in BLOCKS}
-        works = compare(jobs, options.rounds)
-        lines.append([tokens, width, *(f"{1e3 * work.median:.0f}" for work in works.values())])
-    batches = markdown("Rows in a batch (small model, 28 variants, 5 levels):", ["rows", "seconds"], seconds)
-    title = "Attention of 9 rows with row 0's maps (SD1.5, 8 heads), ms; shared, by scores in a block:"
-    blocks = [f"2^{power}" for power in BLOCKS]
-    return f"{batches}\n{markdown(title, ['tokens', 'width', 'row by row', *blocks], lines)}"
-
-
-def row_by_row(query, key, value, heads: int) -> torch.Tensor:
-    """The same by PyTorch's own attention, which computes the map anew for every row."""
-    rows = value.shape[0]
-    q, k, v = (t.expand(rows, -1, -1).unflatten(-1, (heads, -1)).transpose(1, 2) for t in (query, key, value))
-    return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 # --- the time left ---
