@@ -40,17 +40,17 @@ class Pictured(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """Pictures of several kinds, as a Study's material; unless told the first `count` of every kind of a half."""
+    """Pictures of several kinds, as a Study's material; unless told the first `number` of every kind of a half."""
 
     half: str
-    count: int
+    number: int
     kinds: tuple[str, ...] = KINDS
     called: str = "pictures"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--half", choices=HALVES, default=self.half)
         parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(self.kinds))
-        parser.add_argument("--count", type=int, default=self.count, help="pictures of every kind")
+        parser.add_argument("--count", type=int, default=self.number, help="pictures of every kind")
         parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
 
     def items(self, options: argparse.Namespace) -> Iterator[Row]:

@@ -34,18 +34,7 @@ def full(options) -> str:
         decoder = decoding(source, size)
         sections.append(f"**{size} px, {masks} masks, {options.precision}** {table(unet, dtype)}")
         sections.append(whole_runs(unet, decoder, 2 * masks))
-    return "\n\n".join([*sections, layouts(source.model, source.conditioning[0][0], dtype)])
-
-
-def layouts(model, context, dtype, rows: int = 7, size: int = 256) -> str:
-    """An evaluation of a batch in both memory layouts of images."""
-    unet, device = model.model.diffusion_model, model.load_device
-    x = torch.randn(rows, 4, size // 8, size // 8).to(device, dtype)
-    inputs = torch.full((rows,), 200.0, device=device), context.to(x).expand(rows, -1, -1)
-    formats = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
-    jobs = {name: partial(unet, x.contiguous(memory_format=each), *inputs) for name, each in formats.items()}
-    seconds = [f"{name} {work.median:.2f} s" for name, work in compare(jobs, 1).items()]
-    return f"One evaluation of {rows} rows at {size} px: {', '.join(seconds)}."
+    return "\n\n".join(sections)
 
 
 def full_jobs(source: Source, size: int, count: int) -> dict:

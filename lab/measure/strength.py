@@ -46,7 +46,7 @@ def measured(pipeline: Pipeline, seen: Pictured, layers: list[str]) -> Iterator[
     features, trajectory = pipeline.features(seen.image, 0, reading=ROBUST)
     masks = cluster_features(features, pipeline.bed.segments)
     for layer in layers:
-        size = output_size(pipeline, trajectory, unet.find_layer(pipeline.source.model, layer))
+        size = output_size(pipeline, trajectory, unet.find_layer(pipeline.source.model, layer, last=True))
         for strength in LAMBDAS:
             maps = modulate_attention(pipeline.source, trajectory, masks, Push(PRESET, strength, layer=layer))
             scores = seen.scores(assemble_masks(maps).labels[0].numpy())
