@@ -37,7 +37,7 @@ class Material(Protocol):
         """What names each item, as the first fields of its rows; raises NoPhotographs."""
 
     def load(self, item: Row, size: int, options: argparse.Namespace) -> Any:
-        """What is measured, `size` pixels high where its size is free."""
+        """What is measured, `size` pixels high where its size is free; raises NoPhotographs."""
 
 
 class Study:
@@ -112,12 +112,12 @@ class Study:
             return measured(self.pipeline, material.load(item, self.bed.size, options), missing)
 
         log = options.output / f"{self.stem(part)}.jsonl"
+        items = ({**model, **item} for item in material.items(options))
         try:
-            items = [{**model, **item} for item in material.items(options)]
+            with torch.inference_mode():
+                measure_missing(log, items, load_and_measure, wanted, name, options.minutes)
         except NoPhotographs as reason:
             sys.exit(f"No figures: {reason}.")
-        with torch.inference_mode():
-            measure_missing(log, items, load_and_measure, wanted, name, options.minutes)
         rows = read(log)
         if rows:
             self.report(table(rows, self.title(material)), part)

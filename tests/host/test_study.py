@@ -6,7 +6,7 @@ import pytest
 
 from measure import study
 from measure.beds import SMALL_MODEL
-from measure.pictures import Scenes
+from measure.pictures import Pictures, Scenes
 from measure.study import Study
 from measure.tables import means
 
@@ -84,3 +84,12 @@ def test_publishing_measures_nothing_and_fills_the_page(started, tmp_path, monke
     assert not ended.value.code
     text = page.read_text()
     assert "| a | 1 | 7.000 |" in text and "old" not in text and text.startswith("Before") and text.endswith("after")
+
+
+def test_a_picture_made_of_photographs_that_are_not_there_ends_it_with_a_sentence(started, tmp_path):
+    one = started()
+    one.material = Pictures("tuning", 1)
+    for name, value in {"kinds": ["textured"], "count": 1, "half": "tuning", "root": tmp_path}.items():
+        setattr(one.options, name, value)
+    with pytest.raises(SystemExit, match=r"^No figures: there are no photographs in .*--root"):
+        one.measure(measured, table)
