@@ -1,36 +1,6 @@
 """The one command of this project: python3 lab/run.py COMMAND [ARGUMENTS]
 
-  demo       start a real ComfyUI, segment pictures with it, leave the results in demo_output/
-  segment    segment every picture of a folder, here or on many machines
-  test       run the tests on the newest ComfyUI, and the host tier on the oldest supported one
-  checks     style, types, what the registry and its users get, known vulnerabilities
-  setup      only fetch and install what the other commands need
-  evaluate   measure the masks against scenes whose true regions are known
-  benchmark  measure time and memory against the plain procedure
-  pareto     measure ways to lift, quality against cost: how the presets were found
-  tools      measure lifting of rough masks, merging of segments, refining of large pictures
-  text       measure how well words find the segments of known objects
-  compare    whether every node still gives what it gave at another commit
-  fuzz       throw mutated files and texts at everything that reads them (Linux)
-  help_pictures  draw the pictures of the nodes' help pages
-  locales    take out translations whose English has changed: users see the English there
-  prompts    write the bundled workflows as prompts, docs/api/*.json
-  icon       draw the registry's icon and banner
-  thumbnails  draw the workflows' thumbnails and the README's pictures from what demo, evaluate and test left
-  features   measure coarse masks from features read in several ways
-  drafts     measure the drafts of the small models beside each other, a transformer's among them
-  places     measure kinds of features, blocks and noise levels of a transformer
-  pushes     measure whether modulated denoising carries over to a transformer
-  video      measure segments of moving scenes: numbers that hold from frame to frame, and a long video's memory
-  counts     measure ways to decide how many segments a picture has
-  strength   measure whether the right lambda follows from the layer that is pushed
-  photographs  measure masks, lifting and clicks on photographs that people drew regions in
-  protocol   score any method on published data sets, by the paper's protocols and as others score
-  rivals     measure DiffSeg, DiffCut and clusters of colours beside EmerDiff, on the same model and pictures
-  train      train the small model that the demo and the tests use
-  train_autoencoder  train the autoencoder of the small Stable Diffusion, on photographs
-  train_small_sd  train the UNet of the small Stable Diffusion, on what its autoencoder makes of them
-  train_small_flux  train the small Flux, a transformer, on the same
+{commands}
 
 Whatever is missing is set up first: about 7 GB in .venv/ and .host/, once; for the tests in a browser also Debian's
 package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or newer and git.
@@ -64,43 +34,45 @@ from comfyui.own import SetupError, own_comfyui
 
 
 class Script(NamedTuple):
-    """A module of lab/ with a main(): whether it imports comfy, and what it needs beyond ComfyUI's, by package."""
+    """A module of lab/ with a main(): what it does, and what it needs beyond ComfyUI's, by package."""
 
     module: str
-    imports_comfy: bool
-    needs: dict[str, str]
+    does: str
+    needs: dict[str, str] = {}
 
 
+PLOTS, LEARNS = {"matplotlib": "matplotlib"}, {"sklearn": "scikit-learn"}
+LISTS = {"tqdm": "tqdm", "filelock": "filelock"}  # many pictures, one after another
+OWN = {  # what this file does itself
+    "test": "run the tests on the newest ComfyUI, and the host tier on the oldest supported one",
+    "setup": "only fetch and install what the other commands need",
+}
 SCRIPTS = {
-    "demo": Script("show.demo", False, {}),
-    "segment": Script("batch.segment", True, {"tqdm": "tqdm", "filelock": "filelock"}),
-    "train": Script("training.train", True, {}),
-    "train_autoencoder": Script("training.train_autoencoder", True, {}),
-    "train_small_sd": Script("training.train_small_sd", True, {}),
-    "train_small_flux": Script("training.train_small_flux", True, {}),
-    "evaluate": Script("measure.masks", True, {"matplotlib": "matplotlib"}),
-    "benchmark": Script("measure.speed", True, {"matplotlib": "matplotlib"}),
-    "pareto": Script("measure.presets", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
-    "tools": Script("measure.tools", True, {"sklearn": "scikit-learn"}),
-    "drafts": Script("measure.drafts", True, {"sklearn": "scikit-learn"}),
-    "places": Script("measure.places", True, {"sklearn": "scikit-learn"}),
-    "pushes": Script("measure.pushes", True, {"sklearn": "scikit-learn"}),
-    "counts": Script("measure.counts", True, {"sklearn": "scikit-learn"}),
-    "strength": Script("measure.strength", True, {"sklearn": "scikit-learn"}),
-    "photographs": Script("measure.photographs", True, {"sklearn": "scikit-learn"}),
-    "protocol": Script("protocols.protocol", True, {"sklearn": "scikit-learn", "tqdm": "tqdm"}),
-    "rivals": Script("measure.rivals", True, {"sklearn": "scikit-learn"}),
-    "features": Script("measure.features", True, {"sklearn": "scikit-learn"}),
-    "video": Script("measure.video", True, {"sklearn": "scikit-learn"}),
-    "text": Script("measure.words", True, {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}),
-    "compare": Script("checks.compare", True, {}),
-    "fuzz": Script("checks.fuzz", True, {"atheris": "atheris"}),
-    "help_pictures": Script("show.help_pictures", True, {"sklearn": "scikit-learn"}),
-    "locales": Script("checks.locales", True, {}),
-    "prompts": Script("show.prompts", False, {}),
-    "icon": Script("show.icon", False, {}),
-    "thumbnails": Script("show.thumbnails", False, {}),
-    "checks": Script("checks.trade", False, {"ruff": "ruff"}),
+    "demo": Script("show.demo", "start a real ComfyUI, segment pictures with it, leave the results in demo_output/"),
+    "segment": Script("batch.segment", "segment every picture of a folder, here or on many machines", LISTS),
+    "checks": Script("checks.trade", "style, types, what the registry gets, known vulnerabilities", {"ruff": "ruff"}),
+    "compare": Script("checks.compare", "whether every node still gives what it gave at another commit"),
+    "fuzz": Script("checks.fuzz", "throw mutated files and texts at all readers (Linux)", {"atheris": "atheris"}),
+    "locales": Script("checks.locales", "write the nodes' texts in English anew, drop stale translations"),
+    "evaluate": Script("measure.masks", "measure masks against scenes whose true regions are known", PLOTS | LEARNS),
+    "benchmark": Script("measure.speed", "measure time and memory against the plain procedure", PLOTS | LEARNS),
+    "pareto": Script("measure.presets", "measure presets and their like, quality against cost", PLOTS | LEARNS),
+    "tools": Script("measure.tools", "measure lifting of rough masks, merging, clicks and refining", LEARNS),
+    "text": Script("measure.words", "measure how well words find the segments of known objects", LEARNS),
+    "features": Script("measure.features", "measure coarse masks from features read in several ways", LEARNS),
+    "counts": Script("measure.counts", "measure ways to decide how many segments a picture has", LEARNS),
+    "strength": Script("measure.strength", "measure whether lambda follows from the layer that is pushed", LEARNS),
+    "photographs": Script("measure.photographs", "measure masks, lifting and clicks on photographs", LEARNS),
+    "video": Script("measure.video", "measure segments of moving scenes, and a long video's memory", LEARNS),
+    "rivals": Script("measure.rivals", "measure EmerDiff, DiffSeg, DiffCut and colours on the same pictures", LEARNS),
+    "protocol": Script("protocols.protocol", "score any method on published data sets, as published", LEARNS | LISTS),
+    "train": Script("training.train", "train the small model that the demo and the tests use"),
+    "train_autoencoder": Script("training.train_autoencoder", "train the autoencoder of the small Stable Diffusion"),
+    "train_small_sd": Script("training.train_small_sd", "train its UNet, on what the autoencoder makes of photographs"),
+    "train_small_flux": Script("training.train_small_flux", "train the small Flux, a transformer, on the same"),
+    "help_pictures": Script("show.help_pictures", "draw the pictures of the nodes' help pages", LEARNS),
+    "prompts": Script("show.prompts", "write the bundled workflows as prompts, docs/api/*.json"),
+    "thumbnails": Script("show.thumbnails", "draw thumbnails and README's pictures from what other commands left"),
 }
 
 CLUSTER = {"ray": "ray[data]"}  # what scripts need beside, where --cluster is among their arguments
@@ -109,10 +81,10 @@ CLUSTER = {"ray": "ray[data]"}  # what scripts need beside, where --cluster is a
 def main(arguments: list[str]) -> int:
     command, *rest = arguments or ["--help"]
     if command in ("-h", "--help", "help"):
-        print(__doc__)
+        print(usage())
         return 0
-    if command not in ("setup", "test", *SCRIPTS):
-        print(f"There is no command {command!r}.\n\n{__doc__}", file=sys.stderr)
+    if command not in commands():
+        print(f"There is no command {command!r}.\n\n{usage()}", file=sys.stderr)
         return 2
     try:
         return dispatch(command, *parse(command, rest))
@@ -124,6 +96,16 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
+def commands() -> dict[str, str]:
+    """Every command, and what it does."""
+    return OWN | {name: script.does for name, script in SCRIPTS.items()}
+
+
+def usage() -> str:
+    lines = [f"  {name:17} {does}" for name, does in commands().items()]
+    return str(__doc__).replace("{commands}", "\n".join(lines))
+
+
 def dispatch(command: str, options: argparse.Namespace, rest: list[str]) -> int:
     if options.host_version and own_comfyui():
         raise SetupError("COMFYUI_PATH decides which ComfyUI is used: unset it, or leave out --host-version.")
@@ -131,7 +113,7 @@ def dispatch(command: str, options: argparse.Namespace, rest: list[str]) -> int:
         raise SetupError("--hosts all goes with neither --host-version nor COMFYUI_PATH, which choose one ComfyUI.")
     # A script can show its own help only when what it imports is there; asking for help sets nothing up.
     if wants_help(rest) and (command not in SCRIPTS or not is_set_up(options.host_version)):
-        print(__doc__)
+        print(usage())
         return 0
     if command == "setup":
         return set_up(options, rest)
@@ -191,7 +173,7 @@ def run_script(name: str, version: str | None, rest: list[str]) -> int:
     if on_cluster:
         environment.ensure_cluster()
     # -P: this folder's parent must not come onto sys.path, where its `nodes` would hide ComfyUI's.
-    return wait(start([python, "-P", "-m", script.module, *rest], host, script.imports_comfy))
+    return wait(start([python, "-P", "-m", "comfyui.launch", name, script.module, *rest], host))
 
 
 def ready(version: str, modules: dict[str, str]) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import pickle
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +19,10 @@ from typing import Any, NamedTuple
 
 from batch.machines import Diary, missing
 from batch.reasons import Stop, in_words
+from comfyui.in_process import load_pack, start_host
 
-for variable, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}.items():
-    os.environ.setdefault(variable, value)  # Ray reads them when it is imported
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads them when it is imported
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 import ray.data
@@ -157,8 +159,9 @@ def pool(make: Callable, job: Any, names: Sequence[str], cluster: Cluster) -> ra
     size, (gpus, cores, first) = batch_of(len(names)), share(cluster.workers)
     sent = ray.data.from_items([json.dumps(name) for name in names], override_num_blocks=-(-len(names) // size))
     workers = ray.data.ActorPoolStrategy(min_size=1, max_size=cluster.workers, initial_size=first)
-    given = make, job, cluster.diaries
-    return sent.map(Worker, compute=workers, fn_constructor_args=given, num_cpus=cores, num_gpus=gpus)
+    given = ray.cloudpickle.dumps((make, job)), cluster.diaries
+    needs: dict[str, Any] = {"compute": workers, "num_cpus": cores, "num_gpus": gpus}
+    return sent.map(Worker, fn_constructor_args=given, **needs)
 
 
 def batch_of(count: int) -> int:
@@ -178,15 +181,18 @@ def share(workers: int | None) -> tuple[int, int, int]:
 
 
 class Worker:
-    """An actor: the work with its model, and a diary. Ray tries again without end; the diary says when it is enough."""
+    """An actor: the work with its model, and a diary. What imports ComfyUI is unpickled once that is there."""
 
-    def __init__(self, make: Callable, job: Any, diaries: Path):
+    def __init__(self, sent: bytes, diaries: Path):
         self.diary = Diary(diaries / f"{ray.get_runtime_context().get_actor_id()}.jsonl")
         self.reason = ""
         self.diary.note("starts")
         try:
             if self.diary.before["starts", ""] - self.diary.before["has its model", ""] >= TRIES:
                 raise Stop(f"A worker ended {TRIES} times while it loaded the model, most likely for want of memory.")
+            start_host()
+            load_pack()
+            make, job = pickle.loads(sent)
             self.work = make(job)
         except Exception as error:
             self.reason = f"{in_words(error)} [{socket.gethostname()}]"

@@ -18,19 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from emerdiff.emerdiff_ops.segments.colors import overlay
+from emerdiff.nodes.steps.shown import reduced
 from filelock import FileLock, Timeout
 from PIL import Image
 
 import journal
 from batch.pictures import LINES, LOCK
 from batch.reasons import Stop
-from comfyui.in_process import load_pack, start_host
-
-start_host()
-load_pack()
-
-from emerdiff.emerdiff_ops.segments.colors import overlay
-from emerdiff.nodes.steps.shown import reduced
 
 Row = dict[str, Any]
 

@@ -30,20 +30,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from emerdiff.emerdiff_ops.modulation import PRESETS
+from emerdiff.nodes.steps.cluster import MOST_SEGMENTS
 from tqdm import tqdm
 
 from batch import pictures, results
 from batch.reasons import Stop
 from batch.results import Row
 from batch.segmenter import Job, Segmenter
-from comfyui.in_process import load_pack
 from measure import beds
 from measure.timing import PRECISIONS
-
-load_pack()
-
-from emerdiff.emerdiff_ops.modulation import PRESETS
-from emerdiff.nodes.steps.cluster import MOST_SEGMENTS
 
 
 def main() -> int:
@@ -138,7 +134,3 @@ def outcomes(job: Job, paths: list[str], options: argparse.Namespace) -> Iterato
         work = Segmenter(job)
         for path in paths:
             yield path, work(path)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

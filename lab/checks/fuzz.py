@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from comfyui.in_process import REPOSITORY, load_pack, start_host
+from comfyui.in_process import REPOSITORY
 
 OUTPUT = REPOSITORY / "test_output" / "fuzz"
 SLOWEST = 10  # seconds for one input; what takes longer counts as a hang
@@ -192,7 +192,8 @@ def run_all(targets: list[str], seconds: int) -> int:
     failed = 0
     for target in targets:
         begin = time.monotonic()
-        command = [sys.executable, "-P", "-m", "checks.fuzz", "--seconds", str(seconds), "--inside", target]
+        launched = [sys.executable, "-P", "-m", "comfyui.launch", "fuzz", "checks.fuzz"]
+        command = [*launched, "--seconds", str(seconds), "--inside", target]
         ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
         executions = re.search(r"number_of_executed_units: (\d+)", ended.stderr)
         counted = f"{int(executions[1]):,} executions" if executions else ended.stderr[-2000:]
@@ -214,14 +215,8 @@ def main() -> int:
         parser.error(f"there is no target {', '.join(set(targets) - set(TARGETS))}; there are {', '.join(TARGETS)}")
     if not (options.inside or options.input):
         return run_all(targets, options.seconds)
-    start_host()
-    load_pack()
     if options.inside:
         fuzz(options.inside, options.seconds)
     for target in targets:
         TARGETS[target](options.input.read_bytes())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

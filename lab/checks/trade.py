@@ -54,7 +54,8 @@ class Skipped(Exception):
     """Why the check could not be made here."""
 
 
-def main(names: list[str]) -> int:
+def main() -> int:
+    names = sys.argv[1:]
     if "-h" in names or "--help" in names:
         print(__doc__)
         return 0
@@ -263,7 +264,3 @@ def tool(module: str, *words: object) -> subprocess.CompletedProcess[str]:
 def run(*command: object, capture_output: bool = False) -> subprocess.CompletedProcess[str]:
     env = dict(os.environ, DO_NOT_TRACK="1", NO_COLOR="1")
     return subprocess.run(list(map(str, command)), cwd=ROOT, env=env, capture_output=capture_output, text=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,7 @@ chromium     a Chromium for the tests
 own          a ComfyUI of the user's own
 children     processes that end with the command
 in_process   ComfyUI's modules and the pack in this process
+launch       a command of lab/ in such a process
 server       a real server with the packs
 browser      the front end in Chromium
 workflow     workflows -> prompts

@@ -10,9 +10,9 @@ from pathlib import Path
 LAB = Path(__file__).resolve().parents[1]
 
 
-def start(command: list[object], host: Path, imports_comfy: bool = False, **options) -> subprocess.Popen:
+def start(command: list[object], host: Path, **options) -> subprocess.Popen:
     """Starts the command. Ctrl-C reaches it by itself; a request to terminate is handed on, so it can clean up."""
-    process = subprocess.Popen([str(part) for part in command], env=variables(host, imports_comfy), **options)
+    process = subprocess.Popen([str(part) for part in command], env=variables(host), **options)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     return process
 
@@ -31,7 +31,7 @@ def exit_code(status: int) -> int:
     return status if status >= 0 else 128 - status
 
 
-def variables(host: Path, imports_comfy: bool = False) -> dict[str, str]:
-    """EMERDIFF_HOST tells scripts and tests which ComfyUI to use; PYTHONPATH lets a script import it, and the lab."""
-    paths = [str(LAB), *([str(host)] if imports_comfy else []), os.environ.get("PYTHONPATH")]
+def variables(host: Path) -> dict[str, str]:
+    """EMERDIFF_HOST tells scripts and tests which ComfyUI to use; PYTHONPATH lets a script import the lab."""
+    paths = [str(LAB), os.environ.get("PYTHONPATH")]
     return dict(os.environ, EMERDIFF_HOST=str(host), PYTHONPATH=os.pathsep.join(filter(None, paths)))

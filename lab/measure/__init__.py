@@ -7,23 +7,20 @@ tools             rough masks lifted, segments merged, pictures refined
 words             how well words find segments: `text`
 features          ways to read features
 counts            ways to decide how many segments
-drafts            drafts of the small models
 strength          lambda against the pushed layer's output
-places            where a transformer's features are read best
-pushes            modulated denoising on a transformer
 photographs       masks, lifting and clicks on photographs
 video             segments of moving scenes
 consistency       how steady the segments of a video are
 rivals            EmerDiff beside other methods
 rival_methods     DiffSeg and DiffCut as methods
-rival_pieces      pieces of both in EmerDiff's draft
-rival_thresholds  the thresholds of both
 speed             every preset against the plain procedure: `benchmark`
-speed_choices     what the exact path's settings were chosen from
+speed_growth      how time grows with segments, pixels and pictures
 speed_click       from a click to an exact mask
 speed_cluster     one process beside several workers
 speed_full_size   SD1.5's full size
 speed_outside     everything outside the network
+study             one skeleton for all measurements: arguments, resuming, report
+tables            rows -> tables
 jobs              what is timed
 timing            seconds, FLOPs, memory
 beds              the model that is measured on
@@ -33,5 +30,5 @@ metrics           mIoU, ARI, boundary F
 clicks            what one click gets
 rough             kinds of rough masks
 colours           clusters of colours, to compare with
-log               rows that are kept, errors, tables in pages
+log               rows that are kept, tables in pages
 """

@@ -7,14 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy import ndimage
-
-from comfyui.in_process import load_pack, start_host
-
-start_host()
-load_pack()
-
 from emerdiff.nodes.steps.pick import pick_by_points
+from scipy import ndimage
 
 from measure.metrics import interior
 from measure.pipeline import Pipeline

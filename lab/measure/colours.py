@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-
-from comfyui.in_process import load_pack
-
-load_pack()
-
 from emerdiff.emerdiff_ops.kmeans import kmeans
 
 PIXELS = 10_000  # that the clusters are found on

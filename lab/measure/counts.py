@@ -8,37 +8,26 @@ interrupted run goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from operator import itemgetter
 
 import numpy as np
 import torch
-from sklearn.metrics import silhouette_score
-from torch.nn.functional import normalize
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import Row, mean_and_error, publish, read
-from measure.metrics import iou
-from measure.pictures import KINDS, Pictured, measure_missing_pictures
-from measure.timing import PRECISIONS, fastest_precision
-from small_model.photographs import FOLDER, HALVES
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.cuts import POWER
 from emerdiff.emerdiff_ops.kmeans import KMeans, kmeans
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.values import Features, LowResMasks
+from sklearn.metrics import silhouette_score
+from torch.nn.functional import normalize
 
-from measure import beds
+from measure.log import Row
+from measure.metrics import iou
+from measure.pictures import Pictured, Pictures
 from measure.pipeline import Pipeline
+from measure.study import Study
+from measure.tables import means
 
-ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "demo_output" / "counts"
-PAGE = ROOT / "docs" / "robustness.md"
 MOST = 32  # segments that the ways by k-means try
 CUTS = (0.2, 0.3, 0.4, 0.5)  # granularity
 FIXED = (6, 8, 14, 20)
@@ -46,33 +35,10 @@ SHOWN = ("segments", "ARI, segments as they are", "IoU of the best single segmen
 
 
 def main() -> None:
-    options = parse()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    if options.publish:
-        publish(PAGE, OUTPUT)
-        return
-    bed = beds.chosen(options)
-    log = OUTPUT / f"{bed.name} {options.half}.jsonl"
-    with torch.inference_mode():
-        pipeline = Pipeline(PRECISIONS[fastest_precision()], bed)
-        measure_missing_pictures(log, options, bed.size, lambda seen, _: measured(pipeline, seen))
-    report = table(read(log), f"{bed.name}, pictures of the {options.half} half")
-    log.with_suffix(".md").write_text(report)
-    print(report)
+    Study("counts", __doc__, Pictures("reporting", 10), "robustness.md").measure(measured, table)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beds.add_arguments(parser)
-    parser.add_argument("--half", choices=HALVES, default="reporting")
-    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(KINDS))
-    parser.add_argument("--count", type=int, default=10, help="pictures of every kind")
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
-    parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
-    return parser.parse_args()
-
-
-def measured(pipeline: Pipeline, seen: Pictured) -> list[Row]:
+def measured(pipeline: Pipeline, seen: Pictured, _) -> list[Row]:
     """Every way's draft of one picture; ways that come to the same segments are measured once."""
     features, trajectory = pipeline.features(seen.image, 0, reading=ROBUST)
     known: dict[bytes, Row] = {}
@@ -143,15 +109,6 @@ def eigengap(points: torch.Tensor, most: int) -> int:
     return 2 + int((values[:-1] - values[1:])[1:].argmax())
 
 
-def table(rows: list[Row], what: str) -> str:
-    """A line per kind and way: mean +- standard error over the pictures."""
-    lines = [f"{what}; mean +- standard error.", "", f"| pictures | way | {' | '.join(SHOWN)} |", "|---" * 5 + "|"]
-    for kind, case in dict.fromkeys((row["kind"], row["case"]) for row in sorted(rows, key=lambda row: row["kind"])):
-        group = [row for row in rows if (row["kind"], row["case"]) == (kind, case)]
-        cells = [mean_and_error(np.array([row[name] for row in group])) for name in SHOWN]
-        lines.append(f"| {kind}, {len(group)} | {case} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    main()
+def table(rows: list[Row], title: str) -> str:
+    """A line per kind and way."""
+    return means(sorted(rows, key=itemgetter("kind")), title, ("kind", "case"))

@@ -7,34 +7,23 @@ are appended to demo_output/features/MODEL.jsonl, so an interrupted run goes on 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
+from operator import itemgetter
 
 import numpy as np
 import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import Row, mean_and_error, publish, read
-from measure.metrics import bilinear_labels
-from measure.pictures import Pictured, add_arguments, measure_missing_pictures
-from measure.timing import PRECISIONS, fastest_precision
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.difference import resize_maps
 from emerdiff.emerdiff_ops.guided import guided_filter
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, Reading
 
-from measure import beds
+from measure.log import Row, mean_and_error
+from measure.metrics import FIGURES, bilinear_labels
+from measure.pictures import Pictured, Pictures
 from measure.pipeline import Pipeline
+from measure.study import Study
+from measure.tables import grouped, markdown, paired
 
-ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "demo_output" / "features"
-PAGE = ROOT / "docs" / "robustness.md"
 READINGS = {
     "plain": PLAIN,
     "surroundings": Reading(surroundings=0.25),
@@ -47,33 +36,12 @@ READINGS = {
     "surroundings 0.5, mirrored": Reading(surroundings=0.5, mirrored=True),
 }
 RADIUS = 8  # pixels at working size, of the guided filter
-SHOWN = {"miou": "mIoU", "ari": "ARI", "ari_parts": "ARI, segments as they are", "f2": "boundary F, 2 px"}
 
 
 def main() -> None:
-    options = parse()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    bed = beds.chosen(options)
-    log = OUTPUT / f"{bed.name} {options.half}.jsonl"
-    if options.publish:
-        publish(PAGE, OUTPUT)
-        return
-    with torch.inference_mode():
-        measure = partial(measured, Pipeline(PRECISIONS[fastest_precision()], bed))
-        wanted = (*options.readings, "colours")
-        measure_missing_pictures(log, options, bed.size, measure, wanted, lambda row: row["case"])
-    report = table(read(log))
-    log.with_suffix(".md").write_text(report)
-    print(report)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beds.add_arguments(parser)
-    add_arguments(parser, "tuning", 20)
-    parser.add_argument("--readings", choices=READINGS, nargs="+", default=list(READINGS))
-    parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
-    return parser.parse_args()
+    study = Study("features", __doc__, Pictures("tuning", 20), "robustness.md")
+    study.parser.add_argument("--readings", choices=READINGS, nargs="+", default=list(READINGS))
+    study.measure(measured, table, (*study.options.readings, "colours"), itemgetter("case"))
 
 
 def measured(pipeline: Pipeline, seen: Pictured, names: list[str]) -> Iterator[Row]:
@@ -98,29 +66,18 @@ def coarse_labels(pipeline: Pipeline, seen: Pictured, reading: Reading) -> dict[
     return {"bilinear": bilinear_labels(masks, size), "along the borders": bilinear_labels(along, size)}
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Row], title: str) -> str:
     """Per kind and way, every reading: mean, and the gain over the features read plainly, picture by picture."""
-    lines = [
-        "Mean, and the gain over features read plainly and enlarged bilinearly, paired, +- standard error.",
-        "",
-        f"| pictures | enlarged | features read | {' | '.join(SHOWN.values())} |",
-        "|---" * (3 + len(SHOWN)) + "|",
-    ]
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        of_kind = [row for row in rows if row["kind"] == kind]
-        plain = {row["key"]: row for row in of_kind if (row["case"], row["way"]) == ("plain", "bilinear")}
-        for way, case in dict.fromkeys((row["way"], row["case"]) for row in of_kind):
-            group = [row for row in of_kind if (row["way"], row["case"]) == (way, case) and row["key"] in plain]
-            cells = map(partial(cell, group, plain), SHOWN)
-            lines.append(f"| {kind}, {len(group)} | {way} | {case} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    lines = []
+    for (kind,), of_kind in grouped(rows, "kind"):
+        plain = [row for row in of_kind if (row["case"], row["way"]) == ("plain", "bilinear")]
+        for (way, case), group in grouped(of_kind, "way", "case"):
+            lines.append([f"{kind}, {len(group)}", way, case, *(cell(group, plain, figure) for figure in FIGURES)])
+    title = (
+        f"{title}; mean, and the gain over features read plainly and enlarged bilinearly, paired, +- standard error."
+    )
+    return markdown(title, ["pictures", "enlarged", "features read", *FIGURES.values()], lines)
 
 
-def cell(group: list[Row], plain: dict[str, Row], metric: str) -> str:
-    values = np.array([row[metric] for row in group])
-    gains = values - np.array([plain[row["key"]][metric] for row in group])
-    return f"{values.mean():.3f} ({mean_and_error(gains, '+')})"
-
-
-if __name__ == "__main__":
-    main()
+def cell(group: list[Row], plain: list[Row], figure: str) -> str:
+    return f"{np.mean([row[figure] for row in group]):.3f} ({mean_and_error(paired(group, plain, figure), '+')})"

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.timing import Measured, matrix_rate
-from small_model.scenes import HELD_OUT, scene
-from small_model.settings import SEGMENTS, STRENGTH
-
-start_host()
-load_pack()
-
 import comfy.model_management
+import torch
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.steps.assemble import assemble_masks
@@ -23,7 +14,11 @@ from emerdiff.nodes.steps.extract import extract_features, reading_of
 from emerdiff.nodes.steps.modulate import Push, modulate_attention, noise_levels
 from emerdiff.nodes.steps.values import DifferenceMaps, Source
 
+from measure.tables import markdown
+from measure.timing import Measured, matrix_rate
 from reference import plain_procedure
+from small_model.scenes import HELD_OUT, scene
+from small_model.settings import SEGMENTS, STRENGTH
 
 
 def scene_image(size: int = 128) -> torch.Tensor:
@@ -62,16 +57,11 @@ def table(works: dict[str, Measured], dtype) -> str:
     """A row per job: seconds, ratio to the first one, GFLOP, share of the matrix-product rate, peak memory."""
     rate = matrix_rate(dtype, comfy.model_management.get_torch_device())
     first = next(iter(works.values()))
-    lines = [
-        f"(large matrix products: {rate / 1e9:.0f} GFLOP/s)",
-        "",
-        "| | seconds (quartiles) | times as fast | GFLOP | share of the matrix rate | peak memory, MiB |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for name, work in works.items():
         low, high = work.spread
-        lines.append(
-            f"| {name} | {work.median:.2f} ({low:.2f}-{high:.2f}) | {first.median / work.median:.2f} | "
-            f"{work.flops / 1e9:.0f} | {work.flops / work.median / rate:.0%} | {work.peak / 2**20:.0f} |"
-        )
-    return "\n".join(lines)
+        seconds, ratio = f"{work.median:.2f} ({low:.2f}-{high:.2f})", f"{first.median / work.median:.2f}"
+        share = f"{work.flops / work.median / rate:.0%}"
+        lines.append([name, seconds, ratio, f"{work.flops / 1e9:.0f}", share, f"{work.peak / 2**20:.0f}"])
+    heads = ["", "seconds (quartiles)", "times as fast", "GFLOP", "share of the matrix rate", "peak memory, MiB"]
+    return markdown(f"(large matrix products: {rate / 1e9:.0f} GFLOP/s)", heads, lines)

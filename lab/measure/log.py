@@ -12,28 +12,36 @@ import numpy as np
 
 from journal import append, read
 
-Row = dict[str, Any]  # "seed" (or a photograph's name), then what the row is of, then figures
+NAMED_BY = ("model", "seed", "kind", "key")  # a photograph's "seed" is its name
+Row = dict[str, Any]  # some of these, then what the row is of, then figures
 
 
 def measure_missing(
     log: Path,
-    seeds: Iterable[Any],
-    measure: Callable[[Any, list], list[Row]],
+    items: Iterable[Row],
+    measure: Callable[[Row, list], Iterable[Row]],
     wanted: Iterable[Hashable] = (None,),
     name: Callable[[Row], Hashable] = lambda row: None,
     minutes: float = float("inf"),
 ) -> None:
-    """Append measure(seed, missing) to the log, for every seed that it has not all of `wanted` of.
+    """Append measure(item, missing) to the log, for every item that it has not all of `wanted` of.
 
-    name(row) says which of `wanted` a row is of. No seed is started after so many minutes; run again to go on.
+    An item is the fields that name it, which its rows begin with; name(row) says which of `wanted` a row is of. No item
+    is started after so many minutes; run again to go on.
     """
-    done, end = {(row["seed"], name(row)) for row in read(log)}, time.monotonic() + 60 * minutes
-    for seed in seeds:
-        missing = [each for each in wanted if (seed, each) not in done]
+    wanted, end = list(wanted), time.monotonic() + 60 * minutes
+    done = {(item_of(row), name(row)) for row in read(log)}
+    for item in items:
+        missing = [each for each in wanted if (item_of(item), each) not in done]
         if missing and time.monotonic() < end:
             begin = time.monotonic()
-            append(log, *({"seed": seed, **row} for row in measure(seed, missing)))
-            print(f"picture {seed}  {time.monotonic() - begin:.1f} s", flush=True)
+            append(log, *({**item, **row} for row in measure(item, missing)))
+            print(*item.values(), f" {time.monotonic() - begin:.1f} s", flush=True)
+
+
+def item_of(row: Row) -> tuple:
+    """What a row, or an item, is named by."""
+    return tuple(row.get(name) for name in NAMED_BY)
 
 
 def standard_error(values: np.ndarray) -> float:

@@ -11,32 +11,25 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import Row, mean_and_error, measure_missing, read
-from measure.metrics import bilinear_labels, scores
-from measure.timing import PRECISIONS, fastest_precision
-from small_model.scenes import HELD_OUT, Scene, scene
-from small_model.settings import SEGMENTS, STRENGTH
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.segments.colors import overlay
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import reading_of
 
-from measure import beds
+from measure.log import Row, mean_and_error
+from measure.metrics import CALLED, bilinear_labels, scores
+from measure.pictures import Scenes
 from measure.pipeline import Pipeline
+from measure.study import Study
+from measure.tables import markdown
+from small_model.scenes import Scene, scene
+from small_model.settings import SEGMENTS, STRENGTH
 
-OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "evaluation"
-METRICS = {"miou": "mIoU", "ari": "ARI", "f1": "boundary F, 1 px", "f2": "boundary F, 2 px"}
+METRICS = {name: called for name, called in CALLED.items() if name != "ari_parts"}
 
 
 class Setting(NamedTuple):
@@ -49,37 +42,28 @@ class Setting(NamedTuple):
 
 
 def main() -> None:
-    options = parse()
-    precision = options.precision or fastest_precision()
-    options.output.mkdir(parents=True, exist_ok=True)
-    bed = beds.chosen(options)
-    log, seeds = options.output / f"{bed.name} scores.jsonl", range(options.first, options.first + options.scenes)
-    swept = (options.preset, options.segments, options.strength, options.timestep, options.normalize, [precision])
-    settings = [Setting(*values) for values in itertools.product(*swept)]
+    study = Study("evaluation", __doc__, Scenes())
+    add_arguments(study.parser)
+    options = study.options
+    swept = (options.preset, options.segments, options.strength, options.timestep, options.normalize)
+    settings = [Setting(*values) for values in itertools.product(*swept, [options.precision])]
+    seeds = range(options.first, options.first + options.scenes)
+
+    def of_these(rows: list[Row], title: str) -> str:
+        return table([row for row in rows if row["seed"] in seeds and setting_of(row) in settings], title)
+
+    study.measure(evaluate_scene, of_these, settings, setting_of)
     with torch.inference_mode():
-        pipeline = Pipeline(PRECISIONS[precision], bed)
-        measure_missing(log, seeds, functools.partial(evaluate_scene, pipeline), settings, setting_of)
-        picture(pipeline, options, settings[0])
-    rows = [row for row in read(log) if row["seed"] in seeds and setting_of(row) in settings]
-    report = table(rows, options, precision)
-    (options.output / "table.md").write_text(report)
-    print(report)
+        picture(study.pipeline, options, settings[0])
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    beds.add_arguments(parser)
-    parser.add_argument("--scenes", type=int, default=100)
-    parser.add_argument("--first", type=int, default=HELD_OUT, help="seed of the first scene")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", nargs="+", default=["paper"])
     parser.add_argument("--segments", type=int, nargs="+", default=[SEGMENTS], help="values of K")
     parser.add_argument("--strength", type=float, nargs="+", default=[STRENGTH], help="values of lambda")
     parser.add_argument("--timestep", type=int, nargs="+", default=[0], help="values of t_m; 0: the preset's own")
     parser.add_argument("--normalize", type=int, nargs="+", default=[0, 1], help="divide each map by its maximum: 0, 1")
-    parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--pictures", type=int, default=6, help="scenes shown in the picture")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    return parser.parse_args()
 
 
 def setting_of(row: Row) -> Setting:
@@ -104,24 +88,20 @@ def evaluate_scene(pipeline: Pipeline, seed: int, settings: list[Setting]) -> li
     return rows
 
 
-def table(rows: list[Row], options: argparse.Namespace, precision: str) -> str:
-    """Markdown: per setting the baseline, EmerDiff and the paired gain, each mean +- standard error."""
-    lines = [
-        f"{options.scenes} held-out scenes from seed {options.first}, {precision}; mean +- standard error; "
-        "gain = EmerDiff less baseline, scene by scene.",
-        "",
-        "| preset | K | lambda | t_m | maps | metric | bilinear baseline | EmerDiff | gain |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+def table(rows: list[Row], title: str) -> str:
+    """Per setting the baseline, EmerDiff and the paired gain, each mean +- standard error."""
+    lines = []
     for setting, same in itertools.groupby(sorted(rows, key=setting_of), key=setting_of):
         group, shown = list(same), "normalized" if setting.normalize else "as they are"
-        what = f"{setting.preset} | {setting.segments} | {setting.strength:g} | {setting.timestep or 'own'} | {shown}"
+        what = setting.preset, setting.segments, f"{setting.strength:g}", setting.timestep or "own", shown
         for metric, name in METRICS.items():
             ours = np.array([row["emerdiff"][metric] for row in group])
             base = np.array([row["baseline"][metric] for row in group])
             cells = [mean_and_error(base), mean_and_error(ours), mean_and_error(ours - base, "+")]
-            lines.append(f"| {what} | {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+            lines.append([*what, setting.precision, len(group), name, *cells])
+    heads = ["preset", "K", "lambda", "t_m", "maps", "precision", "count", "metric", "bilinear baseline", "EmerDiff"]
+    title = f"{title}; mean +- standard error; gain = EmerDiff less baseline, scene by scene."
+    return markdown(title, [*heads, "gain"], lines)
 
 
 def picture(pipeline: Pipeline, options: argparse.Namespace, setting: Setting) -> None:
@@ -158,7 +138,3 @@ def pictures(pipeline: Pipeline, true: Scene, seed: int, setting: Setting) -> li
     shown = [true.labels.astype(np.int16), coarse, bilinear_labels(low_res.masks[0], size), labels]
     drawn = [overlay(image, torch.from_numpy(item)[None].to(torch.int16), numbers=False)[0].numpy() for item in shown]
     return [true.image, *drawn]
-
-
-if __name__ == "__main__":
-    main()

@@ -9,6 +9,12 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import adjusted_rand_score
 
+CALLED = {
+    "miou": "mIoU", "ari": "ARI", "ari_parts": "ARI, segments as they are", "f1": "boundary F, 1 px",
+    "f2": "boundary F, 2 px",
+}  # fmt: skip
+FIGURES = {name: called for name, called in CALLED.items() if name != "f1"}  # where pictures differ in size
+
 
 def scores(
     labels: np.ndarray, truth: np.ndarray, known: np.ndarray | None = None, pixel: float = 1.0

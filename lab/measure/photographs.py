@@ -13,84 +13,65 @@ demo_output/photographs/MODEL HALF PART.jsonl, so an interrupted run goes on whe
 from __future__ import annotations
 
 import argparse
-import functools
 import itertools
-import sys
+from collections.abc import Iterator
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import Row, mean_and_error, measure_missing, publish, read
-from measure.metrics import bilinear_labels, iou
-from measure.pictures import Pictured
-from measure.rough import rough_masks
-from measure.timing import PRECISIONS, fastest_precision
-from small_model.photographs import FOLDER, HALVES, NoPhotographs, Photograph, names, photograph
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.modulation import PRESETS
 
-from measure import beds
 from measure.clicks import clicked
+from measure.log import Row
+from measure.metrics import FIGURES, bilinear_labels, iou
+from measure.pictures import Pictured
 from measure.pipeline import Pipeline
+from measure.rough import rough_masks
+from measure.study import Study
+from measure.tables import means
+from small_model.photographs import FOLDER, HALVES, Photograph, names, photograph
 
-ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "demo_output" / "photographs"
-PAGE = ROOT / "docs" / "robustness.md"
 SETS = {"segments": ("coco", "bsds"), "lifting": ("weizmann",), "clicks": ("weizmann",)}
-FIGURES = {"miou": "mIoU", "ari": "ARI", "ari_parts": "ARI, segments as they are", "f2": "boundary F, 2 px"}
 
 
-def main() -> int:
-    options = parse()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    if options.publish:
-        publish(PAGE, OUTPUT)
-        return 0
-    bed = beds.chosen(options)
-    try:
-        listed = {part: spread_out(part, options) for part in options.part}
-    except NoPhotographs as reason:
-        print(f"No figures: {reason}.", file=sys.stderr)
-        return 1
-    with torch.inference_mode():
-        pipeline = Pipeline(PRECISIONS[fastest_precision()], bed)
-        for part, found in listed.items():
-            log = OUTPUT / f"{bed.name} {options.half} {part}.jsonl"
-            measure = functools.partial(measured, pipeline, PARTS[part], options)
-            measure_missing(log, found, measure, options.preset, lambda row: row["preset"], options.minutes)
-            report = table(read(log), f"{bed.name}, photographs of the {options.half} half")
-            log.with_suffix(".md").write_text(report)
-            print(f"{part}\n\n{report}", flush=True)
-    return 0
+class Photographs(NamedTuple):
+    """The photographs of some sets, as a Study's material: the sets in turn."""
+
+    sets: tuple[str, ...]
+    called: str = "photographs"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+        parser.add_argument("--half", choices=HALVES, default="reporting")
+        parser.add_argument("--count", type=int, default=1000, help="of every set at most so many")
+
+    def items(self, options: argparse.Namespace) -> Iterator[Row]:
+        of_sets = [names(options.half, options.root, (each,))[: options.count] for each in self.sets]
+        for name in filter(None, itertools.chain.from_iterable(itertools.zip_longest(*of_sets))):
+            yield {"seed": name}
+
+    def load(self, item: Row, size: int, options: argparse.Namespace) -> Photograph:
+        return photograph(item["seed"], options.root)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beds.add_arguments(parser)
-    parser.add_argument("--part", choices=SETS, nargs="+", default=list(SETS))
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
-    parser.add_argument("--half", choices=HALVES, default="reporting")
-    parser.add_argument("--preset", choices=PRESETS, nargs="+", default=list(PRESETS))
-    parser.add_argument("--count", type=int, default=1000, help="of every set at most so many")
-    parser.add_argument("--minutes", type=float, default=1e9, help="start none after so many; run again to go on")
-    parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
-    return parser.parse_args()
+def main() -> None:
+    study = Study("photographs", __doc__, Photographs(("coco", "bsds", "weizmann")), "robustness.md")
+    study.add_parts(PARTS)
+    study.parser.add_argument("--preset", choices=PRESETS, nargs="+", default=list(PRESETS))
+    for part in study.options.part:
+        wanted, material = study.options.preset, Photographs(SETS[part])
+        measure = partial(by_every_preset, PARTS[part])
+        table = partial(means, by=("preset", "case"))
+        study.measure(measure, table, wanted, itemgetter("preset"), part, material)
 
 
-def spread_out(part: str, options: argparse.Namespace) -> list[str]:
-    """The photographs of a part's sets, the sets in turn."""
-    of_sets = [names(options.half, options.root, (each,))[: options.count] for each in SETS[part]]
-    return [name for some in itertools.zip_longest(*of_sets) for name in some if name]
-
-
-def measured(pipeline: Pipeline, part, options: argparse.Namespace, name: str, presets: list[str]) -> list[Row]:
-    found = photograph(name, options.root)
-    return [{"preset": preset, **row} for preset in presets for row in part(pipeline, found, preset)]
+def by_every_preset(part, pipeline: Pipeline, found: Photograph, presets: list[str]) -> Iterator[Row]:
+    for preset in presets:
+        for row in part(pipeline, found, preset):
+            yield {"preset": preset, **row}
 
 
 # --- the parts: rows of one photograph by one preset, "case" and figures ---
@@ -139,23 +120,3 @@ def people(mask: np.ndarray, found: Photograph) -> float:
 
 
 PARTS = {"segments": segments, "lifting": lifting, "clicks": clicks}
-
-
-def table(rows: list[Row], what: str) -> str:
-    """A line per preset and case: mean +- standard error over the photographs."""
-    figures = [name for name in rows[0] if name not in ("seed", "preset", "case")]
-    lines = [
-        f"{what}, {len({row['seed'] for row in rows})} of them; mean +- standard error over the photographs.",
-        "",
-        f"| preset | | {' | '.join(figures)} |",
-        "|---" * (2 + len(figures)) + "|",
-    ]
-    for preset, case in dict.fromkeys((row["preset"], row["case"]) for row in rows):
-        group = [row for row in rows if (row["preset"], row["case"]) == (preset, case)]
-        cells = [mean_and_error(np.array([row[name] for row in group])) for name in figures]
-        lines.append(f"| {preset} | {case} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

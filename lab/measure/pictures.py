@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from measure.log import Row, append, read
+from measure.log import Row
 from measure.metrics import scores
-from small_model.photographs import FOLDER, HALVES, NoPhotographs, names, photograph
+from small_model.photographs import FOLDER, HALVES, names, photograph
 from small_model.scenes import HELD_OUT, scene
 from small_model.textures import textured_scene
 
@@ -39,12 +39,47 @@ class Pictured(NamedTuple):
         return truth != 0 if self.zero_is_unknown else None
 
 
-def add_arguments(parser: argparse.ArgumentParser, half: str, count: int) -> None:
-    """Which pictures are measured on, unless told the first `count` of every kind of a `half`."""
-    parser.add_argument("--half", choices=HALVES, default=half)
-    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(KINDS))
-    parser.add_argument("--count", type=int, default=count, help="pictures of every kind")
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+class Pictures(NamedTuple):
+    """Pictures of several kinds, as a Study's material; unless told the first `number` of every kind of a half."""
+
+    half: str
+    number: int
+    kinds: tuple[str, ...] = KINDS
+    called: str = "pictures"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--half", choices=HALVES, default=self.half)
+        parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(self.kinds))
+        parser.add_argument("--count", type=int, default=self.number, help="pictures of every kind")
+        parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+
+    def items(self, options: argparse.Namespace) -> Iterator[Row]:
+        """The kinds in turn, so that whatever is measured first is of all of them."""
+        listed = [[(kind, key) for key in keys(kind, options.half, options.root)[: options.count]]
+                  for kind in options.kinds]  # fmt: skip
+        for kind, key in filter(None, chain.from_iterable(zip_longest(*listed))):
+            yield {"kind": kind, "key": key}
+
+    def load(self, item: Row, size: int, options: argparse.Namespace) -> Pictured:
+        return pictured(item["kind"], item["key"], size, options.half, options.root)
+
+
+class Scenes(NamedTuple):
+    """Scenes, by seed; a measurement makes them itself, of the size it needs."""
+
+    first: int = HELD_OUT
+    called: str = "scenes"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--scenes", type=int, default=100)
+        parser.add_argument("--first", type=int, default=self.first, help="seed of the first scene")
+
+    def items(self, options: argparse.Namespace) -> Iterator[Row]:
+        for seed in range(options.first, options.first + options.scenes):
+            yield {"seed": seed}
+
+    def load(self, item: Row, size: int, options: argparse.Namespace) -> int:
+        return item["seed"]
 
 
 def keys(kind: str, half: str, root: Path) -> list[int] | list[str]:
@@ -68,38 +103,3 @@ def pictured(kind: str, key: int | str, size: int, half: str, root: Path) -> Pic
 @cache
 def surfaces(half: str, root: Path) -> tuple[np.ndarray, ...]:
     return tuple(photograph(name, root).image for name in names(half, root, ("bsds",)))
-
-
-def spread_out(kinds: list[str], count: int, half: str, root: Path) -> Iterator[tuple[str, int | str]]:
-    """`count` pictures of every kind, the kinds in turn, so that whatever is measured first is of all of them."""
-    listed = {kind: keys(kind, half, root)[:count] for kind in kinds}
-    for number in range(count):
-        for kind, found in listed.items():
-            if number < len(found):
-                yield kind, found[number]
-
-
-def measure_missing_pictures(
-    log: Path,
-    options: argparse.Namespace,
-    size: int,
-    measure: Callable[[Pictured, list], Iterable[Row]],
-    wanted: Iterable[Hashable] = (None,),
-    name: Callable[[Row], Hashable] = lambda row: None,
-) -> None:
-    """Append measure(picture, missing) to the log, for every picture that it has not all of `wanted` of.
-
-    name(row) says which of `wanted` a row is of. The pictures are those of options.kinds, count, half and root. The
-    command ends with a sentence where photographs are missing.
-    """
-    wanted = list(wanted)
-    done = {(row["kind"], row["key"], name(row)) for row in read(log)}
-    try:
-        for kind, key in spread_out(options.kinds, options.count, options.half, options.root):
-            missing = [each for each in wanted if (kind, key, each) not in done]
-            if missing:
-                seen = pictured(kind, key, size, options.half, options.root)
-                append(log, *({"kind": kind, "key": key, **row} for row in measure(seen, missing)))
-                print(kind, key, flush=True)
-    except NoPhotographs as reason:
-        sys.exit(f"No figures: {reason}.")

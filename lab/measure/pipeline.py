@@ -6,12 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-
-from comfyui.in_process import load_pack, start_host
-
-start_host()
-load_pack()
-
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_features, reading_of

@@ -1,42 +1,27 @@
-"""Search for presets: quality against cost, for many ways of modulated denoising, on both models and four kinds of
-pictures.
+"""Presets and what is beside them: quality against cost, on any model and four kinds of pictures.
 
-A preset is chosen for the worse of the models, on the tuning half, and reported on the other. What counts is the whole
-way, from the picture to the labels: gains are over the baseline, features read plainly as in the paper and enlarged
-bilinearly, and the paper's own way is the measure. Costs are those of Stable Diffusion 1.5 at 512 px with K = 20.
+What counts is the whole way, from the picture to the labels: gains are over the baseline, features read plainly as in
+the paper and enlarged bilinearly, and the paper's own way is the measure. Costs are those of Stable Diffusion 1.5 at
+512 px with K = 20. The bundled presets were found so, on the worse of two small models (docs/performance.md).
 
-  first look   python3 lab/run.py pareto --model small-sd --count 4
-  finalists    python3 lab/run.py pareto --model small-sd --count 30 --only finalists
-  the presets  python3 lab/run.py pareto --model small-sd --count 50 --only presets --half reporting
+  the presets  python3 lab/run.py pareto --model small-sd --count 50 --half reporting
+  finalists    python3 lab/run.py pareto --model small-sd --count 30 --only finalists: other steps, starts and readouts
 
-Every picture's scores are appended to demo_output/pareto/MODEL HALF.jsonl, so an interrupted run goes on where it
-stopped. The report is of all models that there are scores of.
+Every picture's scores are appended to demo_output/pareto/HALF ONLY.jsonl, so an interrupted run goes on where it
+stopped. The table and the plot are of all models that there are scores of; `--minutes 0` measures nothing.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
 import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import Row, mean_and_error, read
-from measure.metrics import bilinear_labels
-from measure.pictures import KINDS, Pictured, measure_missing_pictures
-from measure.presets_plot import COARSE, Key, plot
-from measure.timing import PRECISIONS, fastest_precision
-from small_model.photographs import FOLDER, HALVES
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.borders import Look, drafted, weighted
-from emerdiff.emerdiff_ops.difference import difference_maps, evened, gaussian_smooth, resize_maps
+from emerdiff.emerdiff_ops.difference import evened, gaussian_smooth
 from emerdiff.emerdiff_ops.grid import grid_over
 from emerdiff.emerdiff_ops.modulation import PRESETS, modulated_denoising, modulation_levels, variant_offsets
 from emerdiff.emerdiff_ops.schedule import timestep_grid
@@ -48,20 +33,25 @@ from emerdiff.nodes.steps.extract import PLAIN, ROBUST
 from emerdiff.nodes.steps.modulate import noise_levels, pushed
 from emerdiff.nodes.steps.read_out import READOUTS, guide_of
 
-from measure import beds
+from measure.log import Row, item_of, mean_and_error
+from measure.metrics import CALLED, bilinear_labels
+from measure.pictures import Pictured, Pictures
 from measure.pipeline import Pipeline
+from measure.presets_plot import COARSE, Key, Point, plot
+from measure.study import Study
+from measure.tables import grouped, markdown, paired
 
-OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "pareto"
-EVENNESS = (0.0, 0.5, 1.0)
-METRICS = {"miou": "mIoU", "ari": "ARI", "f2": "boundary F, 2 px"}
+EVENNESS = 0.5  # of every setting that lifts but the paper's
+METRICS = {name: CALLED[name] for name in ("miou", "ari", "f2")}
 # TFLOP at 512 px, counted: one evaluation, what follows the modulated layer, one decoding; features read plainly, and
 # with surroundings and mirrored (two halves of an evaluation, of 768 px). The encoding that all share is left out.
 UNET, AFTER_LAYER, DECODER, MASKS = 0.80, 0.36, 2.48, 20
 READING = {PLAIN: 0.32, ROBUST: 2 * 0.85}
+BASELINE = "baseline"
 
 
 class Setting(NamedTuple):
-    """One way to lift; timestep and steps as in a Preset. Every way to read its answer and to even it is tried."""
+    """One way to lift; timestep and steps as in a Preset. Every way to read its answer is tried."""
 
     timestep: int
     steps: int | None
@@ -85,17 +75,14 @@ class Setting(NamedTuple):
 PAPER = Setting(281, None, deterministic=False, plain=True)
 PLAIN_DRAFT, DRAFT = (Setting(281, None, plain=plain, lifted=False) for plain in (True, False))
 FINALISTS = [PAPER, PLAIN_DRAFT, DRAFT, Setting(281, 2), Setting(281, 4), Setting(381, 4), Setting(281, None, False)]
-FIRST_LOOK = [
-    *FINALISTS,
-    *(Setting(start, steps) for start in (281, 381, 481) for steps in (2, 3, 4, 5)),
-    *(Setting(start, 2) for start in (101, 201)),
-    Setting(281, 4, plain=True),
-    Setting(481, 5, False),
-]
 PRESET_SETTINGS = {
     name: Setting(p.timestep, p.steps, p.deterministic, name == "paper", p.lifts) for name, p in PRESETS.items()
 }
-GROUPS = {"finalists": FINALISTS, "presets": [PLAIN_DRAFT, *PRESET_SETTINGS.values()], "first_look": FIRST_LOOK}
+PRESET_NAMES: dict[Key, str] = {
+    (PRESET_SETTINGS[name].name, p.readout + ", prior" * p.prior if p.lifts else COARSE): name
+    for name, p in PRESETS.items()
+}
+GROUPS = {"presets": [PLAIN_DRAFT, *PRESET_SETTINGS.values()], "finalists": FINALISTS}
 
 
 class Answer(NamedTuple):
@@ -108,54 +95,38 @@ class Answer(NamedTuple):
 
 
 def main() -> None:
-    options = parse()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    settings = {setting.name: setting for setting in GROUPS[options.only]}
-    if not options.report:
-        bed = beds.chosen(options)
-        with torch.inference_mode():
-            pipeline = Pipeline(PRECISIONS[options.precision or fastest_precision()], bed)
-            measure = partial(measured, pipeline, settings=settings, group=options.only)
-            log, wanted = OUTPUT / f"{bed.name} {options.half}.jsonl", ("baseline", *settings)
-            measure_missing_pictures(log, options, bed.size, measure, wanted, lambda row: row["setting"])
-    logs = {path.stem.removesuffix(f" {options.half}"): read(path) for path in OUTPUT.glob(f"* {options.half}.jsonl")}
-    report(logs, settings, f"{options.only} {options.half}")
+    study = Study("pareto", __doc__, Pictures("tuning", 4), "performance.md", several=True)
+    study.parser.add_argument("--only", choices=GROUPS, default="presets", help="which settings")
+    only = study.options.only
+    settings = {setting.name: setting for setting in GROUPS[only]}
+    measure = partial(measured, settings=settings, only=only)
+    rows = study.measure(measure, table, (BASELINE, *settings), itemgetter("setting"), only)
+    shown = {metric: METRICS[metric] for metric in ("ari", "f2")}
+    plot(points(rows), PRESET_NAMES, shown, study.options.output / f"{study.stem(only)}.png")
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beds.add_arguments(parser)
-    parser.add_argument("--half", choices=HALVES, default="tuning")
-    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=list(KINDS))
-    parser.add_argument("--count", type=int, default=4, help="pictures of every kind")
-    parser.add_argument("--only", choices=GROUPS, default="first_look", help="which settings")
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
-    parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
-    parser.add_argument("--report", action="store_true", help="measure nothing, only tabulate what there is")
-    return parser.parse_args()
-
-
-def measured(pipeline: Pipeline, seen: Pictured, names: list[str], settings, group: str) -> Iterator[Row]:
-    """A row for every setting, readout and evenness, and the baseline's; of the presets only what is shown."""
+def measured(pipeline: Pipeline, seen: Pictured, names: list[str], settings, only: str) -> Iterator[Row]:
+    """A row for every setting and readout, and the baseline's; of the presets by their own readouts alone."""
     coarse = {
         reading == PLAIN: (cluster_features(features, pipeline.bed.segments).masks[0], trajectory)
         for reading in (PLAIN, ROBUST)
         for features, trajectory in [pipeline.features(seen.image, 0, reading=reading)]
     }
-    size, baseline = seen.image.shape[:2], {"setting": "baseline", "readout": "", "evenness": 0.0, "cost": 0.0}
+    size = seen.image.shape[:2]
     for name in names:
-        if name == "baseline":
-            yield {**baseline, **seen.scores(bilinear_labels(coarse[True][0], size))}
+        if name == BASELINE:
+            scores = seen.scores(bilinear_labels(coarse[True][0], size))
+            yield {"setting": BASELINE, "readout": "", "cost": 0.0, **scores}
             continue
         masks, trajectory = coarse[settings[name].plain]
-        readouts = [each for each in READOUTS if group != "presets" or is_own(name, each)]
-        for answer in answers(pipeline, trajectory, masks, seen, settings[name], readouts):
-            for evenness in EVENNESS:
-                if group == "presets" and not is_shown((name, answer.readout, evenness), group):
-                    continue
-                maps = gaussian_smooth(torch.stack(list(answer.weigh(evened(answer.maps, evenness)))), 1.0)
-                tried = {"setting": name, "readout": answer.readout, "evenness": evenness, "cost": answer.cost}
-                yield {**tried, **seen.scores(assign(maps, size).numpy())}
+        setting = settings[name]
+        own = [each for each in READOUTS if only != "presets" or is_own(name, each)]
+        for answer in answers(pipeline, trajectory, masks, seen, setting, own):
+            if only == "presets" and setting.lifted and (name, answer.readout) not in PRESET_NAMES:
+                continue
+            maps = evened(answer.maps, EVENNESS if setting.lifted and setting != PAPER else 0.0)
+            labels = assign(gaussian_smooth(torch.stack(list(answer.weigh(maps))), 1.0), size)
+            yield {"setting": name, "readout": answer.readout, "cost": answer.cost, **seen.scores(labels.numpy())}
 
 
 def answers(pipeline: Pipeline, trajectory, masks, seen: Pictured, setting: Setting, readouts) -> Iterator[Answer]:
@@ -177,7 +148,6 @@ def answers(pipeline: Pipeline, trajectory, masks, seen: Pictured, setting: Sett
         if setting != PAPER:
             weigh = partial(weighted, look=look, masks=masks)
             yield Answer(f"{name}, prior", maps, price, weigh)
-    yield Answer("latents, unguided", resize_maps(difference_maps(finals[1:], axis=1), size), cost)
 
 
 class Unseen:
@@ -208,118 +178,54 @@ def unet_cost(variants: int, setting: Setting) -> float:
     return UNET + variants * AFTER_LAYER + (len(setting.levels) - 1) * (variants + 1) * UNET
 
 
+def is_own(setting: str, readout: str) -> bool:
+    """Whether a preset of this setting reads its latents so."""
+    return any(of == setting and own.startswith(readout) for of, own in PRESET_NAMES)
+
+
 # --- the report ---
 
 
-class Tried(NamedTuple):
-    """What one setting, readout and evenness gave on one model and kind of pictures, picture by picture."""
-
-    cost: float
-    gains: dict[str, np.ndarray]  # over the baseline
-    shares: dict[str, float]  # of what the paper's way gains on the same pictures
-
-
-def report(logs: dict[str, list[Row]], settings: dict[str, Setting], name: str) -> None:
-    """NAME.md: a table per model and kind, and what every setting keeps on the worse; NAME.png of the latter."""
-    tables = {(bed, kind): tried(rows, kind) for bed, rows in logs.items() for kind in KINDS}
-    tables = {what: each for what, each in tables.items() if each}
-    worst = worst_of(tables)
-    shown = [key for key in worst if key[0] in settings and is_shown(key, name)]
-    lines = [
-        "What every setting keeps of the paper's gain, on the model and kind of pictures where it keeps least.",
-        "",
-    ]
-    lines += ["| setting | readout | evenness | cost, TFLOP | mIoU | ARI | boundary F, 2 px |", "|---" * 7 + "|"]
-    for key in sorted(shown, key=lambda each: worst[each].cost):
-        shares = (f"{worst[key].shares[metric]:.2f}" for metric in METRICS)
-        lines.append(f"| {' | '.join(cells_of(key, worst[key].cost))} | {' | '.join(shares)} |")
-    for (bed, kind), table in tables.items():
-        lines += ["", *section(f"{bed}, {kind}", table, shown)]
-    (OUTPUT / f"{name}.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
-    drawn = [key for key in worst if is_shown(key, name) or not name.startswith("presets")]
-    points = {key: worst[key]._replace(gains=gains_on_worse(tables, key)) for key in drawn}
-    plot(points, preset_names(), {metric: METRICS[metric] for metric in ("ari", "f2")}, OUTPUT / f"{name}.png")
+def table(rows: list[Row], title: str) -> str:
+    """A table for each model and kind: gain over the baseline, and the share of what the paper's way gains there."""
+    heads = ["setting", "readout", "cost, TFLOP", "pictures", *METRICS.values()]
+    sections = []
+    for (model, kind), of_kind in grouped(rows, "model", "kind"):
+        tried = sorted(settings_of(of_kind), key=lambda each: each[1][0]["cost"])
+        lines = [line(key, group, of_kind) for key, group in tried]
+        sections.append(markdown(f"**{model}, {kind}**", heads, lines))
+    gains = "gain over the baseline, paired, +- standard error, and the share of the paper's on the same pictures"
+    return "\n".join([f"{title}; {gains}; maps evened by {EVENNESS}, the paper's and coarse masks not.\n", *sections])
 
 
-def tried(rows: list[Row], kind: str) -> dict[Key, Tried]:
-    groups: dict[Key, dict] = {}
-    for row in rows:
-        if row["kind"] == kind:
-            groups.setdefault((row["setting"], row["readout"], row["evenness"]), {})[row["key"]] = row
-    baseline, paper = groups.pop(("baseline", "", 0.0), {}), groups.get((PAPER.name, "pairs", 0.0), {})
-    return {key: gained(group, baseline, paper) for key, group in groups.items() if group.keys() & paper.keys()}
+def settings_of(rows: list[Row]) -> Iterator[tuple[Key, list[Row]]]:
+    """The rows of every setting and readout but the baseline's."""
+    yield from (each for each in grouped(rows, "setting", "readout") if each[0][0] != BASELINE)
 
 
-def gained(group: dict, baseline: dict, paper: dict) -> Tried:
-    """Gains on all pictures of the group; shares on those that the paper's way ran on too."""
-    common = sorted(group.keys() & paper.keys())
-    gains, shares = {}, {}
+def line(key: Key, group: list[Row], of_kind: list[Row]) -> list:
+    """Setting, readout, cost, number of pictures, and the gains, of a setting among the rows of its kind."""
+    baseline = [row for row in of_kind if row["setting"] == BASELINE]
+    paper = [row for row in of_kind if row["setting"] == PAPER.name and row["readout"] == "pairs"]
+    items, cells = {item_of(row) for row in group}, []
+    common = [row for row in paper if item_of(row) in items]
     for metric in METRICS:
-        gains[metric] = np.array([row[metric] - baseline[key][metric] for key, row in group.items()])
-        ours, theirs = (
-            float(np.mean([rows[key][metric] - baseline[key][metric] for key in common])) for rows in (group, paper)
-        )
-        shares[metric] = ours / theirs
-    return Tried(float(np.mean([row["cost"] for row in group.values()])), gains, shares)
+        gain, ahead = (paired(group, each, metric) for each in (baseline, paper))
+        share = 1 + ahead.mean() / paired(common, baseline, metric).mean() if common else float("nan")
+        cells.append(f"{mean_and_error(gain, '+')} ({share:.2f})")
+    setting, readout = key
+    called = f"**{PRESET_NAMES[key]}**: {setting}" if key in PRESET_NAMES else setting
+    return [called, readout, f"{group[0]['cost']:.0f}", len(group), *cells]
 
 
-def worst_of(tables: dict[tuple[str, str], dict[Key, Tried]]) -> dict[Key, Tried]:
-    """Of settings that ran everywhere the least share in each metric."""
-    everywhere = set.intersection(*(set(each) for each in tables.values())) if tables else set()
-    return {
-        key: Tried(
-            next(iter(tables.values()))[key].cost,
-            {},
-            {metric: min(each[key].shares[metric] for each in tables.values()) for metric in METRICS},
-        )
-        for key in everywhere
-    }
-
-
-def gains_on_worse(tables: dict[tuple[str, str], dict[Key, Tried]], key: Key) -> dict[str, np.ndarray]:
-    """Of each metric the gain over the baseline, mean of the kinds of pictures, on the model where it is least."""
-    beds = {bed: [table[key].gains for (each, _), table in tables.items() if each == bed] for bed, _ in tables}
-    return {
-        metric: np.min([np.mean([gains[metric].mean() for gains in kinds]) for kinds in beds.values()])
-        for metric in METRICS
-    }
-
-
-def section(title: str, table: dict[Key, Tried], shown: list[Key]) -> list[str]:
-    lines = [f"**{title}**: gain over the baseline, paired, +- standard error, and the share of the paper's.", ""]
-    lines += [f"| setting | readout | evenness | cost, TFLOP | pictures | {' | '.join(METRICS.values())} |"]
-    lines += ["|---" * (5 + len(METRICS)) + "|"]
-    for key in sorted(shown, key=lambda each: table[each].cost):
-        one = table[key]
-        cells = [f"{mean_and_error(one.gains[metric], '+')} ({one.shares[metric]:.2f})" for metric in METRICS]
-        count = str(len(one.gains["ari"]))
-        lines.append(f"| {' | '.join([*cells_of(key, one.cost), count, *cells])} |")
-    return lines
-
-
-def cells_of(key: Key, cost: float) -> list[str]:
-    setting, readout, evenness = key
-    preset = preset_names().get(key)
-    return [f"**{preset}**: {setting}" if preset else setting, readout, f"{evenness:g}", f"{cost:.0f}"]
-
-
-def preset_names() -> dict[Key, str]:
-    readouts = {name: p.readout + ", prior" * p.prior if p.lifts else COARSE for name, p in PRESETS.items()}
-    return {(PRESET_SETTINGS[name].name, readouts[name], p.evenness): name for name, p in PRESETS.items()}
-
-
-def is_own(setting: str, readout: str) -> bool:
-    """Whether a preset of this setting reads its latents so."""
-    return any(key[0] == setting and key[1].startswith(readout) for key in preset_names())
-
-
-def is_shown(key: Key, name: str) -> bool:
-    """Of the presets their own readout and what to hold it against; of the others those evened by half, and paper's."""
-    if name.startswith("presets"):
-        return key in preset_names() or (key[1] == COARSE and key[2] == 0.0)
-    return key[2] == 0.5 or key == (PAPER.name, "pairs", 0.0)
-
-
-if __name__ == "__main__":
-    main()
+def points(rows: list[Row]) -> dict[Key, Point]:
+    """Of every setting its cost, and its gains on the model where each is least, mean of the kinds of pictures."""
+    baseline, found = [row for row in rows if row["setting"] == BASELINE], {}
+    for key, group in settings_of(rows):
+        by_model = [list(grouped(of_model, "kind")) for _, of_model in grouped(group, "model")]
+        gains = {
+            metric: min(np.mean([paired(each, baseline, metric).mean() for _, each in kinds]) for kinds in by_model)
+            for metric in METRICS
+        }
+        found[key] = Point(group[0]["cost"], gains)
+    return found

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import matplotlib
 
-Key = tuple[str, str, float]  # setting, readout, evenness
+Key = tuple[str, str]  # setting, readout
 COARSE = "along the borders"  # the readout of what is not lifted
 
 
-def plot(points: Mapping[Key, Any], presets: Mapping[Key, str], metrics: Mapping[str, str], path: Path) -> None:
-    """Gain against cost, a panel a metric: points with `cost` and `gains`, by setting, readout and evenness."""
+class Point(NamedTuple):
+    cost: float
+    gains: Mapping[str, float]  # by metric
+
+
+def plot(points: Mapping[Key, Point], presets: Mapping[Key, str], metrics: Mapping[str, str], path: Path) -> None:
+    """Gain against cost, a panel a metric: points by setting and readout."""
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    colours = {"pairs": "tab:blue", "halfway": "tab:cyan", "latents": "tab:orange", "latents, unguided": "tab:green"}
+    colours = {"pairs": "tab:blue", "halfway": "tab:cyan", "latents": "tab:orange"}
     figure, axes = pyplot.subplots(1, 2, figsize=(13, 5.5), sharex=True)
     for axis, metric in zip(axes, metrics):
         for key, each in points.items():
-            point = each.cost, float(each.gains[metric])
+            point = each.cost, each.gains[metric]
             axis.plot(*point, "o", color=colours.get(key[1].removesuffix(", prior"), "tab:gray"), alpha=0.5, ms=5)
             if key in presets:
                 axis.plot(*point, "*", color="tab:red", ms=15)
@@ -33,6 +38,6 @@ def plot(points: Mapping[Key, Any], presets: Mapping[Key, str], metrics: Mapping
         if any(key[1].removesuffix(", prior") == name for key in points):
             axes[1].plot([], [], "o", color=colour, label=name)
     axes[1].legend(loc="center right", title="compared are")
-    figure.suptitle("Every setting tried, as it is and evened; stars: the presets")
+    figure.suptitle("Every setting tried; stars: the presets")
     figure.tight_layout()
     figure.savefig(path, dpi=110)

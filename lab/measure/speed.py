@@ -9,10 +9,8 @@ leaves its table in demo_output/benchmark/.
   --part complete  the same, complete runs; for a GPU
   --part click     from picture to draft and from click to mask, beside lifting every segment, small and full size
   --part growth    how time grows with segments, pixels and pictures
-  --part choices   batch size, block size, shared attention maps: what the exact path's settings were chosen from
   --part progress  how true the announced time left is
   --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
-  --part batch     memory of 200 frames in one batch, masks left out
   --part outside   everything outside the network, step by step, from 512 to 4096 pixels, 20 and 60 segments
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
   --publish        put all tables and plots there are into docs/performance.md
@@ -28,27 +26,21 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import publish as publish_tables
-from measure.timing import PRECISIONS, compare, fastest_precision
-from small_model.settings import SEGMENTS, STRENGTH
-
-start_host()
-load_pack()
-
 import comfy.model_management
+import torch
 from emerdiff.nodes.steps.modulate import Push
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, plain_pipeline, scene_image, table, whole_jobs
-from measure.speed_choices import FEW_LEVELS, OUTPUT, batch, choices, growth, progress
+from measure.log import publish as publish_tables
 from measure.speed_click import click
 from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
+from measure.speed_growth import FEW_LEVELS, OUTPUT, growth, progress
 from measure.speed_outside import outside
+from measure.timing import PRECISIONS, compare, fastest_precision
 from small_model.model import load
+from small_model.settings import SEGMENTS, STRENGTH
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, PICTURES = ROOT / "docs" / "performance.md", ROOT / "docs" / "images"
@@ -62,7 +54,7 @@ def main() -> None:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     with torch.inference_mode():
         for part in options.part:
-            report = f"{heading()}\n\n{PARTS[part](options)}\n"
+            report = f"{heading()}\n\n{PARTS[part](options).rstrip()}\n"
             (OUTPUT / f"{part}.md").write_text(report)
             print(report, flush=True)
     if options.publish:
@@ -71,7 +63,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "growth", "choices", "progress"])
+    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "growth", "progress"])
     parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pixels", type=int, nargs="+", default=[512, 768], help="for the part complete")
@@ -92,7 +84,7 @@ def heading() -> str:
 def publish() -> None:
     """The newest tables and plots into the page."""
     publish_tables(PAGE, OUTPUT, OUTPUT.parent / "pareto")
-    for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/presets reporting.png", "presets.png")):
+    for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/reporting presets.png", "presets.png")):
         if (OUTPUT.parent / source).exists():
             shutil.copy(OUTPUT.parent / source, PICTURES / name)
 
@@ -124,9 +116,6 @@ def guard(options) -> str:
 
 
 PARTS = {
-    "small": small, "full": full, "complete": complete, "click": click, "growth": growth, "choices": choices,
-    "progress": progress, "cluster": cluster, "batch": batch, "outside": outside, "guard": guard,
+    "small": small, "full": full, "complete": complete, "click": click, "growth": growth,
+    "progress": progress, "cluster": cluster, "outside": outside, "guard": guard,
 }  # fmt: skip
-
-if __name__ == "__main__":
-    main()

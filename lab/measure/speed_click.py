@@ -5,16 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.metrics import interior
-from measure.timing import PRECISIONS, Measured, compare
-from small_model.scenes import HELD_OUT, scene
-from small_model.settings import STRENGTH
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
@@ -24,9 +14,13 @@ from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, scene_image, table
+from measure.metrics import interior
 from measure.speed_full_size import decoding, full_jobs, seconds_computed
+from measure.timing import PRECISIONS, Measured, compare
 from reference import full_size
 from small_model.model import load
+from small_model.scenes import HELD_OUT, scene
+from small_model.settings import STRENGTH
 
 SEGMENTS = 20
 LARGE = (2160, 3840)  # pixels, of a picture whose draft is assembled at its own size

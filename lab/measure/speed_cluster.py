@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 import journal
+from measure.tables import markdown
 from small_model.scenes import HELD_OUT, scene
 
 RUN = Path(__file__).resolve().parents[1] / "run.py"
@@ -26,25 +27,25 @@ Times = tuple[list[float], list[float]]  # when a worker began each picture, and
 
 def cluster(options) -> str:
     """The command on one folder without a cluster, then with so many workers: how long, and at which rate."""
-    lines = [
+    lines: list[list] = []
+    title = (
         f"`lab/run.py segment` on {PICTURES} scenes of {SIZE} pixels, preset draft, small model; "
-        f"{os.cpu_count()} cores. A worker computes with one thread where there are at least as many workers as cores.",
-        "",
-        "| processes | seconds of the command | pictures a second while all work | times one worker |",
-        "|---|---|---|---|",
-    ]
+        f"{os.cpu_count()} cores. A worker computes with one thread where there are at least as many workers as cores."
+    )
     with TemporaryDirectory() as folder:
         pictures = fill(Path(folder) / "pictures")
         seconds, rates = segmented(pictures, Path(folder) / "alone"), []
         of_each = [row["seconds"] for row in journal.read(Path(folder) / "alone/segments.jsonl")]
-        lines.append(f"| the command itself, no cluster | {seconds:.0f} | {1 / np.mean(of_each):.2f} | |")
+        lines.append(["the command itself, no cluster", f"{seconds:.0f}", f"{1 / np.mean(of_each):.2f}", ""])
         for count in WORKERS:
             output = Path(folder) / f"workers {count}"
             seconds = segmented(pictures, output, "--cluster", "local", "--workers", str(count))
             rates.append(rate(map(times, (output / "workers").glob("*.jsonl"))))
-            lines.append(f"| workers: {count} | {seconds:.0f} | {rates[-1]:.2f} | {rates[-1] / rates[0]:.2f} |")
-            print(lines[-1], flush=True)
-    return "\n".join(lines)
+            ratio = f"{rates[-1] / rates[0]:.2f}"
+            lines.append([f"workers: {count}", f"{seconds:.0f}", f"{rates[-1]:.2f}", ratio])
+            print(*lines[-1], flush=True)
+    heads = ["processes", "seconds of the command", "pictures a second while all work", "times one worker"]
+    return markdown(title, heads, lines)
 
 
 def fill(folder: Path) -> Path:

@@ -6,13 +6,6 @@ import itertools
 from functools import partial
 
 import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.timing import PRECISIONS, Measured, compare, seconds_of
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.modulation import PRESETS, modulation_levels
 from emerdiff.emerdiff_ops.schedule import timestep_grid
 from emerdiff.nodes.host import unet
@@ -24,6 +17,8 @@ from emerdiff.nodes.steps.read_out import READOUTS
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import levels_of, scene_image, table, whole_jobs
+from measure.tables import markdown
+from measure.timing import PRECISIONS, Measured, compare, seconds_of
 from reference import full_size, plain_procedure
 
 FULL_WORK = {256: (15, 0), 512: (2, 0)}  # pixels: masks, rounds
@@ -39,18 +34,7 @@ def full(options) -> str:
         decoder = decoding(source, size)
         sections.append(f"**{size} px, {masks} masks, {options.precision}** {table(unet, dtype)}")
         sections.append(whole_runs(unet, decoder, 2 * masks))
-    return "\n\n".join([*sections, layouts(source.model, source.conditioning[0][0], dtype)])
-
-
-def layouts(model, context, dtype, rows: int = 7, size: int = 256) -> str:
-    """An evaluation of a batch in both memory layouts of images."""
-    unet, device = model.model.diffusion_model, model.load_device
-    x = torch.randn(rows, 4, size // 8, size // 8).to(device, dtype)
-    inputs = torch.full((rows,), 200.0, device=device), context.to(x).expand(rows, -1, -1)
-    formats = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
-    jobs = {name: partial(unet, x.contiguous(memory_format=each), *inputs) for name, each in formats.items()}
-    seconds = [f"{name} {work.median:.2f} s" for name, work in compare(jobs, 1).items()]
-    return f"One evaluation of {rows} rows at {size} px: {', '.join(seconds)}."
+    return "\n\n".join(sections)
 
 
 def full_jobs(source: Source, size: int, count: int) -> dict:
@@ -86,23 +70,20 @@ def whole_runs(unet: dict[str, Measured], decoder: float, variants: int, masks: 
         first[name] = unet[f"{name}, one level"].median / variants
         later[name] = unet[f"{name}, two levels"].median / variants - first[name]
     plain = 2 * masks * (first["plain"] + 14 * later["plain"] + decoder)
-    lines = [
+    title = (
         f"Seconds of a variant: plain {first['plain']:.2f} at the modulated level and {later['plain']:.2f} at a later "
         f"one, exact {first['exact']:.2f} and {later['exact']:.2f}; a decoding {decoder:.2f}. "
-        f"Computed from these, with {masks} masks:",
-        "",
-        "| | levels | decodings | seconds | times as fast as plain |",
-        "|---|---|---|---|---|",
-        f"| plain | 15 | {2 * masks} | {plain:.0f} | 1.00 |",
-    ]
+        f"Computed from these, with {masks} masks:"
+    )
+    lines: list[list] = [["plain", 15, 2 * masks, f"{plain:.0f}", "1.00"]]
     for name, preset in PRESETS.items():
         if not preset.lifts:
             continue
         levels = len(modulation_levels(timestep_grid(50), preset.timestep, preset.steps))
         decoded = READOUTS[preset.readout].decodings(masks)
         seconds = seconds_computed(preset, first["exact"], later["exact"], decoder, masks)
-        lines.append(f"| {name} | {levels} | {decoded} | {seconds:.0f} | {plain / seconds:.2f} |")
-    return "\n".join(lines)
+        lines.append([name, levels, decoded, f"{seconds:.0f}", f"{plain / seconds:.2f}"])
+    return markdown(title, ["", "levels", "decodings", "seconds", "times as fast as plain"], lines)
 
 
 def seconds_computed(preset, first: float, later: float, decoder: float, masks: int) -> float:

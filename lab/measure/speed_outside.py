@@ -7,14 +7,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
-from torch.nn.functional import interpolate
-
-from comfyui.in_process import load_pack, start_host
-from measure.timing import PRECISIONS, peak, reset_peak, seconds_of
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
 from emerdiff.nodes.results import segmentation_result
 from emerdiff.nodes.select_segments import EmerDiffSelectSegments
@@ -27,8 +19,10 @@ from emerdiff.nodes.steps.modulate import Push
 from emerdiff.nodes.steps.pick import pick_by_points
 from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.values import Segmentation, Source
+from torch.nn.functional import interpolate
 
 from measure.jobs import scene_image
+from measure.timing import PRECISIONS, peak, reset_peak, seconds_of
 from reference import full_size
 from small_model import small_flux, small_sd
 

@@ -8,22 +8,10 @@ demo_output/strength/MODEL.jsonl, so an interrupted run goes on where it stopped
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
+from operator import itemgetter
 
 import numpy as np
-import torch
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import Row, append, publish, read
-from measure.pictures import KINDS, Pictured, pictured, spread_out
-from measure.timing import PRECISIONS, fastest_precision
-from small_model.photographs import FOLDER, HALVES
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.attention import loudness
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.emerdiff_ops.schedule import sample_level
@@ -34,64 +22,35 @@ from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.modulate import Push, modulate_attention, noise_levels
 
-from measure import beds
+from measure.log import Row
+from measure.pictures import Pictured, Pictures
 from measure.pipeline import Pipeline
+from measure.study import Study
+from measure.tables import grouped, markdown
 
-ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "demo_output" / "strength"
-PAGE = ROOT / "docs" / "robustness.md"
 LAMBDAS = tuple(2.5 * 2**power for power in range(9))  # 2.5 to 640
 PRESET = "balanced"
 
 
 def main() -> None:
-    options = parse()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    if options.publish:
-        publish(PAGE, OUTPUT)
-        return
-    bed = beds.chosen(options)
-    log = OUTPUT / f"{bed.name}.jsonl"
-    with torch.inference_mode():
-        measure_all(Pipeline(PRECISIONS[fastest_precision()], bed), log, options)
-    report = table({path.stem: read(path) for path in sorted(OUTPUT.glob("*.jsonl"))})
-    (OUTPUT / "strength.md").write_text(report)
-    print(report)
+    study = Study("strength", __doc__, Pictures("tuning", 6, ("scenes",)), "robustness.md", several=True)
+    study.parser.add_argument("--layers", nargs="+", help="only these, such as 'output 5.0'")
+    layers = unet.cross_attention_layers(study.pipeline.source.model)
+    pushed = [str(layer) for layer in layers if layer.block != "input"]
+    wanted = [layer for layer in pushed if not study.options.layers or layer in study.options.layers]
+    study.measure(measured, table, wanted, itemgetter("layer"))
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beds.add_arguments(parser)
-    parser.add_argument("--kinds", choices=KINDS, nargs="+", default=["scenes"])
-    parser.add_argument("--half", choices=HALVES, default="tuning")
-    parser.add_argument("--count", type=int, default=6, help="pictures of every kind")
-    parser.add_argument("--layers", nargs="+", help="only these, such as 'output 5.0'")
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
-    parser.add_argument("--publish", action="store_true", help="measure nothing, write the table into the page")
-    return parser.parse_args()
-
-
-def measure_all(pipeline: Pipeline, log: Path, options: argparse.Namespace) -> None:
-    done = {(row["kind"], row["key"], row["layer"]) for row in read(log)}
-    layers = [layer for layer in unet.cross_attention_layers(pipeline.source.model) if layer.block != "input"]
-    layers = [layer for layer in layers if not options.layers or str(layer) in options.layers]
-    for kind, key in spread_out(options.kinds, options.count, options.half, options.root):
-        seen = pictured(kind, key, pipeline.bed.size, options.half, options.root)
-        for layer in layers:
-            if (kind, key, str(layer)) not in done:
-                append(log, *({"kind": kind, "key": key, **row} for row in measured(pipeline, seen, layer)))
-                print(kind, key, layer, flush=True)
-
-
-def measured(pipeline: Pipeline, seen: Pictured, layer: unet.Layer) -> Iterator[Row]:
-    """A row for every lambda: how large the layer's output is, and how good the masks are."""
+def measured(pipeline: Pipeline, seen: Pictured, layers: list[str]) -> Iterator[Row]:
+    """A row for every layer and lambda: how large the layer's output is, and how good the masks are."""
     features, trajectory = pipeline.features(seen.image, 0, reading=ROBUST)
     masks = cluster_features(features, pipeline.bed.segments)
-    size = output_size(pipeline, trajectory, layer)
-    for strength in LAMBDAS:
-        maps = modulate_attention(pipeline.source, trajectory, masks, Push(PRESET, strength, layer=str(layer)))
-        scores = seen.scores(assemble_masks(maps).labels[0].numpy())
-        yield {"layer": str(layer), "output": size, "strength": strength, **scores}
+    for layer in layers:
+        size = output_size(pipeline, trajectory, unet.find_layer(pipeline.source.model, layer, last=True))
+        for strength in LAMBDAS:
+            maps = modulate_attention(pipeline.source, trajectory, masks, Push(PRESET, strength, layer=layer))
+            scores = seen.scores(assemble_masks(maps).labels[0].numpy())
+            yield {"layer": layer, "output": size, "strength": strength, **scores}
 
 
 def output_size(pipeline: Pipeline, trajectory, layer: unet.Layer) -> float:
@@ -122,34 +81,28 @@ class OutputSize:
         return n
 
 
-def table(logs: dict[str, list[Row]]) -> str:
-    tried = " | ".join(f"{each:g}" for each in LAMBDAS)
-    lines = [
-        f"Preset {PRESET}; the mean of ARI and boundary F at every lambda, the best one, and the best one in units of "
-        "the layer's output (its root mean square in the unmodulated run at t_m).",
-        "",
-        f"| model | layer | output | {tried} | best lambda | in units of the output |",
-        "|---" * (5 + len(LAMBDAS)) + "|",
-    ]
-    best, relative = [], []
-    for bed, rows in logs.items():
-        for layer in dict.fromkeys(row["layer"] for row in rows):
-            of_layer = [row for row in rows if row["layer"] == layer]
-            size = float(np.mean([row["output"] for row in of_layer]))
-            quality = {each: mean_quality(of_layer, each) for each in LAMBDAS}
-            best.append(max(quality, key=quality.__getitem__))
-            relative.append(best[-1] / size)
-            cells = [f"{value:.3f}" for value in quality.values()]
-            lines.append(f"| {bed} | {layer} | {size:.3f} | {' | '.join(cells)} | {best[-1]:g} | {relative[-1]:.0f} |")
+def table(rows: list[Row], title: str) -> str:
+    lines, best, relative = [], [], []
+    for (model, layer), group in grouped(rows, "model", "layer"):
+        size = float(np.mean([row["output"] for row in group]))
+        quality = {each: mean_quality(group, each) for each in LAMBDAS}
+        best.append(max(quality, key=quality.__getitem__))
+        relative.append(best[-1] / size)
+        cells = [f"{value:.3f}" for value in quality.values()]
+        lines.append([model, layer, f"{size:.3f}", *cells, f"{best[-1]:g}", f"{relative[-1]:.0f}"])
+    title = (
+        f"Preset {PRESET}, {title}; the mean of ARI and boundary F at every lambda, the best one, and the best one in "
+        "units of the layer's output (its root mean square in the unmodulated run at t_m)."
+    )
+    tried = [f"{each:g}" for each in LAMBDAS]
+    heads = ["model", "layer", "output", *tried, "best lambda", "in units of the output"]
     spreads = (np.exp(np.log(each).std()) for each in (best, relative))
-    lines += ["", "The best lambdas lie apart by a factor of {:.2f} (one standard deviation), in units of the layer's "
-              "output by a factor of {:.2f}.".format(*spreads)]  # fmt: skip
-    return "\n".join(lines) + "\n"
+    apart = (
+        "The best lambdas lie apart by a factor of {:.2f} (one standard deviation), in units of the layer's output by "
+        "a factor of {:.2f}."
+    )
+    return f"{markdown(title, heads, lines)}\n{apart.format(*spreads)}\n"
 
 
 def mean_quality(rows: list[Row], strength: float) -> float:
     return float(np.mean([(row["ari"] + row["f2"]) / 2 for row in rows if row["strength"] == strength]))
-
-
-if __name__ == "__main__":
-    main()

@@ -7,44 +7,33 @@
   --part refining   pictures of four times the working size: masks enlarged with and without the picture's borders
 
 On either small model. Every scene's scores are appended to demo_output/tools/MODEL PART.jsonl, so an interrupted run
-goes on where it stopped; the table is made from all of them. `--publish` puts the tables into docs/tools.md.
+goes on where it stopped; the table is made from all of them.
 """
 
 from __future__ import annotations
 
-import argparse
-import functools
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.metrics import adjusted_rand_score
-
-from comfyui.in_process import load_pack, start_host
-from measure.log import Row, mean_and_error, measure_missing, publish, read
-from measure.metrics import iou, scores
-from measure.rough import rough_masks, unusual_masks
-from measure.timing import PRECISIONS, fastest_precision
-from small_model.scenes import HELD_OUT, SIZE, scene
-from small_model.settings import SEGMENTS
-
-start_host()
-load_pack()
-
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.merge import merge_alike
+from sklearn.metrics import adjusted_rand_score
 
-from measure import beds
 from measure.clicks import clicked
+from measure.log import Row
 from measure.masks import METRICS
+from measure.metrics import iou, scores
+from measure.pictures import Scenes
 from measure.pipeline import Pipeline
+from measure.rough import rough_masks, unusual_masks
+from measure.study import Study
+from measure.tables import means
+from small_model.scenes import SIZE, scene
+from small_model.settings import SEGMENTS
 
-ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "demo_output" / "tools"
-PAGE = ROOT / "docs" / "tools.md"
 SMALLEST_OBJECT = 60 / SIZE**2  # of a picture; less is left of an object that others cover
 ENLARGED = 4  # times the working size
 FINER = 2  # times as many segments as elsewhere, for merging
@@ -52,60 +41,16 @@ TARGETS, SIMILARITIES = (14, 10, 7, 5), (0.95, 0.9, 0.85, 0.8)
 
 
 def main() -> None:
-    options = parse()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    seeds = range(options.first, options.first + options.scenes)
-    with torch.inference_mode():
-        bed = beds.chosen(options)
-        pipeline = functools.cache(lambda: Pipeline(PRECISIONS[fastest_precision()], bed))
-        for name in options.part:
-            log, part = OUTPUT / f"{bed.name} {name}.jsonl", PARTS[name]
-            measure_missing(log, seeds, lambda seed, _: part(pipeline(), seed), minutes=options.minutes)  # noqa: B023
-            report = table(read(log))
-            log.with_suffix(".md").write_text(report)
-            print(f"{name}\n\n{report}", flush=True)
-    if options.publish:
-        publish(PAGE, OUTPUT)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beds.add_arguments(parser)
-    parser.add_argument("--part", choices=PARTS, nargs="*", default=list(PARTS))
-    parser.add_argument("--scenes", type=int, default=100)
-    parser.add_argument("--first", type=int, default=HELD_OUT, help="seed of the first scene")
-    parser.add_argument("--minutes", type=float, default=1e9, help="start no scene after so many; run again to go on")
-    parser.add_argument("--publish", action="store_true")
-    return parser.parse_args()
-
-
-def table(rows: list[Row]) -> str:
-    """A line per case: mean +- standard error over the scenes, each scene the mean of its rows."""
-    figures = [name for name in rows[0] if name not in ("seed", "case")]
-    seeds = sorted({row["seed"] for row in rows})
-    lines = [
-        f"{len(seeds)} scenes from seed {seeds[0]}; mean +- standard error over the scenes.",
-        "",
-        "| | " + " | ".join(figures) + " |",
-        "|---" * (len(figures) + 1) + "|",
-    ]
-    for case in dict.fromkeys(row["case"] for row in rows):
-        cells = []
-        for name in figures:
-            by_seed: dict[int, list[float]] = {}
-            for row in rows:
-                if row["case"] == case:
-                    by_seed.setdefault(row["seed"], []).append(row[name])
-            means = np.array([np.mean(values) for values in by_seed.values()])
-            cells.append(mean_and_error(means))
-        lines.append(f"| {case} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    study = Study("tools", __doc__, Scenes(), "tools.md")
+    study.add_parts(PARTS)
+    for part in study.options.part:
+        study.measure(PARTS[part], partial(means, by=("case",)), part=part)
 
 
 # --- lifting ---
 
 
-def lifting(pipeline: Pipeline, seed: int) -> list[Row]:
+def lifting(pipeline: Pipeline, seed: int, _) -> list[Row]:
     """The two objects drawn first, under five rough masks: IoU of the rough mask, and of the lifted ones."""
     true = scene(seed, pipeline.bed.size)
     objects = [true.labels == number for number in range(2, 4)]
@@ -125,7 +70,7 @@ def lifting(pipeline: Pipeline, seed: int) -> list[Row]:
     return rows
 
 
-def unusual(pipeline: Pipeline, seed: int) -> list[Row]:
+def unusual(pipeline: Pipeline, seed: int, _) -> list[Row]:
     """Masks that are no single object's, or hardly, one by one: IoU of the rough mask, and of the lifted one."""
     true = scene(seed, pipeline.bed.size)
     known, rows = pipeline.known(true.image, seed), []
@@ -139,7 +84,7 @@ def unusual(pipeline: Pipeline, seed: int) -> list[Row]:
 # --- merging ---
 
 
-def merging(pipeline: Pipeline, seed: int) -> list[Row]:
+def merging(pipeline: Pipeline, seed: int, _) -> list[Row]:
     """Twice the usual number of segments, as they are and merged."""
     true = scene(seed, pipeline.bed.size)
     features, trajectory = pipeline.features(true.image, seed, reading=ROBUST)
@@ -176,7 +121,7 @@ def conditional_entropy(of: np.ndarray, given: np.ndarray) -> float:
 # --- refining ---
 
 
-def refining(pipeline: Pipeline, seed: int) -> list[Row]:
+def refining(pipeline: Pipeline, seed: int, _) -> list[Row]:
     """Pictures four times as large as what the model sees of them; boundaries within so many of their own pixels."""
     true = scene(seed, ENLARGED * pipeline.bed.size)
     features, trajectory = pipeline.features(true.image, seed, reading=ROBUST)
@@ -194,7 +139,7 @@ def refining(pipeline: Pipeline, seed: int) -> list[Row]:
 # --- clicks ---
 
 
-def clicks(pipeline: Pipeline, seed: int) -> list[Row]:
+def clicks(pipeline: Pipeline, seed: int, _) -> list[Row]:
     """The two objects drawn first, pointed at in every way."""
     true = scene(seed, pipeline.bed.size)
     objects = [true.labels == number for number in range(2, 4)]
@@ -207,7 +152,3 @@ def clicks(pipeline: Pipeline, seed: int) -> list[Row]:
 
 
 PARTS = {"lifting": lifting, "unusual": unusual, "clicks": clicks, "merging": merging, "refining": refining}
-
-
-if __name__ == "__main__":
-    main()

@@ -10,25 +10,14 @@ Scores are appended to demo_output/video/MODEL HALF.jsonl, so an interrupted run
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from operator import itemgetter
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from sklearn.cluster import KMeans
-
-from comfyui.in_process import load_pack, start_host
-from measure.consistency import clip_scores
-from measure.log import Row, mean_and_error, measure_missing, publish, read
-from measure.pictures import FIRST
-from measure.timing import PRECISIONS, fastest_precision, peak, reset_peak
-from small_model.clips import FRAMES, clip
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.kmeans import kmeans, one_hot
 from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
 from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
@@ -37,12 +26,18 @@ from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
 from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.values import Features, LowResMasks, Source
+from sklearn.cluster import KMeans
 
 from measure import beds
+from measure.consistency import clip_scores
+from measure.log import Row, mean_and_error
+from measure.pictures import FIRST
+from measure.pipeline import Pipeline
+from measure.study import Study
+from measure.tables import grouped, markdown, means, paired
+from measure.timing import peak, reset_peak
+from small_model.clips import FRAMES, Clip, clip
 
-ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "demo_output" / "video"
-PAGE = ROOT / "docs" / "evaluation.md"
 PRESET = "draft"
 SHARED = "all frames together"  # the way that the others are compared with
 COLUMNS = {
@@ -58,53 +53,46 @@ LONG = 200  # frames
 SIDES = (128, 256, 512)  # pixels
 
 
+class Clips(NamedTuple):
+    """Clips, by seed: a Study's material."""
+
+    called: str = "clips"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--half", choices=FIRST, default="reporting")
+        parser.add_argument("--count", type=int, default=10, help="clips")
+        parser.add_argument("--frames", type=int, default=FRAMES, help="of a clip")
+
+    def items(self, options: argparse.Namespace) -> Iterator[Row]:
+        for number in range(options.count):
+            yield {"seed": FIRST[options.half] + number}
+
+    def load(self, item: Row, size: int, options: argparse.Namespace) -> Clip:
+        return clip(item["seed"], options.frames, size)
+
+
 def main() -> None:
-    options = parse()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    if options.publish:
-        publish(PAGE, OUTPUT)
-        return
-    bed = beds.chosen(options)
-    with torch.inference_mode():
-        for part in options.part:
-            name, report = PARTS[part](bed, options)
-            (OUTPUT / f"{name}.md").write_text(report)
-            print(report, flush=True)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    beds.add_arguments(parser)
-    parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
-    parser.add_argument("--half", choices=FIRST, default="reporting")
-    parser.add_argument("--count", type=int, default=10, help="clips")
-    parser.add_argument("--frames", type=int, default=FRAMES, help="of a clip")
-    parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="pixels of the long video's frames")
-    parser.add_argument("--minutes", type=float, default=1e9, help="start no clip after so many; run again to go on")
-    parser.add_argument("--publish", action="store_true", help="measure nothing, write the tables into the page")
-    return parser.parse_args()
+    study = Study("video", __doc__, Clips(), "evaluation.md")
+    study.add_parts(PARTS)
+    study.parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="pixels of the long video's frames")
+    for part in study.options.part:
+        PARTS[part](study)
 
 
 # --- the ways, and what they come to
 
 
-def ways(bed: beds.Bed, options: argparse.Namespace) -> tuple[str, str]:
+def ways(study: Study) -> None:
     """The table of all ways on the clips of a half."""
-    log = OUTPUT / f"{bed.name} {options.half}.jsonl"
-    source, first = bed.source(PRECISIONS[fastest_precision()]), FIRST[options.half]
-    seeds, wanted = range(first, first + options.count), of_number(bed.segments) | BY_CUTS
-    measure = partial(measured, source, bed, wanted, options.frames)
-    measure_missing(log, seeds, measure, wanted, lambda row: row["way"], options.minutes)
-    return log.stem, table(read(log), f"{bed.name}, {options.half} clips of {options.frames} frames")
+    wanted = of_number(study.bed.segments) | BY_CUTS
+    study.measure(partial(measured, known=wanted), table, wanted, itemgetter("way"))
 
 
-def measured(
-    source: Source, bed: beds.Bed, known: dict[str, Callable], frames: int, seed: int, names: list
-) -> list[Row]:
+def measured(pipeline: Pipeline, made: Clip, names: list[str], known: dict[str, Callable]) -> list[Row]:
     """Scores of a clip's drafts, by each of these ways; the features are read once for all."""
-    made = clip(seed, frames, bed.size)
+    source, frames = pipeline.source, len(made.images)
     images, begin = torch.from_numpy(made.images), time.process_time()
-    features, trajectory = extract_features(source, images, 0, bed.size, reading=ROBUST)
+    features, trajectory = extract_features(source, images, 0, pipeline.bed.size, reading=ROBUST)
     reading, rows = time.process_time() - begin, []
     for name in names:
         begin = time.process_time()
@@ -152,43 +140,31 @@ def carried(features: Features, segments: int) -> LowResMasks:
     return LowResMasks(one_hot(maps, segments), features.latent_size)
 
 
-def table(rows: list[Row], what: str) -> str:
+def table(rows: list[Row], title: str) -> str:
     """A line per way: mean +- standard error over the clips; then what it has more than all frames together."""
-    by_way = {way: [row for row in rows if row["way"] == way] for way in dict.fromkeys(row["way"] for row in rows)}
-    of_shared = {row["seed"]: row for row in by_way[SHARED]}
-    head = f"| way | {' | '.join(COLUMNS.values())} |\n" + "|---" * (1 + len(COLUMNS)) + "|"
-    means, gains = [], []
-    for way, group in by_way.items():
-        pairs = [(row, of_shared[row["seed"]]) for row in group if row["seed"] in of_shared]
-        own = [mean_and_error(np.array([row[name] for row in group])) for name in COLUMNS]
-        more = [mean_and_error(np.array([row[name] - other[name] for row, other in pairs]), "+") for name in COLUMNS]
-        means.append(f"| {way} | {' | '.join(own)} |")
-        gains.append(f"| {way} | {' | '.join(more)} |")
-    count = len(of_shared)
-    between = f"More than *{SHARED}*, clip by clip:"
-    return (
-        "\n".join([f"{count} {what}; mean +- standard error.", "", head, *means, "", between, "", head, *gains]) + "\n"
-    )
+    shared = [row for row in rows if row["way"] == SHARED]
+    gains = [
+        [way, *(mean_and_error(paired(group, shared, figure), "+") for figure in COLUMNS)]
+        for (way,), group in grouped(rows, "way")
+    ]
+    more = markdown(f"More than *{SHARED}*, clip by clip:", ["way", *COLUMNS.values()], gains)
+    return f"{means(rows, title, ('way',), COLUMNS)}\n{more}"
 
 
 # --- a long video
 
 
-def memory(bed: beds.Bed, options: argparse.Namespace) -> tuple[str, str]:
+def memory(study: Study) -> None:
     """What 200 frames of each size hold at most above the start, the pictures themselves counted in."""
-    source = bed.source(PRECISIONS[fastest_precision()])
-    lines = [f"{LONG} frames, preset `{PRESET}`, no masks made; {bed.name} at its own {bed.size or 512} px.", ""]
-    lines += [
-        "| frames of | way | GB above the start | of which the pictures | the coloured labels |",
-        "|---" * 5 + "|",
-    ]
-    long_video(source, bed, 64, "shared", 2)  # what is loaded once for all
-    for side in options.sides:
-        for way in ("shared", "reference"):
-            above, pictures, coloured = long_video(source, bed, side, way)
-            lines.append(f"| {side} px | {way} | {above:.2f} | {pictures:.2f} | {coloured:.2f} |")
-            print(lines[-1], flush=True)
-    return f"{bed.name} memory", "\n".join(lines) + "\n"
+    source, bed, lines = study.pipeline.source, study.bed, []
+    with torch.inference_mode():
+        long_video(source, bed, 64, "shared", 2)  # what is loaded once for all
+        for side, way in itertools.product(study.options.sides, ("shared", "reference")):
+            lines.append([f"{side} px", way, *(f"{each:.2f}" for each in long_video(source, bed, side, way))])
+            print(*lines[-1], flush=True)
+    title = f"{LONG} frames, preset `{PRESET}`, no masks made; {bed.name} at its own {bed.size or 512} px."
+    heads = ["frames of", "way", "GB above the start", "of which the pictures", "the coloured labels"]
+    study.report(markdown(title, heads, lines), "memory")
 
 
 def long_video(source: Source, bed: beds.Bed, side: int, way: str, frames: int = LONG) -> tuple[float, float, float]:
@@ -205,6 +181,3 @@ def long_video(source: Source, bed: beds.Bed, side: int, way: str, frames: int =
 
 
 PARTS = {"ways": ways, "memory": memory}
-
-if __name__ == "__main__":
-    main()

@@ -14,15 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-
-from comfyui.in_process import load_pack
-from measure.colours import colour_labels
-from measure.metrics import bilinear_labels
-
-load_pack()
-
 from emerdiff.emerdiff_ops.grid import Grid
 from emerdiff.emerdiff_ops.modulation import PRESETS
+
+from measure.colours import colour_labels
+from measure.metrics import bilinear_labels
 
 Method = Callable[[Any, np.ndarray], np.ndarray]
 RIVALS = ("diffseg", "diffseg published", "diffcut", "diffcut published", "diffcut refined")

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comfyui.in_process import load_pack, start_host
-from measure.timing import PRECISIONS, fastest_precision
-
-start_host()
-load_pack()
-
 from measure import beds
 from measure.pipeline import Pipeline
+from measure.timing import PRECISIONS, fastest_precision
 
 
 def pipeline_of(model: str, checkpoint: Path | None, segments: int | None) -> Pipeline:

@@ -152,7 +152,3 @@ def log_of(options: argparse.Namespace, name: str) -> Path:
     embedded = [] if options.protocol == "per-image" else ["embeddings"]
     OUTPUT.mkdir(parents=True, exist_ok=True)
     return OUTPUT / f"{', '.join([options.data, options.way, *model, name, *segments, *embedded])}.jsonl"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

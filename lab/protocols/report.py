@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from measure.log import Row
+from measure.tables import markdown
 from protocols.data_sets import DataSet
 from protocols.hungarian import Tally, all_at_once, picture_by_picture, with_background_by_truth, without_surplus
 from protocols.modified import NEAREST, by_concepts, shared_clusters
@@ -34,15 +35,12 @@ def report(rows: list[Row], data: DataSet, scoring: Scoring, title: str) -> str:
         raise ValueError("no pixel of these pictures is of any class, so there is nothing to score")
     tallies = ways_to_count(rows, counts, data, scoring)
     segments = np.mean([row["segments"] for row in rows])
-    lines = [
+    title = (
         f"{title}: {segments:.1f} segments in a picture, {len(rows):,} of the {data.pictures:,} pictures that "
-        "published figures are of; +- standard error over pictures.",
-        "",
-        f"| | {' | '.join(COLUMNS)} |",
-        "|---" * (1 + len(COLUMNS)) + "|",
-        *(f"| {name} | {' | '.join(cells(tally))} |" for name, tally in tallies.items()),
-    ]
-    return "\n".join([*lines, "", *by_class(tallies, data.classes)]) + "\n"
+        "published figures are of; +- standard error over pictures."
+    )
+    table = markdown(title, ["", *COLUMNS], [[name, *cells(tally)] for name, tally in tallies.items()])
+    return "\n".join([table, *by_class(tallies, data.classes)]) + "\n"
 
 
 def ways_to_count(rows: list[Row], counts: list[np.ndarray], data: DataSet, scoring: Scoring) -> dict[str, Tally]:

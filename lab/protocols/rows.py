@@ -12,16 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from emerdiff.emerdiff_ops.grid import Grid
+from emerdiff.emerdiff_ops.segments.merging import mask_embeddings
 
-from comfyui.in_process import load_pack
 from measure.log import Row
 from protocols.hungarian import contingency
 from protocols.ways import nearest
-
-load_pack()
-
-from emerdiff.emerdiff_ops.grid import Grid
-from emerdiff.emerdiff_ops.segments.merging import mask_embeddings
 
 
 class Method(NamedTuple):

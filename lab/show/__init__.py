@@ -6,7 +6,6 @@ results        what the demo leaves of a picture
 sheet          panels with captions, side by side
 help_pictures  the pictures of the help pages
 thumbnails     the workflows' thumbnails and the README's pictures
-icon           the registry's icon and banner
 prompts        the workflows as prompts, docs/api/
 video_file     pictures <-> a video file
 """

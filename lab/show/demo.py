@@ -18,7 +18,6 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -39,20 +38,11 @@ from comfyui.workflow import (
     with_small_model_settings,
 )
 from measure.metrics import bilinear_labels, interior, iou, scores
-from show.results import OUTPUT, Inpainting, Picked, Picture, Row, Segments, table, write
+from show.results import OUTPUT, Picture, Row, Segments, Task, table, write
 from show.session import SEGMENTS_OF_A_PHOTO, Session, png
 from show.sheet import to_image
 from small_model.scenes import HELD_OUT, SIZE, scene
 from small_model.settings import SAMPLING, SEGMENTS
-
-
-class Task(NamedTuple):
-    """What to paint over, and with what; how to call it."""
-
-    segments: list[int]
-    prompt: str
-    caption: str
-    word: str
 
 
 def main() -> int:
@@ -80,7 +70,6 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="run.py demo",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="run.py itself takes --host-version X, the ComfyUI to use, and COMFYUI_PATH in the environment.",
@@ -126,13 +115,12 @@ def show(session: Session, picture: Picture) -> Row:
     session.server.put_input(f"{picture.name}.png", png(picture.image))
     segments = segment(session, picture)
     task = choose(picture, segments.labels, session.options)
-    painted = inpaint(session, picture, segments, task)
-    picked = pick(session, picture, segments, task)
+    shown = inpaint(session, picture, segments, task) | pick(session, picture, segments, task)
     row = Row(picture.name, len(segments.masks), segments.seconds)
     if picture.truth is not None:
         ours, baseline = scores(segments.labels, picture.truth), scores(segments.coarse, picture.truth)
         row = row._replace(miou=(ours["miou"], baseline["miou"]), ari=(ours["ari"], baseline["ari"]))
-    write(picture, segments, painted, picked, row)
+    write(picture, segments, task, shown, row)
     return row
 
 
@@ -162,7 +150,7 @@ def segment(session: Session, picture: Picture) -> Segments:
     )
 
 
-def inpaint(session: Session, picture: Picture, segments: Segments, task: Task) -> Inpainting:
+def inpaint(session: Session, picture: Picture, segments: Segments, task: Task) -> dict[str, Image.Image]:
     """Run the inpainting workflow on one segment, with the segmentation that is already there."""
     width, height = picture.image.size
     prompt = session.prompt(INPAINT, picture, task.prompt)
@@ -175,9 +163,8 @@ def inpaint(session: Session, picture: Picture, segments: Segments, task: Task) 
     selecting = find(prompt, "EmerDiffSelectSegments")
     selection = add(prompt, "PreviewImage", images=[selecting, 1])
     outputs = session.run(f"{picture.name}: inpainting", prompt)
-    shown = (selecting, selection, find(prompt, "SaveImage"))
-    overlay, selected, result = (session.images(outputs[node])[0] for node in shown)
-    return Inpainting(overlay, selected, result, task.caption)
+    shown = {"overlay": selecting, "selection": selection, "inpainted": find(prompt, "SaveImage")}
+    return {name: session.images(outputs[node])[0] for name, node in shown.items()}
 
 
 def use_segmentation(prompt: dict, segments: Segments) -> None:
@@ -187,7 +174,7 @@ def use_segmentation(prompt: dict, segments: Segments) -> None:
     del prompt[segmenting]
 
 
-def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> Picked:
+def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> dict[str, Image.Image]:
     """Run the workflows for a rough mask, a box around the chosen segments, and for a word."""
     rough = box_around(np.isin(segments.labels, task.segments))
     painted_over = picture.image.copy()
@@ -203,28 +190,27 @@ def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> 
     selecting = find(prompt, "EmerDiffSelectByText")
     add(prompt, "PreviewImage", images=[selecting, 1])
     found = session.run(f"{picture.name}: looking for {task.word}", prompt)[selecting]
-    shown = Image.fromarray(np.uint8(255) * rough)
     region = np.isin(segments.labels, task.segments)
-    drafted = click(session, picture, picture.large, region) if picture.large else ()
-    pointed = point(session, picture, region)
-    return Picked(shown, session.images(lifted)[0], *pointed, session.images(found)[0], task.word, *drafted)
+    return {
+        "rough_mask": Image.fromarray(np.uint8(255) * rough),
+        "lifted": session.images(lifted)[0],
+        "by_word": session.images(found)[0],
+        **point(session, picture, region),
+        **(click(session, picture, picture.large, region) if picture.large else {}),
+    }
 
 
-def point(session: Session, picture: Picture, region: np.ndarray) -> tuple[Image.Image, Image.Image]:
+def point(session: Session, picture: Picture, region: np.ndarray) -> dict[str, Image.Image]:
     """Run the workflow that takes a point, in the middle of a region; what is like it, and the exact mask."""
     row, column = interior(region)
     text = json.dumps([{"x": column, "y": row}])
     prompt = with_inputs(session.prompt(POINT, picture), "EmerDiffPickByPoints", positive_points=text)
     outputs = session.run(f"{picture.name}: pointing at {column}, {row}", prompt)
-    pointed, exact = (
-        session.images(outputs[find(prompt, node)])[0] for node in ("EmerDiffPickByPoints", "EmerDiffLiftMask")
-    )
-    return pointed, exact
+    shown = {"pointed": "EmerDiffPickByPoints", "exact": "EmerDiffLiftMask"}
+    return {name: session.images(outputs[find(prompt, node)])[0] for name, node in shown.items()}
 
 
-def click(
-    session: Session, picture: Picture, large: Image.Image, region: np.ndarray
-) -> tuple[Image.Image, Image.Image]:
+def click(session: Session, picture: Picture, large: Image.Image, region: np.ndarray) -> dict[str, Image.Image]:
     """Run the workflow for transformers; the draft, and the segment that a click in the middle of a region adds."""
     session.server.put_input(f"{picture.name}_large.png", png(large))
     prompt = with_inputs(session.prompt(ANY_MODEL, picture), "LoadImage", image=f"{picture.name}_large.png")
@@ -234,8 +220,8 @@ def click(
     prompt = with_inputs(prompt, "EmerDiffSelectSegments", positive_points=text)
     shown = add(prompt, "PreviewImage", images=[find(prompt, "EmerDiffSelectSegments"), 1])
     outputs = session.run(f"{picture.name}: a transformer's draft", prompt)
-    drafted, clicked = (session.images(outputs[node])[0] for node in (find(prompt, "EmerDiffSegmentImage"), shown))
-    return drafted, clicked
+    nodes = {"drafted": find(prompt, "EmerDiffSegmentImage"), "clicked": shown}
+    return {name: session.images(outputs[node])[0] for name, node in nodes.items()}
 
 
 def box_around(region: np.ndarray) -> np.ndarray:
@@ -263,7 +249,3 @@ def segments_of(labels: np.ndarray, region: np.ndarray) -> list[int]:
     numbers = [int(number) for number in np.unique(labels)]
     inside = [number for number in numbers if region[labels == number].mean() > 0.5]
     return inside or [max(numbers, key=lambda number: iou(labels == number, region))]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,17 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
-
-from comfyui.in_process import load_pack, start_host
-from measure.timing import PRECISIONS, fastest_precision
-from show.sheet import BACKGROUND, CAPTION, FONT, GAP, PANEL, TEXT, Panel, enlarged, to_image
-from small_model.scenes import HELD_OUT, scene
-from small_model.settings import SEGMENTS
-
-start_host()
-load_pack()
-
 from emerdiff.emerdiff_ops.segments.boxes import box_around, crop_region
 from emerdiff.emerdiff_ops.segments.colors import colorize, highlight, overlay
 from emerdiff.emerdiff_ops.segments.labels import masks_to_labels
@@ -30,12 +19,17 @@ from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.pick import pick_by_points
 from emerdiff.nodes.steps.score_text import Reader, masks_of_the_best, picture_with_scores, score_segments
 from emerdiff.nodes.steps.values import LowResMasks
+from PIL import Image, ImageDraw
 
 from measure.clicks import written
 from measure.metrics import interior
 from measure.pipeline import Pipeline
 from measure.rough import rough_masks
+from measure.timing import PRECISIONS, fastest_precision
+from show.sheet import BACKGROUND, CAPTION, FONT, GAP, PANEL, TEXT, Panel, enlarged, to_image
 from small_model.model import load_clip
+from small_model.scenes import HELD_OUT, scene
+from small_model.settings import SEGMENTS
 
 SEED = HELD_OUT + 2
 FOLDER = Path(__file__).resolve().parents[2] / "nodes" / "web" / "docs" / "images"
@@ -156,7 +150,3 @@ def strip(panels: list[Panel]) -> Image.Image:
         ImageDraw.Draw(sheet).text((x, 8), panel.caption, TEXT, FONT)
         sheet.paste(panel.image, (x, CAPTION))
     return sheet
-
-
-if __name__ == "__main__":
-    main()

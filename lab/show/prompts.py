@@ -25,7 +25,3 @@ def prompt_file(workflow: str) -> Path:
 
 def as_text(prompt: dict) -> str:
     return json.dumps(prompt, indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    main()

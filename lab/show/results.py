@@ -12,6 +12,18 @@ from PIL import Image
 from show.sheet import PANEL, Panel, colorized, draw_sheet, enlarged, montage
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output"
+CAPTIONS = {  # of the sheet, by file
+    "overlay": "EmerDiff, over the input",
+    "selection": "Selected",
+    "inpainted": "Inpainted: {task.caption}",
+    "rough_mask": "A rough mask",
+    "lifted": "The rough mask, lifted",
+    "pointed": "What is like one point",
+    "exact": "The same, lifted",
+    "by_word": "By the word: {task.word}",
+    "drafted": "A transformer's draft",
+    "clicked": "A click",
+}
 
 
 class Picture(NamedTuple):
@@ -31,24 +43,13 @@ class Segments(NamedTuple):
     seconds: float
 
 
-class Inpainting(NamedTuple):
-    overlay: Image.Image  # all segments, numbered
-    selection: Image.Image
-    result: Image.Image
+class Task(NamedTuple):
+    """What to paint over, and with what; how to call it."""
+
+    segments: list[int]
+    prompt: str
     caption: str
-
-
-class Picked(NamedTuple):
-    """Other ways to the same thing: from a rough mask, from a point, and by a word."""
-
-    rough: Image.Image
-    lifted: Image.Image
-    pointed: Image.Image
-    exact: Image.Image
-    by_word: Image.Image
     word: str
-    drafted: Image.Image | None = None  # of scenes: by the small Flux
-    clicked: Image.Image | None = None
 
 
 class Row(NamedTuple):
@@ -61,57 +62,40 @@ class Row(NamedTuple):
     ari: tuple[float, float] | None = None
 
 
-def write(picture: Picture, segments: Segments, painted: Inpainting, picked: Picked, row: Row) -> None:
-    """The picture's folder of demo_output/."""
+def write(picture: Picture, segments: Segments, task: Task, shown: dict[str, Image.Image], row: Row) -> None:
+    """The picture's folder of demo_output/; `shown` are pictures by the names of their files."""
     folder = OUTPUT / picture.name
     shutil.rmtree(folder, ignore_errors=True)
     for name, images in (("masks", segments.masks), ("coarse", masks_of(segments.coarse, len(segments.masks)))):
         (folder / name).mkdir(parents=True)
         for number, image in enumerate(images):
             image.save(folder / name / f"mask_{number:02}.png")
-    picture.image.save(folder / "input.png")
     colorized(segments.coarse).save(folder / "coarse" / "label_image.png")
-    painted.overlay.save(folder / "overlay.png")
-    segments.label_image.save(folder / "label_image.png")
-    painted.selection.save(folder / "selection.png")
-    painted.result.save(folder / "inpainted.png")
-    picked.rough.save(folder / "rough_mask.png")
-    picked.lifted.save(folder / "lifted.png")
-    picked.pointed.save(folder / "pointed.png")
-    picked.exact.save(folder / "exact.png")
-    picked.by_word.save(folder / "by_word.png")
-    if picked.drafted and picked.clicked:
-        picked.drafted.save(folder / "drafted.png")
-        picked.clicked.save(folder / "clicked.png")
-    sheet(picture, segments, painted, picked, row).save(folder / "sheet.png")
+    for name, image in {"input": picture.image, "label_image": segments.label_image, **shown}.items():
+        image.save(folder / f"{name}.png")
+    sheet(picture, segments, task, shown, row).save(folder / "sheet.png")
 
 
 def masks_of(labels: np.ndarray, count: int) -> list[Image.Image]:
     return [Image.fromarray(np.uint8(255) * (labels == number)) for number in range(count)]
 
 
-def sheet(picture: Picture, segments: Segments, painted: Inpainting, picked: Picked, row: Row) -> Image.Image:
-    shown = enlarged(picture.image)
+def sheet(picture: Picture, segments: Segments, task: Task, shown: dict[str, Image.Image], row: Row) -> Image.Image:
+    large = enlarged(picture.image)
     known = [] if picture.truth is None else [Panel("True regions", enlarged(colorized(picture.truth)))]
     span = 1 if known else 2
-    masks = montage(segments.masks, span * PANEL, shown.height)
+    first, *others = (
+        Panel(caption.format(task=task), enlarged(shown[name])) for name, caption in CAPTIONS.items() if name in shown
+    )
     panels = [
-        Panel("Input", shown),
+        Panel("Input", large),
         *known,
         Panel("Coarse masks, bilinear", enlarged(colorized(segments.coarse))),
         Panel("EmerDiff", enlarged(segments.label_image)),
-        Panel("EmerDiff, over the input", enlarged(painted.overlay)),
-        Panel(f"Its {len(segments.masks)} masks", masks, span),
-        Panel("Selected", enlarged(painted.selection)),
-        Panel(f"Inpainted: {painted.caption}", enlarged(painted.result)),
-        Panel("A rough mask", enlarged(picked.rough)),
-        Panel("The rough mask, lifted", enlarged(picked.lifted)),
-        Panel("What is like one point", enlarged(picked.pointed)),
-        Panel("The same, lifted", enlarged(picked.exact)),
-        Panel(f"By the word: {picked.word}", enlarged(picked.by_word)),
+        first,
+        Panel(f"Its {len(segments.masks)} masks", montage(segments.masks, span * PANEL, large.height), span),
+        *others,
     ]
-    if picked.drafted and picked.clicked:
-        panels += [Panel("A transformer's draft", enlarged(picked.drafted)), Panel("A click", enlarged(picked.clicked))]
     return draw_sheet(row.scene, "   ".join(facts(row)), panels)
 
 

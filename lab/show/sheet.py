@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from emerdiff.emerdiff_ops.segments.colors import colorize
 from PIL import Image, ImageDraw, ImageFont
-
-from comfyui.in_process import load_pack
 
 PANEL = 320  # pixels, the longer side
 GAP = 16
@@ -27,9 +26,6 @@ class Panel(NamedTuple):
 
 def colorized(labels: np.ndarray) -> Image.Image:
     """Labels [H, W] in the colours that the nodes give the same numbers."""
-    load_pack()
-    from emerdiff.emerdiff_ops.segments.colors import colorize
-
     return to_image(colorize(torch.as_tensor(np.asarray(labels, np.int16))[None])[0].numpy())
 
 

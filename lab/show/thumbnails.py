@@ -89,7 +89,3 @@ def squared(image: Image.Image, side: int) -> Image.Image:
     left, top = (width - short) // 2, (height - short) // 2
     method = Image.Resampling.NEAREST if side >= 2 * short else Image.Resampling.LANCZOS
     return image.crop((left, top, left + short, top + short)).resize((side, side), method)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,43 +6,70 @@ import argparse
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from small_model.photographs import FOLDER
+from training.optimizer import muon_and_adamw
 
+KEPT = Path(__file__).resolve().parents[2] / ".training"  # checkpoints, and what is learned from
 SECONDS_BETWEEN_CHECKPOINTS = 120
 
 
-def arguments(description: str | None, batch: int) -> argparse.ArgumentParser:
-    """What every training on photographs asks for."""
+def arguments(description: str | None, batch: int, cycles: tuple[float, ...] = (60,)) -> argparse.ArgumentParser:
+    """What every training asks for."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cycles", type=float, nargs="+", default=[60], help="minutes of each cosine cycle")
+    parser.add_argument(
+        "--cycles", type=float, nargs="+", default=cycles, help="minutes of each cosine cycle, resumed parts included"
+    )
     parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser
+
+
+def arguments_of_photographs(description: str | None, batch: int) -> argparse.ArgumentParser:
+    parser = arguments(description, batch)
+    parser.add_argument("--root", type=Path, default=FOLDER, help="the folder of the photographs")
+    return parser
+
+
+def continued(net: torch.nn.Module, weights: Path, strict: bool = True) -> torch.nn.Module:
+    """The network with the shipped weights, where there are any."""
+    if weights.exists():
+        net.load_state_dict({key: value.float() for key, value in load_file(weights).items()}, strict=strict)
+    return net
 
 
 class Training:
     """A network, its average over the steps, and the optimizers; every group of theirs has its `peak` rate.
 
-    `checkpoint` is resumed from where it is there; `weights`, the average in fp16, is what is shipped.
+    make() gives the network as it begins; is_matrix(name) says which of its weights Muon is for. Its checkpoint is
+    resumed from where it is there; `weights`, the average in fp16, is what is shipped.
     """
 
-    def __init__(self, net, average, optimizers: list[torch.optim.Optimizer], checkpoint: Path, weights: Path):
-        average.load_state_dict(net.state_dict())
-        self.net, self.average, self.optimizers = net, average, optimizers
-        self.checkpoint, self.weights = checkpoint, weights
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        options: argparse.Namespace,
+        is_matrix: Callable[[str], bool],
+        weights: Path,
+    ):
+        torch.manual_seed(0)
+        self.net, self.average = (make().to(options.device) for _ in range(2))
+        self.average.load_state_dict(self.net.state_dict())
+        rates = options.muon_rate, options.learning_rate
+        self.optimizers = muon_and_adamw(self.net.named_parameters(), is_matrix, *rates)
+        self.checkpoint, self.weights = KEPT / f"{weights.stem}.pt", weights
         self.step, self.seconds, self.loss = 0, 0.0, 0.0  # the loss is a running mean
         self._resume()
 
-    def run(self, cycles: list[float], loss_of: Callable[[torch.Generator], torch.Tensor]) -> None:
+    def run(self, cycles: Sequence[float], loss_of: Callable[[torch.Generator], torch.Tensor]) -> None:
         """Steps down loss_of(generator) until the minutes of all cycles are over, those before included."""
         saved, end = time.monotonic(), 60 * sum(cycles)
         while self.seconds < end:
@@ -97,7 +124,7 @@ class Training:
         save_file(tensors, self.weights, told)
 
 
-def schedule(step: int, minutes: float, cycles: list[float]) -> float:
+def schedule(step: int, minutes: float, cycles: Sequence[float]) -> float:
     """Share of the peak rate: a cosine per cycle, each cycle from half the height of the one before."""
     cycle = 0
     while minutes > cycles[cycle] and cycle + 1 < len(cycles):

@@ -20,12 +20,17 @@ class PromptedUNet(torch.nn.Module):
             return self.unet(x, timestep, self.words[tokens], transformer_options={}).float()
 
 
-def initialise(unet: torch.nn.Module) -> None:
-    """PyTorch's own initialisation (the host's layers skip it), zero where a residual branch ends."""
-    for module in unet.modules():
+def reset(network: torch.nn.Module) -> None:
+    """PyTorch's own initialisation, which the host's layers skip."""
+    for module in network.modules():
         for kind in (torch.nn.Linear, torch.nn.Conv2d, torch.nn.GroupNorm, torch.nn.LayerNorm):
             if isinstance(module, kind):
                 kind.reset_parameters(module)  # type: ignore[arg-type]  # which of the kinds, mypy has lost
+
+
+def initialise(unet: torch.nn.Module) -> None:
+    """PyTorch's own initialisation, zero where a residual branch ends."""
+    reset(unet)
     for name, parameter in unet.named_parameters():
         if name.startswith("out.2.") or ".out_layers.3." in name or ".proj_out." in name:
             torch.nn.init.zeros_(parameter)

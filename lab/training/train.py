@@ -9,53 +9,37 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from comfyui.in_process import start_host
-from small_model.scenes import scene
-from training.loop import Training
-from training.network import SIGMAS, PromptedUNet, inside_the_unet
-from training.optimizer import muon_and_adamw
-
-start_host()
-
 from small_model.model import CONTEXT_WIDTH, PATCH, SCALE_FACTOR, TOKENS, WEIGHTS, make_unet
+from small_model.scenes import scene
 from small_model.words import SMALL_MODEL
+from training.loop import Training, arguments
+from training.network import SIGMAS, PromptedUNet, inside_the_unet
 
-CHECKPOINT = Path(__file__).resolve().parents[2] / ".training" / "small_model.pt"
 DROP_PROMPT = 0.2
 DEVIATION = 0.25  # of the scaled latents, roughly
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--cycles", type=float, nargs="+", default=[9, 30], help="minutes of each cosine cycle, resumed parts included"
-    )
+    parser = arguments(__doc__, batch=24, cycles=(9, 30))
     parser.add_argument("--lean", type=float, default=1.0, help="above 1: more of the low timesteps are trained")
-    parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--scenes", type=int, default=8192, help="size of the pool, multiplied by 12 augmentations")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     train(parser.parse_args())
 
 
 def train(options: argparse.Namespace) -> None:
-    torch.manual_seed(0)
-    net, average = (PromptedUNet(make_unet(), len(SMALL_MODEL), CONTEXT_WIDTH).to(options.device) for _ in range(2))
-    rates = options.muon_rate, options.learning_rate
-    optimizers = muon_and_adamw(net.named_parameters(), inside_the_unet, *rates)
-    training = Training(net, average, optimizers, CHECKPOINT, WEIGHTS)
+    training = Training(
+        lambda: PromptedUNet(make_unet(), len(SMALL_MODEL), CONTEXT_WIDTH), options, inside_the_unet, WEIGHTS
+    )
     images, prompts = scene_pool(options.scenes)
 
     def loss_of(generator):
         batch = sample_batch(images, prompts, options.batch, generator)
         x0, tokens = (tensor.to(options.device) for tensor in batch)
-        return denoising_loss(net, x0, tokens, options.lean, generator)
+        return denoising_loss(training.net, x0, tokens, options.lean, generator)
 
     training.run(options.cycles, loss_of)
 
@@ -100,7 +84,3 @@ def _pool_item(seed: int):
     image, _, words = scene(seed)
     tokens = [SMALL_MODEL.index(word) for word in words]
     return (image * 255).round().astype(np.uint8).transpose(2, 0, 1), tokens + [0] * (TOKENS - len(tokens))
-
-
-if __name__ == "__main__":
-    main()

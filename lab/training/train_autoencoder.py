@@ -7,23 +7,16 @@ follows a cosine over the minutes given. Ends with the error of the reconstructi
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-
-from comfyui.in_process import start_host
-from small_model.photographs import photographs
-from small_model.textures import random_crop, textured_scene
-from training.loop import Training, arguments
-from training.optimizer import muon_and_adamw
-
-start_host()
 
 from small_model.autoencoder import CELL, WEIGHTS, make_autoencoder
+from small_model.photographs import photographs
+from small_model.textures import random_crop, textured_scene
+from training.loop import Training, arguments_of_photographs, continued
+from training.network import reset
 
-CHECKPOINT = Path(__file__).resolve().parents[2] / ".training" / "small_sd_autoencoder.pt"
 SHARE_OF_SCENES = 0.3
 SCALES, FINEST = 5, 3  # at which colours are compared, and of them those at which edges are
 # Three channels are drawn to the colours of their cell, as SD's come to be nearly: without that they all became
@@ -34,17 +27,14 @@ HELD_OUT_CROPS = 64
 
 
 def main() -> None:
-    parser = arguments(__doc__, batch=12)
+    parser = arguments_of_photographs(__doc__, batch=12)
     parser.add_argument("--size", type=int, default=64, help="pixels of a crop")
     train(parser.parse_args())
 
 
 def train(options: argparse.Namespace) -> None:
-    torch.manual_seed(0)
-    net, average = (fresh().to(options.device) for _ in range(2))
-    rates = options.muon_rate, options.learning_rate
-    optimizers = muon_and_adamw(net.named_parameters(), between_pictures_and_latents, *rates)
-    training = Training(net, average, optimizers, CHECKPOINT, WEIGHTS)
+    training = Training(fresh, options, between_pictures_and_latents, WEIGHTS)
+    net, average = training.net, training.average
     pictures = [each.image for each in photographs("tuning", options.root)]
 
     def loss_of(generator):
@@ -60,14 +50,8 @@ def train(options: argparse.Namespace) -> None:
 def fresh() -> torch.nn.Module:
     """The autoencoder with the shipped weights, or with PyTorch's own initialisation, which the host's layers skip."""
     net = make_autoencoder()
-    if WEIGHTS.exists():
-        net.load_state_dict({key: value.float() for key, value in load_file(WEIGHTS).items()})
-        return net
-    for module in net.modules():
-        for kind in (torch.nn.Linear, torch.nn.Conv2d, torch.nn.GroupNorm):
-            if isinstance(module, kind):
-                kind.reset_parameters(module)  # type: ignore[arg-type]  # which of the kinds, mypy has lost
-    return net
+    reset(net)
+    return continued(net, WEIGHTS)
 
 
 def between_pictures_and_latents(name: str) -> bool:
@@ -132,7 +116,3 @@ def report(average, options: argparse.Namespace) -> None:
     decibels = -10 * error.log10()
     error_of_mean = decibels.std() / HELD_OUT_CROPS**0.5
     print(f"PSNR {decibels.mean():.2f} +- {error_of_mean:.2f} dB; latents {latents.mean():+.3f} +- {latents.std():.3f}")
-
-
-if __name__ == "__main__":
-    main()

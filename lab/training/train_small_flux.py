@@ -10,26 +10,19 @@ from __future__ import annotations
 
 import argparse
 
+import comfy.model_management
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch.func import functionalize  # the host's blocks add in place, which gradients do not survive
 
-from comfyui.in_process import start_host
-from small_model.photographs import photographs
-from small_model.words import SMALL_SD
-from training.heads import missed
-from training.loop import Training
-from training.optimizer import muon_and_adamw
-
-start_host()
-
-import comfy.model_management
-
 from small_model.autoencoder import CHANNELS
+from small_model.photographs import photographs
 from small_model.small_flux import CONTEXT_WIDTH, PATCH, WEIGHTS, make_transformer, pooled
+from small_model.words import SMALL_SD
 from training import latents
-from training.train_small_sd import KEPT, TELLING, TESTED, arguments_of_latents, encoder, held_out, sample_batch
+from training.heads import missed
+from training.loop import KEPT, Training, continued
+from training.train_small_sd import TELLING, TESTED, arguments_of_latents, encoder, held_out, sample_batch
 
 TOLD_BY = 2  # the block of one stream whose output tells what each token shows
 LEVELS = (0.05, 0.2, 0.4, 0.6, 0.8)  # of noise, at which the error is told
@@ -91,12 +84,9 @@ def inside_the_blocks(name: str) -> bool:
 
 
 def train(options: argparse.Namespace) -> None:
-    torch.manual_seed(0)
     comfy.model_management.in_training = True  # the host's own kernels have no gradient
-    net, average = (fresh().to(options.device) for _ in range(2))
-    rates = options.muon_rate, options.learning_rate
-    optimizers = muon_and_adamw(net.named_parameters(), inside_the_blocks, *rates)
-    training = Training(net, average, optimizers, KEPT / "small_flux.pt", WEIGHTS)
+    training = Training(fresh, options, inside_the_blocks, WEIGHTS)
+    net, average = training.net, training.average
     pictures = list(photographs("tuning", options.root))
     pool = latents.pool(pictures, encoder(options), options.pool, KEPT / "latents.pt")
 
@@ -112,12 +102,8 @@ def train(options: argparse.Namespace) -> None:
     report(average, encoder(options), options)
 
 
-def fresh() -> FlowPredictor:
-    """The network with the shipped weights, or as it begins."""
-    net = FlowPredictor()
-    if WEIGHTS.exists():
-        net.load_state_dict({key: value.float() for key, value in load_file(WEIGHTS).items()})
-    return net
+def fresh() -> torch.nn.Module:
+    return continued(FlowPredictor(), WEIGHTS)
 
 
 def squared_error(net, x0, tokens, level, noise) -> torch.Tensor:
@@ -133,7 +119,3 @@ def report(average, autoencoder, options: argparse.Namespace) -> None:
     for level in LEVELS:
         errors = squared_error(average, x0, tokens, torch.full((TESTED,), level, device=x0.device), noise)
         print(f"noise level {level}: error {errors.mean():.4f} +- {errors.std() / TESTED**0.5:.4f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -8,29 +8,21 @@ cosine over the minutes given. Ends with the error at several noise levels on ph
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from comfyui.in_process import start_host
 from small_model import scenes
-from small_model.photographs import photographs
-from small_model.words import SMALL_SD
-from training.heads import Heads
-from training.loop import Training, arguments
-from training.network import SIGMAS, PromptedUNet, inside_the_unet
-from training.optimizer import muon_and_adamw
-
-start_host()
-
 from small_model.autoencoder import CHANNELS, make_autoencoder
 from small_model.autoencoder import WEIGHTS as AUTOENCODER
+from small_model.photographs import photographs
 from small_model.small_sd import CONTEXT_WIDTH, SCALE_FACTOR, TOKENS, WEIGHTS, make_unet
+from small_model.words import SMALL_SD
 from training import latents
+from training.heads import Heads
+from training.loop import KEPT, Training, arguments_of_photographs, continued
+from training.network import SIGMAS, PromptedUNet, inside_the_unet
 
-KEPT = Path(__file__).resolve().parents[2] / ".training"
 DROP_PROMPT = 0.2
 TELLING = 0.3  # weight of what the queries tell (heads.py)
 BINS = 20  # of the noise levels, each with a loss of its own
@@ -44,7 +36,7 @@ def main() -> None:
 
 def arguments_of_latents(description: str | None) -> argparse.ArgumentParser:
     """What a training on latents asks for beside."""
-    parser = arguments(description, batch=16)
+    parser = arguments_of_photographs(description, batch=16)
     parser.add_argument(
         "--cells", type=int, nargs="+", default=[24, 32, 40], help="of a latent's side, in turn by chance"
     )
@@ -62,11 +54,8 @@ class NoisePredictor(PromptedUNet):
 
 
 def train(options: argparse.Namespace) -> None:
-    torch.manual_seed(0)
-    net, average = (fresh().to(options.device) for _ in range(2))
-    rates = options.muon_rate, options.learning_rate
-    optimizers = muon_and_adamw(net.named_parameters(), inside_the_unet, *rates)
-    training = Training(net, average, optimizers, KEPT / "small_sd.pt", WEIGHTS)
+    training = Training(fresh, options, inside_the_unet, WEIGHTS)
+    net, average = training.net, training.average
     pooled = latents.pool(
         list(photographs("tuning", options.root)), encoder(options), options.pool, KEPT / "latents.pt"
     )
@@ -86,18 +75,12 @@ def train(options: argparse.Namespace) -> None:
     report(average, encoder(options), options)
 
 
-def fresh() -> NoisePredictor:
-    """The network with the shipped weights, or as it begins."""
-    net = NoisePredictor()
-    if WEIGHTS.exists():
-        net.load_state_dict({key: value.float() for key, value in load_file(WEIGHTS).items()}, strict=False)
-    return net
+def fresh() -> torch.nn.Module:
+    return continued(NoisePredictor(), WEIGHTS, strict=False)
 
 
 def encoder(options: argparse.Namespace) -> torch.nn.Module:
-    autoencoder = make_autoencoder().eval()
-    autoencoder.load_state_dict({key: value.float() for key, value in load_file(AUTOENCODER).items()})
-    return autoencoder.to(options.device)
+    return continued(make_autoencoder().eval(), AUTOENCODER).to(options.device)
 
 
 def sample_batch(pooled, options: argparse.Namespace, rng) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -135,7 +118,3 @@ def report(average, autoencoder, options: argparse.Namespace) -> None:
     for timestep in TOLD:
         errors = squared_error(average, x0, tokens, torch.full((TESTED,), timestep), noise)
         print(f"timestep {timestep}: error {errors.mean():.4f} +- {errors.std() / TESTED**0.5:.4f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ class Command:
 
     def __init__(self, command, log, seconds, *paths):
         self.command, self.log, self.end = list(map(str, command)), log, time.monotonic() + seconds
-        self.env = variables(host_path(), imports_comfy=True)
+        self.env = variables(host_path())
         self.env["PYTHONPATH"] = os.pathsep.join([self.env["PYTHONPATH"], *paths])
 
     def __enter__(self):

@@ -1,7 +1,7 @@
 """A second device without hardware: tensors that say they lie there, computed on the processor, every move seen.
 
-As on a GPU an operation on tensors of both devices is an error, single numbers aside. Used as a context: operations that
-make tensors on the device, and moves to and from it, are seen only inside.
+As on a GPU an operation on tensors of both devices is an error, single numbers aside. Used as a context: what makes
+tensors on the device, and what moves to and from it, is seen only inside.
 """
 
 from __future__ import annotations

@@ -29,11 +29,10 @@ def root(tmp_path):
 
 @pytest.fixture
 def command(monkeypatch, tmp_path):
-    monkeypatch.setattr(photographs, "OUTPUT", tmp_path / "out")
-
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["photographs", *map(str, arguments)])
-        return photographs.main()
+        words = "--output", tmp_path / "out", "--precision", "fp32", *arguments
+        monkeypatch.setattr(sys, "argv", ["photographs", *map(str, words)])
+        photographs.main()
 
     return run
 
@@ -43,9 +42,9 @@ def rows(tmp_path, part):
 
 
 def test_every_part_measures_the_half_asked_for_and_goes_on_where_it_stopped(command, root, tmp_path, capsys):
-    assert command("--root", root, "--preset", "fast", "--count", 1) == 0
+    command("--root", root, "--preset", "fast", "--count", 1)
     first = {part: rows(tmp_path, part) for part in ("segments", "lifting", "clicks")}
-    assert command("--root", root, "--preset", "fast") == 0
+    command("--root", root, "--preset", "fast")
     for part, before in first.items():
         after = rows(tmp_path, part)
         assert after[: len(before)] == before and len(after) == 2 * len(before)
@@ -58,13 +57,13 @@ def test_every_part_measures_the_half_asked_for_and_goes_on_where_it_stopped(com
     }
     assert all(row["segment under it"] <= row["best single segment"] for row in rows(tmp_path, "clicks"))
     shown = capsys.readouterr().out
-    assert "| fast | grown by 6 pixels |" in shown and "small-model, photographs of the reporting half" in shown
+    assert "| fast | grown by 6 pixels | 2 |" in shown and "small-model, photographs of the reporting half" in shown
 
 
 def test_without_photographs_it_says_what_it_needs(command, tmp_path, capsys):
-    assert command("--root", tmp_path / "nowhere") == 1
-    said = capsys.readouterr().err
-    assert said.startswith("No figures: ") and "--root" in said and len(said.strip().splitlines()) == 1
+    with pytest.raises(SystemExit, match=r"^No figures: .*--root.*") as ended:
+        command("--root", tmp_path / "nowhere")
+    assert "\n" not in ended.value.code and not capsys.readouterr().out
 
 
 def test_no_picture_is_written(command, root, tmp_path):

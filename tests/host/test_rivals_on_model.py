@@ -8,10 +8,10 @@ from emerdiff.nodes.host.session import run_session
 from sklearn.metrics import adjusted_rand_score
 
 from measure.beds import SMALL_MODEL, SMALL_SD
+from measure.metrics import FIGURES
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
 from measure.rival_methods import diffcut, diffseg, diffseg_published
-from measure.rival_thresholds import FIGURES
 from measure.rivals import measured, table
 from reference import diffseg as equations
 from reference.plain_procedure import Replay, session
@@ -149,7 +149,7 @@ def test_with_the_published_threshold_attention_of_the_small_model_merges_to_lit
 def test_a_method_is_measured_with_what_it_costs(small_pipeline):
     made = scene(HELD_OUT)
     seen, names = Pictured(made.image, made.labels[None]), ["kmeans-colour", "emerdiff-draft", "diffseg"]
-    rows = [{"kind": "scenes", "key": HELD_OUT, **row} for row in measured(small_pipeline, "fp32", seen, names)]
+    rows = [{"kind": "scenes", "key": HELD_OUT, **row} for row in measured(small_pipeline, seen, names, "fp32")]
     flops = {row["method"]: row["flops"] for row in rows}
     assert list(flops) == names and 0 <= flops["kmeans-colour"] < flops["diffseg"] < flops["emerdiff-draft"]
     assert all(row["segments"] > 1 and row["seconds"] > 0 and 0 < row["f2"] <= 1 for row in rows)

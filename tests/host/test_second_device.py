@@ -1,4 +1,4 @@
-"""After the network work stays on its device: steps on a second device that watches every move, and one that is full."""
+"""After the network work stays on its device: on a second device that watches every move, and on one that is full."""
 
 import logging
 

@@ -111,7 +111,11 @@ def worker(tmp_path, monkeypatch):
     """Starts the one worker once more."""
     context = SimpleNamespace(get_actor_id=lambda: "worker")
     monkeypatch.setattr(cluster.ray, "get_runtime_context", lambda: context)
-    return lambda make=lambda job: lambda name: {"job": job, "name": name}: cluster.Worker(make, "job", tmp_path)
+
+    def start(make=lambda job: lambda name: {"job": job, "name": name}):
+        return cluster.Worker(cluster.ray.cloudpickle.dumps((make, "job")), tmp_path)
+
+    return start
 
 
 def done(worker, *names):

@@ -78,7 +78,8 @@ def test_a_run_killed_at_any_moment_leaves_nothing_half_and_the_next_goes_on(fol
     fill(folder, names)
     arguments, log, killed = [folder, "--output", output, "--masks"], output / "segments.jsonl", []
     for delay in (0.0, 0.37):
-        with Command([sys.executable, "-P", "-m", "batch.segment", *arguments], tmp_path / "said", 300) as process:
+        command_line = [sys.executable, "-P", "-m", "comfyui.launch", "segment", "batch.segment", *arguments]
+        with Command(command_line, tmp_path / "said", 300) as process:
             wait_for_lines(process, log, len(killed) * 3 + 2)
             time.sleep(delay)
         lines = log.read_bytes().splitlines(keepends=True)

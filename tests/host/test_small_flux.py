@@ -10,8 +10,8 @@ from emerdiff.nodes.host.transformers import Block
 from emerdiff.nodes.steps.checks import check_source
 from emerdiff.nodes.steps.values import Source
 
-from measure import drafts, places, pushes
 from measure.beds import SMALL_FLUX
+from measure.metrics import bilinear_labels
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
 from small_model import small_flux
@@ -87,34 +87,15 @@ def test_it_removes_noise_better_than_no_model_and_better_with_the_right_words(l
 
 
 def test_its_draft_is_better_than_its_clusters_enlarged(pipeline):
-    rows = [row for number in range(4) for row in drafts.measured(pipeline, seen(number), ["small-flux"])]
-    of = {way: [row for row in rows if row["way"] == way] for way in ("draft", "clusters, bilinear")}
-    means = {way: {name: np.mean([row[name] for row in group]) for name in drafts.SHOWN} for way, group in of.items()}
-    assert all(means["draft"][name] > means["clusters, bilinear"][name] for name in drafts.SHOWN)
+    scored = {"draft": [], "clusters": []}
+    for number in range(4):
+        picture = seen(number)
+        _, _, low_res, draft = pipeline.segmented(picture.image, "draft")
+        scored["draft"].append(picture.scores(draft))
+        scored["clusters"].append(picture.scores(bilinear_labels(low_res.masks[0], picture.image.shape[:2])))
+    means = {
+        way: {name: np.mean([row[name] for row in rows]) for name in ("miou", "ari", "f2")}
+        for way, rows in scored.items()
+    }
+    assert all(means["draft"][name] > means["clusters"][name] for name in means["draft"])
     assert means["draft"]["miou"] > 0.6 and means["draft"]["ari"] > 0.7
-    assert "| scenes, 4 | small-flux | draft |" in drafts.table(
-        [{"kind": "scenes", "key": number // 3, **row} for number, row in enumerate(rows)]
-    )
-
-
-def test_what_is_recorded_of_a_block_is_what_the_nodes_read(pipeline):
-    trajectory = places.invert(pipeline.source, torch.from_numpy(seen(0).image)[None], 0, SMALL_FLUX.size)
-    recorded = places.recorded(pipeline, trajectory, network.sigma_of(pipeline.source.model, 1))
-    reading = places.ROBUST._replace(timestep=1, layer="single 3")
-    features = pushes.read_features(pipeline.source, trajectory, reading).features
-    assert torch.allclose(recorded[places.GIVEN, ("single", 3)].features, features, atol=1e-4)
-    assert {kind for kind, _ in recorded} > {"queries", "keys", "values", places.PUT_OUT}
-
-
-def test_pushes_start_from_the_run_that_nothing_pushes(pipeline):
-    """Row 0 is it; without strength all rows are; with it, -c and +c part from it in opposite ways at first."""
-    trajectory = places.invert(pipeline.source, torch.from_numpy(seen(1).image)[None], 0, SMALL_FLUX.size)
-    masks = torch.zeros(1, 16, 16)
-    masks[:, 4:9, 4:9] = 1
-    way = pushes.Way(0.44, 2, pushes.MEAN, 3.0)
-    base, minus, plus = pushes.pushed(pipeline, trajectory, masks, way)
-    assert not torch.allclose(minus, base, atol=1e-3)
-    change = [each - base for each in (minus, plus)]
-    assert torch.nn.functional.cosine_similarity(*[each.flatten() for each in change], dim=0) < 0
-    still = pushes.pushed(pipeline, trajectory, masks, way._replace(strength=0.0))
-    assert torch.allclose(still, base.expand_as(still), atol=1e-4)

@@ -1,5 +1,7 @@
 """The command video: its ways on cases that are known, its rows, its table."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from emerdiff.nodes.steps.cluster import cluster_features
@@ -7,6 +9,7 @@ from emerdiff.nodes.steps.values import Features
 
 from measure.beds import SMALL_MODEL
 from measure.video import BY_CUTS, COLUMNS, SHARED, as_in, carried, long_video, measured, of_number, table
+from small_model.clips import clip
 
 
 @pytest.fixture
@@ -33,7 +36,8 @@ def test_as_in_takes_its_reference_from_these_places(features):
 def test_every_way_is_scored_by_every_column(small):
     known = of_number(4) | BY_CUTS
     names = ["each frame alone", SHARED, "as in the first frame, 0 segments"]
-    rows = measured(small, SMALL_MODEL._replace(size=64), known, 3, 0, names)
+    pipeline = SimpleNamespace(source=small, bed=SMALL_MODEL._replace(size=64))
+    rows = measured(pipeline, clip(0, 3, 64), names, known)
     assert [row["way"] for row in rows] == names
     assert all(set(COLUMNS) < set(row) and 0 <= row["miou"] <= 1 and row["seconds"] > 0 for row in rows)
 
@@ -44,8 +48,8 @@ def test_the_table_has_means_errors_and_paired_gains():
 
     rows = [row(1, SHARED, 0.5), row(2, SHARED, 0.7), row(1, "alone", 0.2), row(2, "alone", 0.6)]
     lines = table(rows, "clips").splitlines()
-    assert lines[0].startswith("2 clips")
-    assert "| alone | 0.400 +- 0.200 | " in lines[5] and "| alone | -0.200 +- 0.100 | " in lines[-1]
+    assert lines[0].startswith("clips; mean")
+    assert "| alone | 2 | 0.400 +- 0.200 | " in lines[5] and "| alone | -0.200 +- 0.100 | " in lines[-1]
 
 
 def test_a_long_video_s_memory_is_counted_with_its_pictures(small):

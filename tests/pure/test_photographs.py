@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from measure.pictures import measure_missing_pictures
+from measure.pictures import TUNING, Pictures
 from small_model.photographs import HALVES, NoPhotographs, half_of, names, photograph
 from small_model.scenes import scene
 from small_model.textures import random_crop, textured_scene
@@ -24,10 +24,12 @@ def test_a_folder_without_photographs_says_what_belongs_there(tmp_path):
         names("tuning", tmp_path)
 
 
-def test_a_measurement_without_photographs_ends_with_a_sentence(tmp_path):
-    options = SimpleNamespace(kinds=["coco"], count=1, half="tuning", root=tmp_path)
-    with pytest.raises(SystemExit, match=r"^No figures: there are no photographs in .*--root"):
-        measure_missing_pictures(tmp_path / "log.jsonl", options, 64, lambda *_: [])
+def test_kinds_come_in_turn_and_those_of_photographs_need_their_folder(tmp_path):
+    options = SimpleNamespace(kinds=["scenes", "textured"], count=2, half="tuning", root=tmp_path)
+    items = [(each["kind"], each["key"] - TUNING) for each in Pictures("tuning", 2).items(options)]
+    assert items == [("scenes", 0), ("textured", 0), ("scenes", 1), ("textured", 1)]
+    with pytest.raises(NoPhotographs, match=r"^there are no photographs in .*--root"):
+        list(Pictures("tuning", 1).items(SimpleNamespace(**vars(options) | {"kinds": ["coco"]})))
 
 
 def test_a_photograph_is_read_with_all_that_people_drew(tmp_path):

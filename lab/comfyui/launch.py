@@ -1,0 +1,23 @@
+"""A command of the lab in this process: python -P -m comfyui.launch COMMAND MODULE [ARGUMENTS]
+
+ComfyUI and the pack come first, so that the module and whatever it needs import them plainly, at their top.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from comfyui.in_process import load_pack, start_host
+
+
+def launch(command: str, module: str, *arguments: str) -> int | None:
+    """What the module's main() gives; its arguments are found in sys.argv."""
+    sys.argv = [f"run.py {command}", *arguments]
+    start_host()
+    load_pack()
+    return import_module(module).main()
+
+
+if __name__ == "__main__":
+    sys.exit(launch(*sys.argv[1:]))
