@@ -23,24 +23,24 @@ SMALL = 64  # points; below, all eigenvectors are as soon found as one
 
 
 def cut_labels(
-    points: torch.Tensor, threshold: float, most: int, check: Callable[[], None] | None = None
+    points: torch.Tensor, threshold: float, most: int, step: Callable[[int], None] | None = None
 ) -> torch.Tensor:
     """Recursive normalized cuts of `points` [N, C]: labels [N] int64, 0..k-1, k <= `most` decided by `threshold`.
 
     The affinity of two points is the cosine of what they differ by from the mean of all, to the power of POWER, and 0
     where that is negative. A part is cut where Ncut(A, B) = cut(A, B) / vol(A) + cut(A, B) / vol(B) is least along its
     second eigenvector, if that is below `threshold` (0..2). Of more than MOST_POINTS points evenly chosen ones are cut,
-    and the others go with the nearest part's mean direction. Segments are numbered by size, largest first. `check` is
-    called once a cut and may raise to cancel. Nothing is random.
+    and the others go with the nearest part's mean direction. Segments are numbered by size, largest first. `step` is
+    called with how many points have found their part since: 0 before a cut. It may raise to cancel. Nothing is random.
 
     Raises ValueError when a point is not finite.
     """
     require_finite(points)
     directions = _directions(points)  # [N, C]
     stride = -(-len(points) // MOST_POINTS)
-    chosen = directions[::stride]
+    chosen = directions[::stride]  # points_of_graph(N) of them
     # Eigenvectors of a part of a spectrum are found on the processor alone.
-    parts = _parts((chosen @ chosen.T).clamp_min(0).pow(POWER).cpu().numpy(), threshold, most, check)
+    parts = _parts((chosen @ chosen.T).clamp_min(0).pow(POWER).cpu().numpy(), threshold, most, step)
     labels = torch.from_numpy(parts).to(points.device)
     if stride > 1:
         labels = _nearest(directions, chosen, labels).index_put(
@@ -49,12 +49,17 @@ def cut_labels(
     return largest_first(labels).argsort()[labels]
 
 
+def points_of_graph(points: int) -> int:
+    """Of so many points, how many are in the graph that is cut."""
+    return -(-points // -(-points // MOST_POINTS))
+
+
 def cut_masks(
     features: torch.Tensor,
     threshold: float,
     most: int,
     shared: bool = False,
-    check: Callable[[], None] | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> tuple[torch.Tensor, list[int]]:
     """Cut `features` [B, h, w, C] into binary masks [B, K, h, w] float32, and how many of them each image has.
 
@@ -62,7 +67,7 @@ def cut_masks(
     segment i then means the same thing in every image, and may be empty in some.
     """
     groups = rearrange(features, "b h w c -> 1 (b h w) c" if shared else "b h w c -> b (h w) c")
-    labels = torch.stack([cut_labels(group, threshold, most, check) for group in groups])  # [groups, points]
+    labels = torch.stack([cut_labels(group, threshold, most, step) for group in groups])  # [groups, points]
     counts = (labels.amax(1) + 1).tolist() * (len(features) // len(groups))
     return one_hot(labels.reshape(features.shape[:3]), max(counts)), counts  # [B, K, h, w]
 
@@ -72,7 +77,7 @@ def reference_cut_masks(
     reference: torch.Tensor,
     threshold: float,
     most: int,
-    check: Callable[[], None] | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
     """Cut `reference` [R, h', w', C] as one, and have each of `features` [B, h, w, C] follow its nearest vector there.
 
@@ -80,7 +85,7 @@ def reference_cut_masks(
     may be empty. A part need not lie around its mean, so that the nearest vector tells more than the nearest mean.
     """
     examples = reference.flatten(0, 2)
-    labels = cut_labels(examples, threshold, most, check)
+    labels = cut_labels(examples, threshold, most, step)
     return one_hot(labels[nearest(features, examples)], int(labels.max()) + 1)
 
 
@@ -95,18 +100,20 @@ def _nearest(directions: torch.Tensor, chosen: torch.Tensor, labels: torch.Tenso
     return (directions @ normalize(members @ chosen, dim=1).T).argmax(1)
 
 
-def _parts(affinity: np.ndarray, threshold: float, most: int, check) -> np.ndarray:
+def _parts(affinity: np.ndarray, threshold: float, most: int, step) -> np.ndarray:
     """The part that each of n points [n, n] ends in: int64 [n], every number used. The largest parts are cut first."""
     waiting: list[np.ndarray] = [np.arange(len(affinity))]
     finished: list[np.ndarray] = []
     while waiting:
-        if check is not None:
-            check()
+        if step is not None:
+            step(0)
         part = waiting.pop(max(range(len(waiting)), key=lambda each: len(waiting[each])))
         full = len(waiting) + len(finished) + 2 > most
         halves = None if full else _cut(affinity[np.ix_(part, part)], threshold)
         if halves is None:
             finished.append(part)
+            if step is not None:
+                step(len(part))
         else:
             waiting += [part[half] for half in halves]
     labels = np.zeros(len(affinity), np.int64)

@@ -26,12 +26,12 @@ def kmeans(
     generator: torch.Generator,
     restarts: int = 10,
     iterations: int = 100,
-    check: Callable[[], None] | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> KMeans:
     """Split `points` [N, C] into k clusters with as little inertia as `restarts` attempts find.
 
-    Clusters are numbered by size, largest first, equal ones by their first member. `check` is called once per
-    iteration and may raise to cancel.
+    Clusters are numbered by size, largest first, equal ones by their first member. `step` is called with how many
+    attempts have ended since: 0 after an iteration, 1 after the last one of an attempt. It may raise to cancel.
 
     Convention:
         Stops when no label changes, or after `iterations`; ties go to the lower centroid and the earlier restart.
@@ -46,7 +46,7 @@ def kmeans(
     origin = points.mean(0)
     centred = (points - origin).float()  # [N, C]
     _require_distinct(centred, k)
-    runs = (_lloyd(centred, _seeds(centred, k, generator), iterations, check) for _ in range(restarts))
+    runs = (_lloyd(centred, _seeds(centred, k, generator), iterations, step) for _ in range(restarts))
     best = min(runs, key=lambda run: run.inertia)
     order = largest_first(best.labels)  # [k], order[new] = old
     return KMeans(order.argsort()[best.labels], (best.centroids[order] + origin).float(), best.inertia)
@@ -58,7 +58,7 @@ def cluster_masks(
     seed: int,
     restarts: int = 10,
     shared: bool = False,
-    check: Callable[[], None] | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
     """Cluster `features` [B, h, w, C] into k binary masks per image (paper, section 3): [B, k, h, w] float32, one-hot.
 
@@ -67,7 +67,7 @@ def cluster_masks(
     Raises ValueError as `kmeans` does.
     """
     groups = rearrange(features, "b h w c -> 1 (b h w) c" if shared else "b h w c -> b (h w) c")
-    results = [kmeans(group, k, torch.Generator().manual_seed(seed), restarts, check=check) for group in groups]
+    results = [kmeans(group, k, torch.Generator().manual_seed(seed), restarts, step=step) for group in groups]
     labels = torch.stack([result.labels for result in results]).reshape(features.shape[:3])  # [B, h, w]
     return one_hot(labels, k)
 
@@ -78,7 +78,7 @@ def reference_masks(
     k: int,
     seed: int,
     restarts: int = 10,
-    check: Callable[[], None] | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
     """Masks [B, k, h, w] float32, one-hot, of `features` [B, h, w, C] by the clusters of `reference` [R, h', w', C].
 
@@ -86,7 +86,7 @@ def reference_masks(
     centroid: segment i means the same thing in every image, in whatever batch it comes, and may be empty. Of the
     reference itself they are the masks of `cluster_masks`, shared. Raises ValueError as `kmeans` does.
     """
-    found = kmeans(reference.flatten(0, 2), k, torch.Generator().manual_seed(seed), restarts, check=check)
+    found = kmeans(reference.flatten(0, 2), k, torch.Generator().manual_seed(seed), restarts, step=step)
     return one_hot(nearest(features, found.centroids), k)
 
 
@@ -163,15 +163,19 @@ def _finest(device: torch.device) -> torch.dtype:
         return torch.float32
 
 
-def _lloyd(points: torch.Tensor, centroids: torch.Tensor, iterations: int, check: Callable[[], None] | None) -> KMeans:
+def _lloyd(
+    points: torch.Tensor, centroids: torch.Tensor, iterations: int, step: Callable[[int], None] | None
+) -> KMeans:
     labels = torch.full((len(points),), -1, device=points.device)  # in no cluster yet
     for _ in range(iterations):
-        if check is not None:
-            check()
+        if step is not None:
+            step(0)
         previous, labels = labels, _filled(points, centroids, _nearest(points, centroids))
         if torch.equal(labels, previous):
             break
         centroids = _means(points, labels, len(centroids))
+    if step is not None:
+        step(1)
     return KMeans(labels, centroids, _spread(points, centroids, labels).sum().item())
 
 

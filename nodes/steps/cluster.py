@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ...emerdiff_ops.cuts import cut_masks, reference_cut_masks
+from collections.abc import Callable
+from functools import partial
+
+from ...emerdiff_ops.cuts import cut_masks, points_of_graph, reference_cut_masks
 from ...emerdiff_ops.kmeans import cluster_masks, reference_masks
-from ..host.progress import throw_if_cancelled
+from ..host.progress import Progress
 from .checks import check_kind, check_reference
 from .values import Features, LowResMasks
 
@@ -30,13 +33,23 @@ def cluster_features(
         return cluster_as(reference, features, segments, seed, restarts, granularity)
     if segments == 0:
         return cut_features(features, granularity, shared_clusters)
-    masks = cluster_masks(features.features, segments, seed, restarts, shared=shared_clusters, check=throw_if_cancelled)
+    step = steps_of("attempts", restarts * (1 if shared_clusters else len(features.features)))
+    masks = cluster_masks(features.features, segments, seed, restarts, shared=shared_clusters, step=step)
     return LowResMasks(masks, features.latent_size)
+
+
+def steps_of(what: str, amount: int) -> Callable[[int], None]:
+    """What counts so much work in the progress bar, and hears Cancel."""
+    progress = Progress(what)
+    progress.expect(what, amount, 1.0)
+    return partial(progress.step, what)
 
 
 def cut_features(features: Features, granularity: float, shared: bool) -> LowResMasks:
     """As many masks as normalized cuts find in each image, or in all of them together."""
-    masks, counts = cut_masks(features.features, granularity, MOST_SEGMENTS, shared, throw_if_cancelled)
+    groups, points = (1 if shared else len(features.features)), features.features[..., 0].numel()
+    step = steps_of("cells", groups * points_of_graph(points // groups))
+    masks, counts = cut_masks(features.features, granularity, MOST_SEGMENTS, shared, step)
     return LowResMasks(masks, features.latent_size, None if shared else tuple(counts))
 
 
@@ -45,7 +58,8 @@ def cluster_as(reference: Features, features: Features, segments, seed, restarts
     check_reference(features, reference)
     both = features.features, reference.features.to(features.features.device)  # it may come from a file
     if segments == 0:
-        masks = reference_cut_masks(*both, granularity, MOST_SEGMENTS, throw_if_cancelled)
+        step = steps_of("cells", points_of_graph(both[1][..., 0].numel()))
+        masks = reference_cut_masks(*both, granularity, MOST_SEGMENTS, step)
     else:
-        masks = reference_masks(*both, segments, seed, restarts, throw_if_cancelled)
+        masks = reference_masks(*both, segments, seed, restarts, steps_of("attempts", restarts))
     return LowResMasks(masks, features.latent_size)

@@ -3,7 +3,7 @@
 import torch
 
 from ...emerdiff_ops.segments.merging import mask_embeddings, merge_segments
-from ..host.progress import throw_if_cancelled
+from ..host.progress import counted
 from .checks import check_features, check_kind
 from .values import Features, Segmentation
 
@@ -16,8 +16,7 @@ def merge_alike(segmentation: Segmentation, features: Features, target=8, simila
     if target == 0 and similarity == 0:
         raise ValueError("nothing says where to stop: give a target, a similarity, or both")
     labels = []
-    for values, map_ in zip(segmentation.labels, features.features):
-        throw_if_cancelled()
+    for values, map_ in counted(list(zip(segmentation.labels, features.features)), "pictures"):
         pixels = features.grid.of_segments(values, segmentation.count)
         embeddings = mask_embeddings(map_, pixels.to(map_.device)).cpu()  # few numbers, one merge after the other
         labels.append(merge_segments(values, embeddings, max(1, target), similarity or -1.0))

@@ -105,11 +105,15 @@ def test_it_can_be_cancelled_and_refuses_what_is_not_finite():
     class Stop(Exception):
         pass
 
-    def stop():
+    def stop(found):
         raise Stop
+
+    told: list[int] = []
 
     points, _ = blobs(2, 20, 0.2)
     with pytest.raises(Stop):
         cut_labels(points, 0.3, 256, stop)
+    cut_labels(points, 0.3, 256, told.append)
+    assert sum(told) == len(points) and told.count(0) > 1, "every point once, and a chance to cancel before each cut"
     with pytest.raises(ValueError, match="NaN or infinite"):
         cut_labels(points.where(points != points[0, 0], torch.nan), 0.3, 256)

@@ -150,30 +150,30 @@ def test_half_precision_points_are_clustered_in_float32():
     assert torch.equal(half.labels, full.labels) and half.centroids.dtype == torch.float32
 
 
-def test_check_runs_once_per_iteration_and_may_cancel():
+def test_each_iteration_and_attempt_is_told_and_may_cancel():
     class Cancelled(Exception):
         pass
 
     calls = []
 
-    def cancel_at_three():
-        calls.append(1)
+    def cancel_at_three(ended):
+        calls.append(ended)
         if len(calls) == 3:
             raise Cancelled
 
     points = torch.from_numpy(blobs(2, spread=8.0))
     with pytest.raises(Cancelled):
-        kmeans(points, 20, generator(), check=cancel_at_three)
+        kmeans(points, 20, generator(), step=cancel_at_three)
     calls.clear()
-    kmeans(points, 20, generator(), restarts=2, iterations=1, check=lambda: calls.append(1))
-    assert len(calls) == 2
+    kmeans(points, 20, generator(), restarts=2, iterations=1, step=calls.append)
+    assert calls == [0, 1, 0, 1]
 
 
 def test_it_stops_when_no_label_changes():
     calls = []
     points = torch.from_numpy(blobs(2))
-    done = kmeans(points, 12, generator(), restarts=1, check=lambda: calls.append(1))
-    assert 2 <= len(calls) < 100
+    done = kmeans(points, 12, generator(), restarts=1, step=calls.append)
+    assert 3 <= len(calls) < 100
     further = kmeans(points, 12, generator(), restarts=1, iterations=len(calls) + 50)
     assert torch.equal(done.labels, further.labels)
 
