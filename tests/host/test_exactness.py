@@ -8,6 +8,8 @@ from emerdiff.nodes.steps.modulate import Push, masks_on_grid, modulate_attentio
 
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("strength", [1.0, 10.0])
 def test_difference_maps_equal_the_plain_reference(sd1, photo, strength):

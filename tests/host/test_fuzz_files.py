@@ -21,6 +21,7 @@ from safetensors.torch import load, save
 from checks.fuzz import refused, valid_files
 from comfyui.in_process import execute
 
+pytestmark = pytest.mark.once
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 KINDS = ("features", "trajectory", "low_res_masks", "difference_maps", "segmentation", "segmentation with scores")

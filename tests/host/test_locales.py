@@ -18,6 +18,7 @@ from checks.locales import (
 )
 from comfyui.in_process import REPOSITORY
 
+pytestmark = pytest.mark.once
 SENTENCES = ("description", "tooltip")
 SYNTAX = set("{}@|")  # to the front end's translations, not text
 PAGES = sorted(path.stem for path in HELP.glob("*.md"))

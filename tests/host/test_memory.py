@@ -174,6 +174,7 @@ def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkey
     assert not living(Modulation) and not living(QueryCapture)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("preset", ["paper", "balanced", "fast"])
 def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     """Segment Image never holds all the maps, and gives what the two steps give that do."""
@@ -201,6 +202,7 @@ def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     assert len(most) == 10 and max(most) <= 2
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not PEAK.exists(), reason="needs Linux to read the peak of memory")
 def test_a_large_picture_with_sixty_segments_stays_within_its_bound(small):
     """2048 x 2048, K = 60: the masks themselves are 1.0 GB; everything else together stays below that."""

@@ -9,6 +9,8 @@ from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from newer_attention import Backend, int8
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def prepared(sd1, photo):

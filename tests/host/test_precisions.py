@@ -58,6 +58,7 @@ def labels(loaded, trajectory, masks) -> torch.Tensor:
     return assemble_masks(modulate_attention(loaded, trajectory, masks, Push("fast", 30.0))).labels[0]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", STORED)
 def test_labels_agree_with_fp32(small, pictures, name):
     """The same masks are lifted to the same pixels, nearly; and the features are nearly the same."""

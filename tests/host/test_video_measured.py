@@ -8,6 +8,8 @@ from emerdiff.nodes.steps.values import Features
 from measure.beds import SMALL_MODEL
 from measure.video import BY_CUTS, COLUMNS, SHARED, as_in, carried, long_video, measured, of_number, table
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def features():
