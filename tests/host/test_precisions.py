@@ -1,6 +1,7 @@
 """Weights in every precision that users load them in, weights streamed in when memory is short, and LoRAs."""
 
 import checkpoints
+import comfy.cli_args
 import comfy.model_management
 import comfy.model_patcher
 import comfy.sd
@@ -17,7 +18,7 @@ from reference.sd1_checkpoint import SD1_UNET
 from small_model.model import UNET_CONFIG, Sampling, SmallModel, load_model
 from small_model.scenes import HELD_OUT, scene
 
-SCENES = 6
+SCENES = 4
 SEGMENTS = 6
 STREAMED = 1_000_000  # bytes of weights that stay; the small checkpoint has over a hundred times as many
 # Weights as they are stored, and what the host computes in: on a processor it casts to fp32 whatever it loaded.
@@ -125,6 +126,16 @@ def test_scaled_fp8_checkpoint(photo):
         state[name.replace(".weight", ".scale_weight")] = scale
     state[f"{prefix}scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)  # two: products in full precision
     model, _, vae, *_ = comfy.sd.load_state_dict_guess_config(state, output_clip=False)
+    check(model, vae, photo)
+
+
+# On a processor the host computes in fp32 whatever the weights are stored in; it takes no --lowvram or --novram there.
+@pytest.mark.parametrize(("flag", "dtype"), [("fp16_unet", torch.float16), ("fp8_e4m3fn_unet", torch.float8_e4m3fn)])
+def test_a_host_started_to_save_memory(sd1_checkpoint, photo, monkeypatch, flag, dtype):
+    """--fp16-unet and --fp8_e4m3fn-unet, with a checkpoint in fp32."""
+    monkeypatch.setattr(comfy.cli_args.args, flag, True)
+    model, _, vae, *_ = comfy.sd.load_checkpoint_guess_config(str(sd1_checkpoint), output_clip=False)
+    assert (model.model.get_dtype(), model.model.manual_cast_dtype) == (dtype, torch.float32)
     check(model, vae, photo)
 
 
