@@ -243,8 +243,3 @@ def test_what_is_read_can_be_used_or_is_refused_in_a_sentence(kind, small, folde
 
     check()
     assert used
-
-
-def values_of_whole(whole, folder):
-    (folder / "whole").write_bytes(whole)
-    return from_file(folder / "whole")
