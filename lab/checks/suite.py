@@ -22,8 +22,8 @@ from comfyui.own import own_comfyui
 
 TESTS = ROOT / "tests"
 TIERS = ("pure", "host", "server", "browser", "quality")
-ON_BOTH_HOSTS = ("host", "server")
-EVERY_TIER = ("host", "quality or server", "pure or browser")  # the longest run first
+ON_OLDEST = {"host": "host and not once", "server": "server"}
+EVERY_TIER = ("host", "browser", "server", "quality", "pure")  # the longest run first, so that both cores end together
 ON_EVERY_HOST = ("host", "server or browser")  # pure has none; quality asks about masks that host finds equal
 AT_A_TIME = 2
 PYTEST_NO_TESTS = 5  # an exit code of pytest
@@ -47,12 +47,10 @@ def plan_of(tier: str | None, version: str | None, every_host: bool) -> Plan:
         return [*((NEWEST, each) for each in EVERY_TIER), *((host, each) for host in others for each in ON_EVERY_HOST)]
     if version or own_comfyui():
         return [(version or NEWEST, tier)]
-    if tier in ON_BOTH_HOSTS:
-        return [(NEWEST, tier), (OLDEST, tier)]
     if tier:
-        return [(NEWEST, tier)]
-    longest, *others = EVERY_TIER
-    return [(NEWEST, longest), (OLDEST, "host"), *((NEWEST, each) for each in others)]
+        return [(NEWEST, tier), *([(OLDEST, ON_OLDEST[tier])] if tier in ON_OLDEST else [])]
+    newest: Plan = [(NEWEST, each) for each in EVERY_TIER]
+    return [*newest[:2], (OLDEST, ON_OLDEST["host"]), *newest[2:]]
 
 
 def in_browser(plan: Plan, rest: list[str]) -> bool:
@@ -75,10 +73,11 @@ class Run(NamedTuple):
         return f"ComfyUI {host_version(self.host)}, {self.marker or 'every test'}"
 
     def command(self, rest: list[str]) -> list[object]:
-        """pytest on all of tests/, unless the arguments name files or folders in it."""
+        """pytest on the folders of its tiers, as importing the others takes long, or on the files that `rest` names."""
         marked = ["-m", self.marker] if self.marker else []
         named = any(Path(each.split("::")[0]).resolve().is_relative_to(TESTS) for each in rest)
-        return [self.python, "-m", "pytest", *marked, *rest, *([] if named else [TESTS])]
+        folders = [TESTS / tier for tier in TIERS if not self.marker or tier in self.marker.split()]
+        return [self.python, "-m", "pytest", *marked, *rest, *([] if named else folders)]
 
 
 def run_all(runs: list[Run], rest: list[str]) -> int:

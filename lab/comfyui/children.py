@@ -7,6 +7,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from .environment import HOSTS
+
 LAB = Path(__file__).resolve().parents[1]
 
 
@@ -32,6 +34,12 @@ def exit_code(status: int) -> int:
 
 
 def variables(host: Path) -> dict[str, str]:
-    """EMERDIFF_HOST tells scripts and tests which ComfyUI to use; PYTHONPATH lets a script import the lab."""
+    """EMERDIFF_HOST tells scripts and tests which ComfyUI to use; PYTHONPATH lets a script import the lab.
+
+    What Python compiles is kept in .host/ even where it is told to keep none: each later start is ten seconds shorter.
+    """
     paths = [str(LAB), os.environ.get("PYTHONPATH")]
-    return dict(os.environ, EMERDIFF_HOST=str(host), PYTHONPATH=os.pathsep.join(filter(None, paths)))
+    own = {"EMERDIFF_HOST": str(host), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    kept = {"PYTHONPYCACHEPREFIX": str(HOSTS / "compiled"), **os.environ}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**kept, **own}

@@ -50,7 +50,7 @@ def small():
     return Source(*load())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def photo():
     """A smooth random picture [1, 128, 128, 3]."""
     noise = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))

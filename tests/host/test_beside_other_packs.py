@@ -1,5 +1,7 @@
 """Beside the hooks of other packs: each is honoured, giving what the plain procedure gives with it, or bypassed."""
 
+from typing import NamedTuple
+
 import comfy.controlnet
 import comfy.hooks
 import comfy.model_management
@@ -17,32 +19,42 @@ from comparing import prepare
 from emerdiff.nodes.host import hooks, session, unet
 from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
-from emerdiff.nodes.steps.values import Source
+from emerdiff.nodes.steps.values import LowResMasks, Source, Trajectory
 
 from reference.random_weights import random_state
 
-START = 41  # the timestep that is pushed: three evaluations
+START = 21  # the timestep that is pushed: two evaluations
 STRENGTH = 5.0
+SEED = 7
+
+
+class Prepared(NamedTuple):
+    """A picture, and what the unpatched model makes of it."""
+
+    image: torch.Tensor
+    features: torch.Tensor
+    trajectory: Trajectory
+    low_res: LowResMasks
+    ours: torch.Tensor  # difference maps
+    plain: torch.Tensor  # the same by the plain procedure
 
 
 @pytest.fixture(scope="module")
-def prepared(sd1):
-    """Trajectory and masks of a picture, from the unpatched model."""
-    noise = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-    image = torch.nn.functional.interpolate(noise, (128, 96), mode="bicubic").clamp(0, 1).movedim(1, -1)
+def prepared(sd1, photo):
+    image = photo[:, :96, :64]
     with torch.inference_mode():
-        return image, *prepare(sd1, image, 3, seed=7)[1:]
+        features, *others = prepare(sd1, image, 2, seed=SEED)
+        start = Prepared(image, features.features, *others, None, None)
+        return start._replace(ours=ours(sd1, start), plain=plain(sd1, start))
 
 
 def ours(source, prepared, inject=True, rows=None):
-    _, trajectory, low_res = prepared
     push = Push(strength=STRENGTH, timestep=START, inject=inject)
-    return modulate_attention(source, trajectory, low_res, push, rows).difference[0]
+    return modulate_attention(source, prepared.trajectory, prepared.low_res, push, rows).difference[0]
 
 
 def plain(loaders, prepared):
-    _, trajectory, low_res = prepared
-    return comparing.plain(loaders, trajectory, low_res.masks[0], START, STRENGTH)
+    return comparing.plain(loaders, prepared.trajectory, prepared.low_res.masks[0], START, STRENGTH)
 
 
 def sample(loaders):
@@ -51,7 +63,7 @@ def sample(loaders):
     guider = comfy.samplers.CFGGuider(model)
     guider.set_conds(conditioning, conditioning)
     guider.set_cfg(2.0)
-    noise = torch.randn(1, 4, 16, 12, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(1, 4, 12, 8, generator=torch.Generator().manual_seed(1))
     sigmas = torch.tensor([1.0, 0.5, 0.0])
     return guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("euler"), sigmas, seed=1)
 
@@ -159,8 +171,8 @@ def test_honoured_as_the_plain_procedure_honours_it(sd1, prepared, name):
     print(f"{name}: largest error {differ(found, reference):.1e} of the maximum")
     assert reference.max() > 1e-3 and differ(found, reference) < 1e-3
     if name != "RescaleCFG":  # guidance, of which there is none
-        assert differ(reference, plain(sd1, prepared)) > 1e-2, "the patch must make a difference"
-    assert torch.isfinite(extract_features(patched, prepared[0])[0].features).all()
+        assert differ(reference, prepared.plain) > 1e-2, "the patch must make a difference"
+    assert torch.isfinite(extract_features(patched, prepared.image)[0].features).all()
     assert torch.equal(sample(patched), before) and repr(patched[0].model_options) == options
 
 
@@ -170,7 +182,7 @@ def test_token_merging_goes_by_the_unmodulated_row(sd1, prepared, monkeypatch):
     merged = sd1._replace(model=core("nodes_tomesd", "TomePatchModel", 0.4)(sd1.model))
     found = ours(merged, prepared)
     assert differ(found, ours(merged, prepared, rows=3)) < 1e-4
-    assert differ(found, ours(sd1, prepared)) > 1e-2, "merging must make a difference"
+    assert differ(found, prepared.ours) > 1e-2, "merging must make a difference"
 
 
 def frames_of_a_video(model):
@@ -213,9 +225,8 @@ def test_bypassed_on_purpose(sd1, prepared, name):
     compilations.clear()
     patched = sd1._replace(model=BYPASSED[name](sd1[0]))
     options = repr(patched[0].model_options)
-    assert differ(ours(patched, prepared), ours(sd1, prepared)) < 1e-5
-    features = [extract_features(loaders, prepared[0])[0].features for loaders in (patched, sd1)]
-    assert torch.allclose(*features, atol=1e-5)
+    assert differ(ours(patched, prepared), prepared.ours) < 1e-5
+    assert torch.allclose(extract_features(patched, prepared.image, SEED)[0].features, prepared.features, atol=1e-5)
     assert repr(patched[0].model_options) == options
     assert not compilations
 
@@ -228,7 +239,7 @@ def test_a_wrapper_of_the_model_function_is_called(sd1, prepared):
         return apply(arguments["input"], arguments["timestep"], **arguments["c"])
 
     model.set_model_unet_function_wrapper(through)
-    assert differ(ours(sd1._replace(model=model), prepared), ours(sd1, prepared)) < 1e-5
+    assert differ(ours(sd1._replace(model=model), prepared), prepared.ours) < 1e-5
     assert calls
 
 
@@ -247,8 +258,8 @@ def test_a_wrapper_that_splits_the_batch_is_refused(sd1, prepared):
 
 
 def half(side: str):
-    mask = torch.zeros(1, 128, 96)
-    mask[:, :, :48] = 1.0
+    mask = torch.zeros(1, 96, 64)
+    mask[:, :, :32] = 1.0
     return {"mask": mask if side == "left" else 1 - mask, "set_area_to_bounds": False, "mask_strength": 0.8}
 
 
@@ -263,7 +274,7 @@ def with_control(conditioning, sd1_layout):
     net = ControlNet(**layout, hint_channels=3, dtype=torch.float32, operations=comfy.ops.manual_cast)
     net.load_state_dict(random_state(net, 11))
     control = comfy.controlnet.ControlNet(net, load_device=comfy.model_management.get_torch_device())
-    hint = torch.rand(1, 3, 128, 96, generator=torch.Generator().manual_seed(2))
+    hint = torch.rand(1, 3, 96, 64, generator=torch.Generator().manual_seed(2))
     control = control.copy().set_cond_hint(hint, 0.9, (0.0, 1.0))
     return [[tokens, extras | {"control": control, "control_apply_to_uncond": True}] for tokens, extras in conditioning]
 
@@ -292,7 +303,7 @@ def test_conditionings_are_honoured(sd1, prepared, kind):
     found, reference = ours(loaders, prepared), plain(loaders, prepared)
     print(f"{kind}: largest error {differ(found, reference):.1e} of the maximum")
     assert differ(found, reference) < 1e-3
-    assert differ(reference, plain(sd1, prepared)) > 1e-2, "the conditioning must make a difference"
+    assert differ(reference, prepared.plain) > 1e-2, "the conditioning must make a difference"
 
 
 @pytest.mark.parametrize(
@@ -310,7 +321,7 @@ def test_conditionings_that_leave_the_picture_unread_are_refused(sd1, prepared, 
     with pytest.raises(ValueError, match=message):
         ours(loaders, prepared)
     with pytest.raises(ValueError, match=message):
-        extract_features(loaders, prepared[0])
+        extract_features(loaders, prepared.image)
 
 
 def test_words_are_read_beside_a_replaced_attention(sd1, prepared):
@@ -328,7 +339,7 @@ def test_words_are_read_beside_a_replaced_attention(sd1, prepared):
     def work(x0, predict):
         return predict(x0, 1.0, reading)
 
-    found = session.run_session(model, sd1[2], prepared[1].latent, work)
+    found = session.run_session(model, sd1[2], prepared.trajectory.latent, work)
     assert set(reading.maps) == set(layers) and len(calls) == len(layers)
     assert torch.isfinite(found).all()
 

@@ -17,6 +17,7 @@ from emerdiff.nodes.steps.select import read_picks, requests, selected
 
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
 ONE = dict.fromkeys(("selection", "positive_points", "negative_points", "boxes"), True)
 
 

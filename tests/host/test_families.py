@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import checkpoints
 import comfy.model_management
-import comfyui_version
 import folder_paths
 import pytest
 import torch
@@ -18,7 +17,6 @@ from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 
 import nodes
-from comfyui.hosts import NEWEST
 from reference.sd1_checkpoint import SD1_UNET
 
 V_PREDICTION = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"  # told by its spread
@@ -90,8 +88,8 @@ FAMILIES = {
 }
 
 
-# On hosts other than the newest, to save time: one of each UNet's form and of each kind of noise levels.
-ELSEWHERE = {
+# On the oldest host too: one of each UNet's form and of each kind of noise levels.
+FORMS = {
     "SD1.x",
     "SD1.5 inpainting",
     "SD2.1 unCLIP",
@@ -103,11 +101,9 @@ ELSEWHERE = {
 }
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.once] * (name not in FORMS)) for name in FAMILIES])
 def loaded(request):
     """(Family, MODEL, VAE), gone from memory afterwards."""
-    if comfyui_version.__version__ != NEWEST and request.param not in ELSEWHERE:
-        pytest.skip("run on the newest host")
     family = FAMILIES[request.param]
     yield family, *checkpoints.load(family.layout, family.tensors)
     comfy.model_management.unload_all_models()

@@ -21,6 +21,7 @@ from safetensors.torch import load, save
 from checks.fuzz import refused, valid_files
 from comfyui.in_process import execute
 
+pytestmark = pytest.mark.once
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 KINDS = ("features", "trajectory", "low_res_masks", "difference_maps", "segmentation", "segmentation with scores")
@@ -242,8 +243,3 @@ def test_what_is_read_can_be_used_or_is_refused_in_a_sentence(kind, small, folde
 
     check()
     assert used
-
-
-def values_of_whole(whole, folder):
-    (folder / "whole").write_bytes(whole)
-    return from_file(folder / "whole")

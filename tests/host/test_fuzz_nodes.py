@@ -24,6 +24,7 @@ from checks.fuzz import refused
 from comfyui.in_process import execute
 from small_model.model import load_clip
 
+pytestmark = pytest.mark.once
 CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
 SIZES = [(1, 64, 64), (1, 65, 79), (2, 64, 72)]  # pictures, height, width
 TEXTS = {

@@ -17,6 +17,7 @@ from measure.metrics import iou
 from measure.rough import unusual_masks
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
 DENSE = ROBUST._replace(dense=True)
 FAST = Push("fast", relative=True)
 

@@ -31,6 +31,7 @@ from checks.locales import (
 )
 from comfyui.in_process import REPOSITORY
 
+pytestmark = pytest.mark.once
 SENTENCES = ("description", "tooltip")
 SYNTAX = set("{}@|")  # to the front end's translations, not text
 PLACEHOLDER = re.compile(r"\{\w+\}")

@@ -12,6 +12,7 @@ from emerdiff.nodes.select_segments import EmerDiffSelectSegments
 
 from measure.timing import peak, reset_peak
 
+pytestmark = pytest.mark.once
 FRAMES, SIDE, SEGMENTS = 24, 512, 3
 
 

@@ -22,9 +22,10 @@ from emerdiff.nodes.steps.segment import segment_pictures
 PEAK = Path("/proc/self/clear_refs")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def prepared(small, photo):
-    return prepare(small, photo, 6)[1:]
+    with torch.inference_mode():
+        return prepare(small, photo[:, :64, :64], 6)[1:]
 
 
 def with_limit(model, limit, evaluations):
@@ -175,11 +176,12 @@ def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkey
     assert not living(Modulation) and not living(QueryCapture)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("preset", ["paper", "balanced", "fast"])
 def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     """Segment Image never holds all the maps, and gives what the two steps give that do."""
     image = torch.nn.functional.interpolate(photo.movedim(-1, 1), (150, 140), mode="bilinear").movedim(1, -1)
-    _, trajectory, low_res = prepare(small, image, 10, resolution=64)
+    _, trajectory, low_res = prepare(small, image, 5, resolution=64)
     push = Push(preset, relative=True)
     steps = assemble_masks(modulate_attention(small, trajectory, low_res, push, image=image), image=image)
     most, maps_of_pictures = [], segment.maps_of_pictures
@@ -198,10 +200,11 @@ def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
 
     monkeypatch.setattr(segment, "maps_of_pictures", watched)
     one = segment_pictures(small, image, trajectory, low_res, preset)
-    assert torch.equal(one.labels, steps.labels) and one.count == steps.count == 10
-    assert len(most) == 10 and max(most) <= 2
+    assert torch.equal(one.labels, steps.labels) and one.count == steps.count == 5
+    assert len(most) == 5 and max(most) <= 2
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not PEAK.exists(), reason="needs Linux to read the peak of memory")
 def test_a_large_picture_with_sixty_segments_stays_within_its_bound(small):
     """2048 x 2048, K = 60: the masks themselves are 1.0 GB; everything else together stays below that."""

@@ -9,10 +9,27 @@ from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from newer_attention import Backend, int8
 
+pytestmark = pytest.mark.once
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def prepared(sd1, photo):
-    return prepare(sd1, photo, 4, seed=7)
+    with torch.inference_mode():
+        return prepare(sd1, photo[:, :96, :64], 3, seed=7)
+
+
+@pytest.fixture(scope="module")
+def before(sd1, prepared):
+    """The difference maps with the attention of this host."""
+    with torch.inference_mode():
+        return modulate(sd1, prepared)
+
+
+@pytest.fixture(scope="module")
+def exact(sd1, prepared):
+    """The same by the plain procedure."""
+    with torch.inference_mode():
+        return plain(sd1, prepared.trajectory, prepared.low_res.masks[0])
 
 
 def with_override(source, override):
@@ -26,15 +43,13 @@ def modulate(source, prepared, rows=None):
     return maps.difference
 
 
-def test_without_an_override_of_others_nothing_changes(sd1, prepared, monkeypatch):
-    before = modulate(sd1, prepared)
+def test_without_an_override_of_others_nothing_changes(sd1, prepared, before, monkeypatch):
     newer_attention.install(monkeypatch)
     assert torch.equal(modulate(sd1, prepared), before)
 
 
-def test_an_override_that_takes_containers_is_used_as_such(sd1, prepared, monkeypatch):
+def test_an_override_that_takes_containers_is_used_as_such(sd1, prepared, before, monkeypatch):
     """By its container_function wherever no map is shared, as it would be without ours; never called itself."""
-    before = modulate(sd1, prepared)
     newer_attention.install(monkeypatch)
     override = Backend(newer_attention.plain)
     model = with_override(sd1, override)
@@ -43,8 +58,7 @@ def test_an_override_that_takes_containers_is_used_as_such(sd1, prepared, monkey
     assert model.model.model_options["transformer_options"]["optimized_attention_override"] is override
 
 
-def test_an_override_that_takes_tensors_gets_tensors(sd1, prepared, monkeypatch):
-    before = modulate(sd1, prepared)
+def test_an_override_that_takes_tensors_gets_tensors(sd1, prepared, before, monkeypatch):
     newer_attention.install(monkeypatch)
     seen = []
 
@@ -57,9 +71,8 @@ def test_an_override_that_takes_tensors_gets_tensors(sd1, prepared, monkeypatch)
 
 
 @pytest.mark.parametrize("how", ["default", "override"])
-def test_with_eight_bits_maps_are_no_worse_than_the_plain_procedure_s(sd1, prepared, monkeypatch, how):
+def test_with_eight_bits_maps_are_no_worse_than_the_plain_procedure_s(sd1, prepared, exact, monkeypatch, how):
     """Shared maps are computed in the model's own precision, whatever the backend; the rest is the backend's."""
-    exact = plain(sd1, prepared.trajectory, prepared.low_res.masks[0])
     newer_attention.install(monkeypatch, backend=int8)
     theirs = error(plain(sd1, prepared.trajectory, prepared.low_res.masks[0]), exact)
     source = with_override(sd1, Backend(int8)) if how == "override" else sd1

@@ -11,6 +11,8 @@ from measure import photographs
 from small_model.photographs import half_of
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def root(tmp_path):

@@ -13,6 +13,8 @@ from emerdiff.nodes.steps.pick import cells_inside, pick_by_points
 from measure.metrics import interior, iou
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def true():

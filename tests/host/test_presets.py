@@ -15,6 +15,7 @@ from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from measure.metrics import bilinear_labels, scores
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
 LEVELS = {"paper": 15, "balanced": 4, "fast": 2, "thorough": 15, "draft": 0}
 DECODED = {"paper": 6, "balanced": 4, "fast": 0, "thorough": 4, "draft": 0}  # pictures, for three masks
 LOOKING = {"balanced", "fast", "thorough", "draft"}  # at the picture: one more is decoded where it is not at hand
@@ -28,6 +29,12 @@ class Counted:
 
     def step(self, kind, amount=1, preview=None):
         self.done[kind] = self.done.get(kind, 0) + amount
+
+
+@pytest.fixture(scope="module")
+def prepared(small, photo):
+    with torch.inference_mode():
+        return prepare(small, photo, 3)
 
 
 @pytest.fixture
@@ -64,7 +71,7 @@ def test_differences_of_latents_follow_the_borders_of_the_picture(small):
 @pytest.mark.parametrize("at_hand", [True, False], ids=["picture at hand", "picture decoded"])
 @pytest.mark.parametrize("name", PRESETS)
 def test_each_preset_evaluates_and_decodes_no_more_than_it_says(small, photo, name, at_hand, monkeypatch):
-    image = photo[:, :121, :110]
+    image = photo[:, :73, :66]
     _, trajectory, low_res = prepare(small, image, 3)
     decode, counts = latents.decode, {"decoded": 0, "evaluated": 0}
 
@@ -82,14 +89,14 @@ def test_each_preset_evaluates_and_decodes_no_more_than_it_says(small, photo, na
         handle.remove()
     decoded = DECODED[name] + (name in LOOKING and not at_hand)
     assert counts == {"decoded": decoded, "evaluated": LEVELS[name]}
-    assert maps.difference.shape == (1, 3, 121, 110) and torch.isfinite(maps.difference).all()
+    assert maps.difference.shape == (1, 3, 73, 66) and torch.isfinite(maps.difference).all()
     assert (maps.difference.amax((-2, -1)) > 0).all()
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_the_picture_itself_is_looked_at_where_it_is_at_hand(small, photo, name):
+def test_the_picture_itself_is_looked_at_where_it_is_at_hand(small, photo, prepared, name):
     """One with other borders gives other maps; the right one those of its latent, as this VAE loses nothing."""
-    _, trajectory, low_res = prepare(small, photo, 3)
+    _, trajectory, low_res = prepared
     push = Push(name, relative=True, timestep=21)
 
     def maps(image):
@@ -117,9 +124,9 @@ def test_few_deterministic_steps_agree_with_the_papers_many(small):
     assert min(agreement) > 0.8
 
 
-def test_a_relative_strength_counts_in_the_layers_own_output(small, photo):
+def test_a_relative_strength_counts_in_the_layers_own_output(small, prepared):
     """Lambda is ten times the strength times the layer's root mean square; the paper's preset takes none of it."""
-    _, trajectory, low_res = prepare(small, photo, 3)
+    _, trajectory, low_res = prepared
     layer, sizes = unet.find_layer(small.model, "auto", last=True), []
     transformer = small.model.model.diffusion_model.output_blocks[layer.number][1].transformer_blocks[layer.transformer]
     handle = transformer.attn2.register_forward_hook(lambda _, __, n: sizes.append(n.square().mean().sqrt().item()))

@@ -9,6 +9,7 @@ from PIL import Image
 from protocols import protocol
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
 NAMES = ("first", "second")
 LISTED = "ImageSets/Segmentation/val.txt"
 

@@ -17,6 +17,7 @@ from scipy.spatial.distance import cdist
 from measure.consistency import flicker
 from small_model.clips import clip
 
+pytestmark = pytest.mark.once
 CLIP = clip(10_000_000, 4, 128)
 
 

@@ -22,6 +22,7 @@ from emerdiff.nodes.to_segs import EmerDiffToSEGS
 from comfyui.in_process import execute
 from small_model.model import load_clip
 
+pytestmark = pytest.mark.once
 NODES = {each.define_schema().node_id: each for each in asyncio.run(EmerDiffExtension().get_node_list())}
 
 

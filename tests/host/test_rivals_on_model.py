@@ -18,6 +18,8 @@ from reference.plain_procedure import Replay, session
 from reference.rivals import PUBLISHED, SelfAttention, attention_maps, diffcut_labels, encoder_output, see
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def small_pipeline():

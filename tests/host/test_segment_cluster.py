@@ -24,6 +24,7 @@ from batch import cluster
 from batch.machines import Diary, missing
 from batch.reasons import Stop
 
+pytestmark = pytest.mark.once
 WHOLE = 600  # seconds that Ray and its workers may take, on a machine that does other things too
 
 

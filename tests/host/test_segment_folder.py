@@ -10,6 +10,7 @@ from segmented_folders import SIZE, files, fill, labels_of, picture, rows, run
 
 from batch import pictures, results
 
+pytestmark = pytest.mark.once
 CONVERTED = {  # what Pillow can write, and how far reading may be off: formats that lose, and few colours
     "a.png": (None, 0),
     "b.jpg": (None, 0.2),

@@ -10,14 +10,11 @@ from commands import Command
 from host_machines import machines, why_none
 from segmented_folders import begun, printed_rows
 
-from comfyui.hosts import OLDEST, host_version
-from comfyui.in_process import host_path
-
 pytest.importorskip("ray", reason="Ray is not in the Python of this ComfyUI: pip install ray[data]")
 
 from batch.cluster import TRIES
 
-pytestmark = pytest.mark.skipif(host_version(host_path()) == OLDEST, reason="asks nothing of ComfyUI: once is enough")
+pytestmark = pytest.mark.once
 NAMES = 300
 STARTING, WHOLE = 120, 600  # seconds, on a machine that does other things too
 ATTEMPTS = 3  # Ray itself gives its processes 30 seconds to start

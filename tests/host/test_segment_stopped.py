@@ -18,6 +18,8 @@ from segmented_folders import SIZE, comparable, files, fill, labels_of, rows, ru
 
 import journal
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def folder(tmp_path):

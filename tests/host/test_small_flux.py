@@ -17,6 +17,7 @@ from measure.pipeline import Pipeline
 from small_model import small_flux
 from small_model.scenes import HELD_OUT, scene
 
+pytestmark = pytest.mark.once
 LARGEST = 12e6  # bytes
 
 

@@ -19,6 +19,7 @@ from training import latents
 from training.network import SIGMAS
 from training.train_autoencoder import fresh, standardise
 
+pytestmark = pytest.mark.once
 LARGEST = 24e6  # bytes, both files together
 
 

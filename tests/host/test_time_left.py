@@ -3,6 +3,7 @@
 import pytest
 from emerdiff.nodes.host.time_left import TimeLeft, in_words
 
+pytestmark = pytest.mark.once
 PLANNED = {"first": 10, "later": 140, "decode": 20}
 WEIGHTS = {"first": 0.5, "later": 1.0, "decode": 3.0}
 

@@ -20,6 +20,8 @@ from emerdiff.nodes.steps.values import DifferenceMaps
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def true():

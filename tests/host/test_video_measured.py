@@ -11,6 +11,8 @@ from measure.beds import SMALL_MODEL
 from measure.video import BY_CUTS, COLUMNS, SHARED, as_in, carried, long_video, measured, of_number, table
 from small_model.clips import clip
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def features():

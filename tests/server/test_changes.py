@@ -6,6 +6,7 @@ from PIL import Image
 from server_client import PIXELS
 
 from comfyui.workflow import SEGMENT, STEPS, add, find, with_inputs
+from small_model.scenes import SIZE
 from small_model.settings import COUNT_FILE
 
 LEVELS = {"paper": 15, "balanced": 4, "fast": 2}  # UNet evaluations; six segments fit into one batch
@@ -20,13 +21,13 @@ def evaluations(client, prompt) -> int:
     return (file.stat().st_size if file.exists() else 0) - before
 
 
-def fresh_picture(client, name: str) -> str:
+def fresh_picture(client, name: str, side: int = SIZE) -> str:
     """The scene under a name that no earlier test has used, so that nothing of it is cached."""
-    return client.put_image(name, Image.fromarray(PIXELS))
+    return client.put_image(name, Image.fromarray(PIXELS).resize((side, side)))
 
 
 def test_each_change_runs_again_only_what_depends_on_it(client):
-    prompt = client.workflow(STEPS, fresh_picture(client, "steps.png"))
+    prompt = client.workflow(STEPS, fresh_picture(client, "steps.png", 64))
     assert evaluations(client, prompt) == READINGS["balanced"] + LEVELS["balanced"]
     for change in ({"smoothing": 2.0}, {"min_area": 0.01}, {"normalize": True}):
         assert evaluations(client, with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
@@ -37,7 +38,7 @@ def test_each_change_runs_again_only_what_depends_on_it(client):
 
 def test_the_one_node_runs_again_only_what_a_change_concerns(client):
     """Its own inputs too: another number of segments or preset reads no features anew, but for the paper's own."""
-    prompt = client.workflow(SEGMENT, fresh_picture(client, "one.png"), preset="paper")
+    prompt = client.workflow(SEGMENT, fresh_picture(client, "one.png", 64), preset="paper")
     node = "EmerDiffSegmentImage"
     assert evaluations(client, prompt) == READINGS["paper"] + LEVELS["paper"]
     prompt = with_inputs(prompt, node, preset="fast")
@@ -58,7 +59,8 @@ def test_the_one_node_runs_again_only_what_a_change_concerns(client):
 
 
 def test_the_node_says_how_long_it_still_takes(client):
-    prompt = client.workflow(SEGMENT, fresh_picture(client, "text.png"), segments=12, preset="paper")
+    prompt = client.workflow(SEGMENT, fresh_picture(client, "text.png", 64), preset="paper")
+    prompt = with_inputs(prompt, "EmerDiffLabSmallModel", pause=0.15)  # it says so once a second
     said = []
     client.run(prompt, on_text=lambda node, text: said.append((node, text)))
     assert {node for node, _ in said} == {find(prompt, "EmerDiffSegmentImage")}

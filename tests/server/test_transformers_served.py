@@ -12,49 +12,31 @@ from safetensors.torch import save_file
 from server_client import PIXELS
 
 from comfyui.in_process import start_host
-from comfyui.server import PACKS, HostServer, WorkflowError, default_host
+from comfyui.server import HostServer, WorkflowError
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "host"))  # the small transformers
 
 SIZE, SEGMENTS = (118, 128), 3  # of the picture: no whole number of tokens
-# The text of a model comes from a node of the test's, which reads what the test has written.
-TEXT_PACK = """
-import folder_paths
-import torch
-
-class Text:
-    INPUT_TYPES = classmethod(lambda cls: {"required": {"name": ("STRING", {})}})
-    RETURN_TYPES, FUNCTION, CATEGORY = ("CONDITIONING",), "text", "test"
-
-    def text(self, name):
-        return (torch.load(folder_paths.get_annotated_filepath(name), weights_only=True),)
-
-NODE_CLASS_MAPPINGS = {"TestText": Text}
-"""
 # Attention with the host's options, and without; a VAE of pictures, and one of videos.
 FAMILIES = ("SD3.5 medium", "Flux.1 dev", "Krea 2", "Hunyuan-DiT")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """A server that has the families' files where its loaders look for them."""
+def server(client):
+    """The server, with the families' files where its loaders look for them."""
     start_host()
     from transformer_layouts import LAYOUTS  # imports comfy
 
-    folder = tmp_path_factory.mktemp("packs") / "test_text"
-    folder.mkdir()
-    (folder / "__init__.py").write_text(TEXT_PACK)
-    with HostServer(default_host(), packs={**PACKS, "test_text": folder}) as server:
-        models = server.base / "models"
-        for kind in ("diffusion_models", "vae"):
-            (models / kind).mkdir(exist_ok=True)
-        for name in filter(lambda name: LAYOUTS[name].known, FAMILIES):
-            layout = LAYOUTS[name]
-            save_file(layout.state(), models / "diffusion_models" / f"{name}.safetensors")
-            save_file(vae_of(layout), models / "vae" / f"{name}.safetensors")
-            torch.save(layout.conditioning(), server.base / "input" / f"{name}.text")
-        server.put_input("picture.png", png(PIXELS[: SIZE[0], : SIZE[1]]))
-        yield server
+    models = client.server.base / "models"
+    for kind in ("diffusion_models", "vae"):
+        (models / kind).mkdir(exist_ok=True)
+    for name in filter(lambda name: LAYOUTS[name].known, FAMILIES):
+        layout = LAYOUTS[name]
+        save_file(layout.state(), models / "diffusion_models" / f"{name}.safetensors")
+        save_file(vae_of(layout), models / "vae" / f"{name}.safetensors")
+        torch.save(layout.conditioning(), client.server.base / "input" / f"{name}.text")
+    client.put_image("picture.png", Image.fromarray(PIXELS[: SIZE[0], : SIZE[1]]))
+    return client.server
 
 
 def vae_of(layout) -> dict:
@@ -68,12 +50,6 @@ def vae_of(layout) -> dict:
         return random_state(TAESD(latent_channels=layout.latent_channels), 1)
     form = {"dim_mult": [1, 2, 4, 4], "num_res_blocks": 2, "temperal_downsample": [False, True, True]}
     return random_state(WanVAE(dim=8, z_dim=layout.latent_channels, **form), 1)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png")
-    return buffer.getvalue()
 
 
 def node(kind: str, **inputs) -> dict:
