@@ -51,12 +51,13 @@ class FarTensor(torch.Tensor):
 
 
 class SecondDevice(TorchDispatchMode):
-    """While it is entered, `moves` keeps every tensor that changes devices, `works` the names of operations there."""
+    """While it is entered, `moves` keeps all that changes devices, `works` the names of operations there."""
 
     def __init__(self):
         super().__init__()
         self.moves: list[Move] = []
         self.works: set[str] = set()
+        self.largest = 0  # numbers in a tensor that an operation gave
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
@@ -64,7 +65,10 @@ class SecondDevice(TorchDispatchMode):
                 return func.decompose(*args, **(kwargs or {}))
         if any(isinstance(each, FarTensor) for each in tree_flatten((args, kwargs))[0]):
             self.works.add(func.overloadpacket.__name__)
-        return computed(func, args, kwargs or {}, self.moves)
+        result = computed(func, args, kwargs or {}, self.moves)
+        made = [each.numel() for each in tree_flatten(result)[0] if isinstance(each, torch.Tensor)]
+        self.largest = max(self.largest, *made, 0)
+        return result
 
     def left(self, kind: torch.dtype | None = None) -> list[Move]:
         """What more than a FEW numbers of left the device."""

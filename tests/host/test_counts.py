@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
+from emerdiff.nodes.host.time_left import TimeLeft
 from emerdiff.nodes.results import segmentation_result
-from emerdiff.nodes.steps import modulate
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.exchange import segs_of_pictures
@@ -64,8 +64,8 @@ def test_shared_clusters_are_one_number_for_all(read):
 
 @pytest.mark.parametrize("preset", ["draft", "fast", "balanced"])
 def test_empty_masks_are_not_pushed_and_change_nothing(small, pictures, read, low_res, preset, monkeypatch):
-    planned = []
-    monkeypatch.setattr(modulate.Run, "_planned", counted(modulate.Run._planned, planned))
+    planned, expect = [], TimeLeft.expect
+    monkeypatch.setattr(TimeLeft, "expect", lambda *what: (planned.append(what[1:3]), expect(*what)))
     own, padded = (
         segment_pictures(small, pictures, read[1], low_res._replace(counts=each), preset)
         for each in (low_res.counts, None)
@@ -73,16 +73,8 @@ def test_empty_masks_are_not_pushed_and_change_nothing(small, pictures, read, lo
     for ours, theirs in zip(own.labels, padded.labels):  # to rounding: another number of rows at once
         assert (ours == theirs.unique(return_inverse=True)[1]).float().mean() > 0.99
     if preset != "draft":
-        fewer, all_ = planned
-        assert all_["first level"] - fewer["first level"] == 2 * (low_res.counts[0] - low_res.counts[1])
-
-
-def counted(planned, kept):
-    def count(run):
-        kept.append(planned(run))
-        return kept[-1]
-
-    return count
+        fewer, all_ = (amount for kind, amount in planned if kind == "first level")
+        assert all_ - fewer == 2 * (low_res.counts[0] - low_res.counts[1])
 
 
 def test_empty_segments_appear_nowhere(segmentation, pictures):

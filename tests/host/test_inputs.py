@@ -5,12 +5,14 @@ import logging
 import pytest
 import torch
 from emerdiff.emerdiff_ops.schedule import timestep_grid
-from emerdiff.nodes.host.latents import own_resolution
+from emerdiff.nodes.host.latents import own_resolution, working_scale
 from emerdiff.nodes.host.unet import find_layer, grid_of
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import Reading, extract_features
+from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_features
+from emerdiff.nodes.steps.lift import lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention, start_timestep
+from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.values import Features, LowResMasks, Trajectory
 
 
@@ -43,9 +45,34 @@ def test_large_image_is_worked_on_small_and_given_back_large(small):
     assert segment(small, image, resolution=96).labels.shape == (1, 300, 450)
 
 
-def test_resolution_never_enlarges(small):
-    _, trajectory = extract_features(small, picture(80, 90), resolution=512)
-    assert trajectory.working_size == (80, 90)
+def test_the_paper_enlarges_nothing_and_the_others_what_is_smaller_than_the_models_own_size(small):
+    for resolution, reading, working in [
+        (512, PLAIN, (80, 90)),
+        (0, PLAIN, (80, 90)),
+        (0, ROBUST, (128, 144)),
+        (160, ROBUST, (160, 180)),  # more than the picture has, as asked
+        (40, ROBUST, (40, 45)),
+    ]:
+        _, trajectory = extract_features(small, picture(80, 90), resolution=resolution, reading=reading)
+        assert trajectory.working_size == working and trajectory.image_size == (80, 90)
+
+
+def test_a_long_strip_is_enlarged_no_further_than_memory_bears():
+    assert working_scale((64, 64), 0, 512, True) == 8
+    assert working_scale((64, 2048), 0, 512, True) == 2  # 128 x 4096 pixels are 2 x 512 x 512
+    assert working_scale((64, 20_000), 0, 512, True) == 1, "and never made smaller for it"
+    assert working_scale((64, 2048), 512, 512, True) == 8, "unless asked for"
+    assert working_scale((1024, 3000), 0, 512, True) == working_scale((1024, 3000), 0, 512, False) == 0.5
+
+
+def test_masks_of_an_enlarged_picture_have_its_own_size(small):
+    image = picture(70, 96)
+    features, trajectory = extract_features(small, image, reading=ROBUST)
+    for preset in ("draft", "fast"):
+        found = segment_pictures(small, image, trajectory, cluster_features(features, 3), preset)
+        assert found.labels.shape == (1, 70, 96) and found.labels.unique().numel() == 3
+    read_again = lift_mask(small, image, (found.labels == 1).float(), Push("draft", relative=True)).soft
+    assert read_again.shape == (1, 70, 96)
 
 
 def test_model_knows_its_own_resolution(sd1, small):

@@ -3,6 +3,7 @@
 import logging
 
 import comfy.model_management
+import comfy.utils
 import pytest
 import torch
 from emerdiff.emerdiff_ops import borders
@@ -20,6 +21,8 @@ from emerdiff.nodes.steps.segment import segment_pictures
 from second_device import FAR, SecondDevice
 
 from small_model.scenes import HELD_OUT, scene
+
+pytestmark = pytest.mark.once
 
 PLENTY = 100e9
 
@@ -183,3 +186,41 @@ def test_what_fails_on_the_processor_or_for_another_reason_is_not_tried_again():
         with pytest.raises(RuntimeError, match=str(error)):
             place.run(work)
         assert tried == [device]
+
+
+def test_no_maps_of_all_segments_at_the_pictures_size_exist_anywhere(far, image, read, device):
+    """Watched: the largest tensor of all that were made, whatever the number of segments."""
+    features, trajectory = read
+    large = torch.nn.functional.interpolate(image.movedim(-1, 1), (268, 260), mode="nearest").movedim(1, -1)
+    low_res_masks = cluster_features(moved(features), 24, restarts=1)
+    device.largest = 0
+    segment_pictures(far, large, trajectory._replace(image_size=(268, 260)), low_res_masks, "draft")
+    assert 3 * 268 * 260 <= device.largest <= 6 * 268 * 260
+
+
+@pytest.mark.parametrize("when", [3, 14])
+def test_borders_and_assembly_count_and_hear_cancel_within_a_map(small, image, read, monkeypatch, when):
+    """Of two pictures' five maps each: ten times the first filter, ten times the second, ten assembled."""
+    low_res_masks, calls = clusters(read[0]), []
+
+    class Cancelled(Exception):
+        pass
+
+    def step(bar, value, total=None, preview=None):
+        calls.append((value, total))
+        if len(calls) == when:
+            raise Cancelled
+
+    monkeypatch.setattr(comfy.utils.ProgressBar, "update_absolute", step)
+    with pytest.raises(Cancelled):
+        segment_pictures(small, image, read[1], low_res_masks, "draft")
+    assert calls == [(number, 30) for number in range(1, when + 1)]
+    calls.clear()
+    when = 0
+    segment_pictures(small, image, read[1], low_res_masks, "draft")
+    assert calls[-1] == (30, 30) and len(calls) == 30
+    calls.clear()
+    cluster_features(read[0], 5, restarts=3)
+    cluster_features(read[0], 0)
+    cells = read[0].features[..., 0].numel()
+    assert (6, 6) in calls and calls[-1] == (cells, cells), "two pictures' attempts, then every cell of the graph"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.guided import guided_filter, guided_upsample
+from emerdiff.emerdiff_ops.guided import box_mean, guided_filter, guided_upsample
 
 
 def random(*shape, seed=0):
@@ -76,3 +76,46 @@ def test_an_enlarged_map_ends_where_the_large_picture_does():
 
 def test_a_picture_smaller_than_the_maps_takes_them_as_they_are():
     assert guided_upsample(torch.ones(1, 8, 8), random(8, 6, 3)).shape == (1, 8, 6)
+
+
+@pytest.mark.parametrize(("size", "radius"), [((40, 300), 70), ((23, 17), 30), ((1, 1), 2), ((1, 9), 4), ((5, 64), 1)])
+def test_means_are_those_of_adding_up_every_window(size, radius):
+    """Windows larger than the picture too, and pictures of one pixel a side."""
+    values = random(2, *size)
+    rows, columns = (torch.arange(-radius, side + radius).clamp(0, side - 1) for side in size)
+    windows = values.double()[:, rows][..., columns].unfold(1, 2 * radius + 1, 1).unfold(2, 2 * radius + 1, 1)
+    torch.testing.assert_close(box_mean(values, radius).double(), windows.mean((-1, -2)), atol=3e-6, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(6, 40_000), (40_000, 6)])
+def test_means_stay_exact_far_from_where_sums_begin(shape):
+    """A sum over the whole picture would have lost five of its seven digits by its end."""
+    values = random(1, *shape) + 100
+    far = box_mean(values, 2)[..., -9:-4] if shape[1] > 6 else box_mean(values, 2)[..., -9:-4, :]
+    end = values[..., -20:] if shape[1] > 6 else values[..., -20:, :]
+    near = box_mean(end, 2)[..., -9:-4] if shape[1] > 6 else box_mean(end, 2)[..., -9:-4, :]
+    torch.testing.assert_close(far, near, atol=2e-5, rtol=0)
+
+
+def test_it_is_the_formula_where_colours_are_nearly_grey():
+    grey = random(10, 12, 1, seed=2).expand(-1, -1, 3) + 1e-4 * random(10, 12, 3, seed=3)
+    values = random(1, 10, 12)
+    expected = written_out(values[0].numpy(), grey.numpy(), 2, 1e-4)
+    np.testing.assert_allclose(guided_filter(values, grey, 2, 1e-4)[0], expected, atol=1e-4)
+
+
+def test_what_lies_far_from_a_map_is_left_out_without_a_difference():
+    """A map that is 0 but for a spot, beside the same with a faint point far away, which has all be computed."""
+    picture, spot = random(60, 70, 3), torch.zeros(60, 70)
+    spot[20:24, 30:33] = random(4, 3, seed=1)
+    faint = spot.clone()
+    faint[0, 0] = faint[59, 69] = 1e-30
+    torch.testing.assert_close(guided_filter(spot[None], picture, 3), guided_filter(faint[None], picture, 3))
+    assert guided_filter(spot[None], picture, 3)[0, 35:].abs().max() == 0
+    assert (guided_filter(torch.zeros(1, 60, 70), picture, 3) == 0).all()
+
+
+def test_nan_is_not_lost():
+    values = random(1, 12, 12)
+    values[0, 5, 5] = torch.nan
+    assert guided_filter(values, random(12, 12, 3), 2).isnan().any()
