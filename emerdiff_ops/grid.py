@@ -7,7 +7,7 @@ lies beyond the picture is padding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -25,7 +25,7 @@ class Grid(NamedTuple):
     working: Size  # pixels of the picture as the model sees it
     covered: Size  # pixels that the cells stand for, padding included
 
-    def of_pixels(self, size: Size, device: torch.device | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def of_pixels(self, size: Sequence[int], device: torch.device | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """The row of cells that each row of the picture at `size` lies in, [H], and the column of each column, [W]."""
         rows, columns = (
             ((torch.arange(side, device=device) + 0.5) * (own * cells / (side * covered))).long().clamp(max=cells - 1)
@@ -40,7 +40,7 @@ class Grid(NamedTuple):
 
     def of_segments(self, labels: torch.Tensor, count: int) -> torch.Tensor:
         """How many pixels of each segment every cell holds: labels [H, W] of the picture -> [h*w, count] float32."""
-        (rows, columns), (height, width) = self.of_pixels(tuple(labels.shape), labels.device), self.cells
+        (rows, columns), (height, width) = self.of_pixels(labels.shape, labels.device), self.cells
         cells = rows[:, None] * width + columns  # [H, W]
         pairs = (cells * count + labels.long()).flatten()
         return torch.bincount(pairs, minlength=height * width * count).view(-1, count).float()
@@ -67,7 +67,7 @@ def grid_over(cells: Size, latent: Size, working: Size) -> Grid:
     A cell is a power of two on a side: both the VAE and the UNet halve, and round up what is left over.
     """
     cell = _side(latent, cells) * _side(working, latent)
-    return Grid(tuple(cells), tuple(working), (cell * cells[0], cell * cells[1]))
+    return Grid(cells, working, (cell * cells[0], cell * cells[1]))
 
 
 def masks_on_grid(masks: torch.Tensor, cells: Size) -> torch.Tensor:

@@ -64,8 +64,8 @@ def guided_upsampler(
     def upsample(values: torch.Tensor) -> torch.Tensor:
         fit, box = guide.new_zeros(4, *size), _box_around(values, 2 * radius)
         if box:
-            own = (each[:, *box] for each in (guide, mean_guide, factors))
-            fit[:, *box] = _fit(values[box].float(), *own, radius)
+            colours, means, parts = (each[:, *box] for each in (guide, mean_guide, factors))
+            fit[:, *box] = _fit(values[box].float(), colours, means, parts, radius)
         if fit.shape[-2:] != picture.shape[-2:]:
             fit = interpolate(fit[None], picture.shape[-2:], mode="bilinear")[0]
         result, *slopes = fit

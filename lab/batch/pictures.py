@@ -44,7 +44,7 @@ def is_result(path: Path) -> bool:
     """
     for place, part in enumerate(path.parts):
         named = part in KINDS and RESULT.fullmatch("/".join(path.parts[place:]))
-        if named and Path(named[named.lastindex]).suffix.lower() in endings():
+        if named and Path(named[named.lastindex or 0]).suffix.lower() in endings():
             output = Path(*path.parts[:place])
             if (output / LINES).exists() or (output / LOCK).exists():
                 return True

@@ -10,6 +10,7 @@ from emerdiff.emerdiff_ops.modulation import PRESETS, modulation_levels
 from emerdiff.emerdiff_ops.schedule import timestep_grid
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.host.latents import decode
+from emerdiff.nodes.host.progress import Progress
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.modulate import Push, Run
@@ -44,7 +45,7 @@ def full_jobs(source: Source, size: int, count: int) -> dict:
     layer = unet.find_layer(source.model, "auto", last=True)
 
     def exact(start):
-        return Run(source, trajectory, low_res, Push(timestep=start)).variants(0)
+        return Run(source, trajectory, low_res, Push(timestep=start), Progress()).variants(0)
 
     def plain(start):
         levels = levels_of(source.model, trajectory, start)

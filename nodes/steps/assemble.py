@@ -1,6 +1,7 @@
 """difference maps -> masks: smooth, compare at the image's exact size, tidy up (paper, sec. 3)."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -51,11 +52,16 @@ def assemble_masks(
     how, labels = How(smoothing, normalize), []
     for number, picture in enumerate(pictures_under(image, (len(maps), *size))):
         own = difference_maps.of(number)
-        whole = label_picture(lambda device, own=own: iter(own.to(device)), size, place, progress, picture, how)
+        whole = label_picture(partial(one_by_one, own), size, place, progress, picture, how)
         labels.append(regions.fill_holes(regions.remove_small_regions(whole, min_area), fill_holes))
     if split_parts:
         return split(labels, difference_maps.counts)
     return as_segmentation(labels, maps.shape[1], difference_maps.counts)
+
+
+def one_by_one(maps: Tensor, device: torch.device) -> Iterator[Tensor]:
+    """Difference maps [K, H, W] on a device, one of them at a time."""
+    return (each.to(device) for each in maps)
 
 
 def as_segmentation(labels: list[Tensor], count: int, counts: Counts | None) -> Segmentation:

@@ -17,7 +17,7 @@ def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> lis
     """The boxes of each picture of `image`: masks [B * K, H, W], K after K for each; empty masks have none."""
     masks = masks_of(masks)
     share = masks_a_picture(masks, image)
-    boxes = [box_around(mask, padding) for mask in counted(masks, "masks")]
+    boxes = [box_around(mask, padding) for mask in counted(list(masks), "masks")]
     found = [
         [as_bounding_box(box, row) for row, box in enumerate(boxes[start : start + share]) if box]
         for start in range(0, len(masks), share)

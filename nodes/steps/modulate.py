@@ -87,15 +87,15 @@ def modulate_attention(
     pictures = maps_of_pictures(source, trajectory, low_res_masks, push, Progress("steps", preview), rows, image)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
     count = low_res_masks.masks.shape[1]
-    maps = [place.run(lambda device, own=own: all_of(own(device), count)) for own in pictures]
+    maps = [place.run(partial(all_of, own, count)) for own in pictures]
     return DifferenceMaps(
         torch.stack([each.to(place.device) for each in maps]), trajectory.image_size, low_res_masks.counts
     )
 
 
-def all_of(maps: Iterator[Tensor], count: int) -> Tensor:
+def all_of(maps: Maps, count: int, device: torch.device) -> Tensor:
     """The maps of one picture [count, H, W], empty ones where it has fewer segments than another."""
-    own = torch.stack(list(maps))
+    own = torch.stack(list(maps(device)))
     missing = count - len(own)
     return torch.cat([own, own.new_zeros(missing, *own.shape[1:])]) if missing else own
 
@@ -165,7 +165,7 @@ def answers(
 ) -> Iterator[Tensor]:
     """What one picture answered, read on a device: even, and weighted by the coarse masks [K, h, w] if given."""
     seen = look and look.on(device)
-    maps = (evened(each[None], evenness)[0] for each in read(seen, size, progress, device))
+    maps: Iterator[Tensor] = (evened(each[None], evenness)[0] for each in read(seen, size, progress, device))
     if seen and masks is not None:
         maps = weighted(maps, seen, masks.to(device))
     for each in maps:

@@ -196,8 +196,10 @@ def _checked(request: Request) -> Tensor | None:
 
 
 def _nothing_yet(request: Request, picks: Picks) -> Selected:
+    if picks.nothing:
+        return Selected(None, None, [], [])
     shape = request.segmentation.labels.shape
-    return Selected(*((None, None) if picks.nothing else (torch.empty(shape), torch.empty(*shape, 3))), [], [])
+    return Selected(torch.empty(shape), torch.empty(*shape, 3), [], [])
 
 
 def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, result: Selected) -> None:
@@ -207,7 +209,7 @@ def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, res
     files = shown(labels, picture, colours)
     result.shown.append(files)
     result.entries.append(for_the_widget(number, request.segmentation, picks, colours) | files.for_the_widget)
-    if result.mask is not None:
+    if result.mask is not None and result.overlay is not None:
         result.mask[number] = picked(labels, picks, number)
         under = colorize(labels[None], colours)[0] if picture is None else picture
         draw_highlight(under, result.mask[number], result.overlay[number])

@@ -38,7 +38,7 @@ class Features(NamedTuple):
     @property
     def grid(self) -> Grid:
         """Where the features lie in the picture."""
-        return grid_over(self.features.shape[1:3], self.latent_size, self.working_size or self.latent_size)
+        return grid_over(size_of(self.features[0, ..., 0]), self.latent_size, self.working_size or self.latent_size)
 
 
 class Trajectory(NamedTuple):
