@@ -85,7 +85,6 @@ def fingerprint(*segmentations: torch.Tensor) -> str:
     """Eight hexadecimal digits that tell this segmentation [B, H, W], or this list of them, from others."""
     value = 0
     for labels in segmentations:
-        value = zlib.crc32(
-            memoryview(labels.cpu().contiguous().numpy()), zlib.crc32(repr(labels.shape).encode(), value)
-        )
+        shape = zlib.crc32(repr(labels.shape).encode(), value)
+        value = zlib.crc32(labels.cpu().numpy().tobytes(), shape)
     return f"{value:08x}"
