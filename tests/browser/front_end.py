@@ -74,13 +74,23 @@ def found(node: str) -> str:
     return f"app.canvas.graph.nodes.find((node) => node.type === '{node}')"
 
 
+def outputs_of(node: str) -> str:
+    """In JavaScript what the first node of a type gave, or null."""
+    graph = "app.canvas.graph"
+    key = f"(({{ id }}) => {graph}.isRootGraph ? id : `${{{graph}.id}}:${{id}}`)({found(node)})"
+    return f"app.nodeOutputs[{key}] ?? null"
+
+
 SELECT = found("EmerDiffSelectSegments")
 SETTLED = """async () => {
     const sizes = () => JSON.stringify(app.rootGraph.nodes.map((node) => [...node.size]))
     for (let before = null; before !== sizes(); ) {
         before = sizes()
-        await new Promise((resolve) => setTimeout(resolve, 700))
+        await new Promise((resolve) => setTimeout(resolve, 300))
     }
+}"""
+DRAWN = """async () => {
+    for (let frame = 0; frame < 4; frame++) await new Promise((resolve) => requestAnimationFrame(resolve))
 }"""
 STATE = "app.extensionManager.workflow.activeWorkflow.changeTracker.activeState"
 TRACKED = f"JSON.stringify({STATE}, (key, value) => key === 'size' ? undefined : value)"
@@ -181,7 +191,7 @@ class FrontEnd:
         """Have the front end take what is drawn now for what is undone to, as a click anywhere would."""
         self.page.evaluate(SETTLED)
         self.page.evaluate("window.dispatchEvent(new MouseEvent('mouseup'))")
-        self.page.wait_for_timeout(300)
+        self.page.evaluate(DRAWN)
 
     def forget_sizes(self) -> None:
         """Have the front end not take it for a change of the user's that a node grew when its picture came.
@@ -201,7 +211,7 @@ class FrontEnd:
         place = f"app.canvas.ds.scale = {zoom}; const [x, y] = {found(node)}.pos"
         self.page.evaluate(f"() => {{ {place}; app.canvas.ds.offset = [420 / {zoom} - x, 110 / {zoom} - y] }}")
         self.page.evaluate("app.canvas.setDirty(true, true)")
-        self.page.wait_for_timeout(300)
+        self.page.evaluate(DRAWN)
 
     def run(self) -> None:
         end = browser.run(self.page)
@@ -217,9 +227,10 @@ class FrontEnd:
         )
 
     def outputs(self, node: str) -> dict | None:
-        graph = "app.canvas.graph"
-        key = f"(({{ id }}) => {graph}.isRootGraph ? id : `${{{graph}.id}}:${{id}}`)({found(node)})"
-        return self.page.evaluate(f"app.nodeOutputs[{key}] ?? null")
+        return self.page.evaluate(outputs_of(node))
+
+    def wait_for_outputs(self, node: str) -> None:
+        self.page.wait_for_function(outputs_of(node), timeout=20_000)
 
     @contextlib.contextmanager
     def texts(self):
@@ -243,15 +254,15 @@ class FrontEnd:
 
     def assert_shows(self, node: str, files: list[str]) -> None:
         """That a node shows these pictures, once they have been loaded, and goes on showing them."""
-        for _ in range(10):
-            if self.shown(node) == files:
+        for _ in range(100):
+            if self.shown(node, 0.2) == files:
                 break
         assert self.shown(node) == files
 
-    def shown(self, node: str) -> list[str]:
+    def shown(self, node: str, after: float = 1.0) -> list[str]:
         """The names of the files that a node shows as pictures, or all of the address where it is no file."""
         self.page.evaluate("app.canvas.draw(true, true)")  # the classic canvas takes them up when it draws
-        self.page.wait_for_timeout(1000)
+        self.page.wait_for_timeout(1000 * after)
         addresses = self.page.evaluate(SHOWN[self.mode].format(node=found(node)))
         return [parse_qs(urlsplit(address).query).get("filename", [address])[0] for address in addresses]
 

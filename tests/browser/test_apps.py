@@ -1,7 +1,6 @@
 """Bundled workflows as apps: the front end without the graph, their inputs in a panel, the click widget among them."""
 
 import json
-from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ LABELS = {
     POINT: ["image", "points on the thing", "points beside it"],
     WORD: ["image", "what to replace", "how many segments", "what to paint there"],
 }
-SHOWN = "[...document.images].filter((each) => each.checkVisibility()).map((each) => new URL(each.src).search)"
+SHOWN = """(name) => [...document.images].some((each) => each.checkVisibility()
+    && new URL(each.src).searchParams.get("filename") === name)"""
 TOGGLE = "app.extensionManager.command.execute('Comfy.ToggleLinear')"
 
 
@@ -43,12 +43,10 @@ def test_an_app_has_its_inputs_and_shows_its_result(app, name):
     labels = app.page.locator("[data-testid=linear-widgets] [data-testid=builder-widget-label]")
     assert labels.all_inner_texts() == LABELS[name]
     app.run()
-    app.page.wait_for_timeout(1500)
     if name == CLICK:  # nothing is clicked yet
         return
     (shown,) = app.outputs("SaveImage")["images"]
-    names = [parse_qs(query[1:]).get("filename", [""])[0] for query in app.page.evaluate(SHOWN)]
-    assert shown["filename"] in names
+    app.page.wait_for_function(SHOWN, arg=shown["filename"], timeout=10_000)
     app.shot(f"app_{name.replace(' ', '_')}")
 
 
@@ -61,8 +59,8 @@ def test_in_an_app_one_clicks_and_paints_and_the_graph_knows_it(app):
     app.click(labels, chosen)
     assert app.picked == str(chosen) and app.status.startswith("1 of")
     app.run()
-    assert app.outputs("SaveImage")["images"]
-    app.page.wait_for_timeout(1000)
+    (painted,) = app.outputs("SaveImage")["images"]
+    app.page.wait_for_function(SHOWN, arg=painted["filename"], timeout=10_000)
     app.shot("app_clicked")
     app.page.evaluate(TOGGLE)
     app.look(0.85)

@@ -4,14 +4,14 @@ import pytest
 from front_end import PAINTED, SCENES, SEGMENTS, FrontEnd
 from graphs import Node, Promoted, model_links
 
-PAUSE = {"pause": 1.5}  # seconds an evaluation, so that each brings a live preview
+PAUSE = {"pause": 1.2}  # seconds an evaluation, so that each brings a live preview
 SEGMENT = [
     Node("EmerDiffLabSmallModel", (0, 0), PAUSE),
     Node("LoadImage", (0, 200), {"image": SCENES[0]}),
     Node(
         "EmerDiffSegmentImage",
         (320, 0),
-        {"segments": SEGMENTS, "preset": "balanced", "seed": 0},
+        {"segments": SEGMENTS, "preset": "fast", "seed": 0},
         model_links(0) | {"image": (1, 0)},
     ),
     Node("PreviewImage", (660, 0), {}, {"images": (2, 2)}),
@@ -22,7 +22,7 @@ LIFT = [
     Node(
         "EmerDiffLiftMask",
         (320, 0),
-        {"preset": "balanced", "seed": 0},
+        {"preset": "fast", "seed": 0},
         model_links(0) | {"image": (1, 0), "mask": (1, 1)},
     ),
     Node("MaskToImage", (660, 0), {}, {"mask": (2, 0)}),
@@ -79,5 +79,5 @@ def test_a_cached_node_in_a_subgraph_shows_its_picture_too(front_end):
     front_end.enter_subgraph(node=node)
     assert front_end.shown(node) == []
     front_end.run()
-    front_end.page.wait_for_timeout(1000)
+    front_end.wait_for_outputs(node)
     front_end.assert_shows(node, given(front_end, node))

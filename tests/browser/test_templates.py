@@ -1,4 +1,7 @@
-"""Every bundled workflow, opened from the front end's template browser in both node modes, and run in one of them."""
+"""Every bundled workflow, opened from the template browser and run; no node over another or out of its group.
+
+A screenshot is kept of each after its run.
+"""
 
 import json
 
@@ -9,10 +12,30 @@ from comfyui.workflow import NOTES, WORKFLOWS
 
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 CLICKS = 3
+SLACK = 2
+PLACES = """() => app.graph.nodes.map((node) => {
+    const shown = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect()
+    const height = shown ? shown.height / app.canvas.ds.scale - 30 : node.size[1]
+    return { id: node.id, type: node.type, box: [node.pos[0], node.pos[1] - 30, node.pos[0] + node.size[0],
+        node.pos[1] + height] }
+})"""
+GROUPS = "app.graph.groups.map((group) => [...group._bounding])"
+
+
+def overlap(one: list[float], other: list[float]) -> bool:
+    low, high = map(max, one[:2], other[:2]), map(min, one[2:], other[2:])
+    return all(least < most - SLACK for least, most in zip(low, high))
+
+
+def inside(box: list[float], group: list[float]) -> bool:
+    left, top, width, height = group
+    reach = [left + width, top + height]
+    within = all(low <= each + SLACK for low, each in zip((left, top), box[:2]))
+    return within and all(each <= most + SLACK for each, most in zip(box[2:], reach))
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_opens_and_runs(front_end, name):
+def test_a_template_opens_and_runs_and_is_in_order(front_end, name):
     page = front_end.page
     nodes = json.loads((WORKFLOWS / f"{name}.json").read_text())["nodes"]
     open_template(page, name, len(nodes))
@@ -20,13 +43,16 @@ def test_a_template_opens_and_runs(front_end, name):
     assert not page.locator("[role=dialog]:visible").count(), page.locator("[role=dialog]:visible").inner_text()
     known = page.evaluate("Object.keys(LiteGraph.registered_node_types)")
     assert not {node["type"] for node in nodes} - set(known)
-    if front_end.mode == "classic":
-        return
     front_end.run()
-    page.wait_for_timeout(500)
-    front_end.shot(name.replace(" ", "_"))
+    page.wait_for_timeout(1500)
+    front_end.shot(f"look_{name.replace(' ', '_')}")
     ran = [node for node in nodes if node["type"].startswith("EmerDiff") and node["type"] not in NOTES]
     assert any(front_end.outputs(node["type"]) for node in ran)
+    placed, groups = page.evaluate(PLACES), page.evaluate(GROUPS)
+    over = [(a, b) for a in placed for b in placed if a["id"] < b["id"] and overlap(a["box"], b["box"])]
+    assert not over
+    lost = [node for node in placed if node["type"] not in NOTES and not any(inside(node["box"], g) for g in groups)]
+    assert not lost
 
 
 def open_template(page, name, count):
