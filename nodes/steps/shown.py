@@ -6,6 +6,7 @@ hundreds of pictures reads them all, and draws none.
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 import torch
@@ -14,8 +15,10 @@ from torch.nn.functional import interpolate
 
 from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.segments.colors import colorize, overlay
-from ...emerdiff_ops.segments.labels import labels_to_rgb
+from ...emerdiff_ops.segments.labels import labels_to_rgb, segment_areas
 from ..host.folders import temp_picture
+from .picks import Picks
+from .values import Segmentation
 
 LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
 
@@ -54,6 +57,35 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
         temp_picture(f"{of_picture}-{LARGEST_SIDE}.jpg", lambda: in_bytes(small()[0][0])),
         temp_picture(f"{of_labels}-{LARGEST_SIDE}.png", lambda: labels_to_rgb(small()[1][0])),
     )
+
+
+def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colours: Tensor) -> dict:
+    """What the widget of web/js/select_segments.js draws of one picture, without the files."""
+    count, labels = segmentation.of_each[number], segmentation.labels[number]
+    return {
+        "colors": ["#" + bytes(colour).hex() for colour in (colours[:count] * 255).byte().tolist()],
+        "areas": segment_areas(labels[None], segmentation.count)[0, :count].tolist(),
+        "boxed": picks.boxed[number],
+        "used": used_texts(picks, number),
+        "width": labels.shape[1],
+        "height": labels.shape[0],
+        "fingerprint": picks.numbers.now,
+    }
+
+
+def used_texts(picks: Picks, number: int) -> dict:
+    """The texts that a picture was selected by, its own lists alone: the widget's own may be others, where linked."""
+    made_on = picks.numbers.made_on
+    positive, negative = (
+        json.dumps([{"x": x, "y": y} for x, y in points[number]]) for points in (picks.positive, picks.negative)
+    )
+    return {
+        "selection": ", ".join(map(str, picks.numbers.lists[number])) + (f" @{made_on}" if made_on else ""),
+        "positive_points": positive,
+        "negative_points": negative,
+        "invert": picks.invert,
+        "every_picture": picks.everywhere is not None,
+    }
 
 
 def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
