@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from . import inputs
-from .host.progress import say
+from .host.progress import show_notes
 from .results import selected_result
 from .steps.picks import Together, read_picks, requests
 from .steps.select import notes_on, selected
@@ -80,5 +80,5 @@ class EmerDiffSelectSegments(io.ComfyNode):
         asked = requests(segmentation, image, *texts, invert, boxes, every_picture)
         picks = read_picks(asked, Together(*(len(each) == 1 for each in (*texts, boxes))))
         results, notes = selected(asked, picks), notes_on(picks)
-        say(notes)
+        show_notes(notes)
         return selected_result(results, notes)

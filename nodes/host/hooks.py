@@ -14,7 +14,7 @@ from functools import partial
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from ...emerdiff_ops.attention import add_offset, base_rows, loudness, shared_attention, spread_rows
+from ...emerdiff_ops.attention import add_offset, base_rows, root_mean_square, shared_attention, spread_rows
 from ...emerdiff_ops.text_scores import word_attention
 from .places import Block, Layer, layer_of
 
@@ -224,7 +224,7 @@ class Modulation:
                 "before it, or choose another modulation_layer"
             )
         self.running = self.rows
-        offsets = loudness(n) * self.offsets if self.relative else self.offsets
+        offsets = root_mean_square(n) * self.offsets if self.relative else self.offsets
         return add_offset(spread_rows(n, groups, self.rows), offsets)
 
     def skip_connection(self, h, skip, options):

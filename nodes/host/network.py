@@ -40,11 +40,8 @@ class Network(Protocol[Place]):
     def cells_in_token(self) -> int:
         """Cells of the latent on a side of what the network takes as one: pictures are filled up to whole ones."""
 
-    def most_cells(self) -> int | None:
-        """On a side of a picture, where the network knows no more places."""
-
-    def least_cells(self) -> int:
-        """Mean of both sides of a picture below which the host cannot run the network."""
+    def limits(self) -> tuple[int, int | None]:
+        """Least mean of a picture's sides that the host can run, and the most on a side where places are numbered."""
 
     def own_pixels(self, pixels_per_cell: int) -> int:
         """The shorter side, in pixels, of the pictures that the network was made for."""

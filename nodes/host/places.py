@@ -28,4 +28,5 @@ class Block(NamedTuple):
 
 def layer_of(options: dict) -> Layer:
     """The layer that runs, by the host's options for a hook in it."""
-    return Layer(*options["block"], options.get("block_index", 0))
+    block, number = options["block"]
+    return Layer(block, number, options.get("block_index", 0))

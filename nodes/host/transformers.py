@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import comfy.model_sampling
+from comfy.model_sampling import CONST, COSMOS_RFLOW, EPS
 
 from .hooks import AttentionOutput, ProjectionInput
 from .places import Block
@@ -148,14 +148,15 @@ def family_of(model) -> Family | None:
     return FAMILIES.get(kind.__name__) if kind.__module__ == "comfy.model_base" else None
 
 
-class Transformer(NamedTuple):
+class Transformer:
     """A `Network`: what the attention of a block gives to the picture's tokens is read."""
 
-    model: Any
-    family: Family
     lifts = False
     own_timestep = 281  # a share of .44 of noise; published work reads between .1 and .5
-    samplings = (comfy.model_sampling.EPS, comfy.model_sampling.CONST, comfy.model_sampling.COSMOS_RFLOW)
+    samplings: tuple[type, ...] = (EPS, CONST, COSMOS_RFLOW)
+
+    def __init__(self, model, family: Family):
+        self.model, self.family = model, family
 
     def name(self) -> str:
         own = network_of(self.model)
@@ -195,13 +196,10 @@ class Transformer(NamedTuple):
         patch = getattr(network_of(self.model), self.family.patch)
         return patch if isinstance(patch, int) else patch[-1]  # Hunyuan's has a number for every axis
 
-    def most_cells(self) -> int | None:
-        """192 tokens in SD3."""
+    def limits(self) -> tuple[int, int | None]:
+        """At most 192 tokens in SD3."""
         tokens = getattr(network_of(self.model), "pos_embed_max_size", None)
-        return tokens and tokens * self.cells_in_token()
-
-    def least_cells(self) -> int:
-        return self.family.least
+        return self.family.least, tokens and tokens * self.cells_in_token()
 
     def own_pixels(self, pixels_per_cell: int) -> int:
         return self.family.pixels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import comfy.model_base
 import comfy.model_sampling
@@ -16,13 +16,15 @@ SDXL_VECTORS = (2816, 2560)  # widths of the pooled text and sizes that SDXL and
 POOLED = {"pooled_output": "pooled text"}  # what the host calls it, in words
 
 
-class UNet(NamedTuple):
+class UNet:
     """A `Network`: queries of a cross-attention layer are read. Of a MODEL of no known family, whether it is one."""
 
-    model: Any
     lifts = True
     own_timestep = 1  # of the paper
-    samplings = (comfy.model_sampling.EPS,)
+    samplings: tuple[type, ...] = (comfy.model_sampling.EPS,)
+
+    def __init__(self, model):
+        self.model = model
 
     def name(self) -> str:
         return type(self.model.model).__name__
@@ -44,11 +46,8 @@ class UNet(NamedTuple):
     def cells_in_token(self) -> int:
         return 1
 
-    def most_cells(self) -> None:
-        return None
-
-    def least_cells(self) -> int:
-        return 0
+    def limits(self) -> tuple[int, None]:
+        return 0, None
 
     def own_pixels(self, pixels_per_cell: int) -> int:
         """512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL) where a cell stands for 8."""

@@ -96,7 +96,7 @@ def check_conditioning(model, conditioning) -> None:
                 f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes {width}: encode the prompt "
                 "with the CLIP of the same model"
             )
-        missing = [in_words for name, in_words in needs.items() if name not in extras]
+        missing = [words for name, words in needs.items() if name not in extras]
         if missing and "unclip_conditioning" not in extras:
             raise ValueError(
                 f"this conditioning has no {missing[0]}, which this model needs: connect "
@@ -246,7 +246,7 @@ def check_canvas(model, canvas: Size) -> None:
     """ValueError where the network cannot take a latent of this size, surroundings included."""
     own, pixels = network.of(model), network.latent_ratio(model)  # on a side of a cell
     height, width = (pixels * side for side in canvas)
-    most, least = pixels * (own.most_cells() or 0), pixels * own.least_cells()
+    least, most = (pixels * (cells or 0) for cells in own.limits())
     seen = f"with its surroundings the picture is {width} x {height} pixels as the model sees it, and this model takes "
     if most and max(height, width) > most:
         raise ValueError(f"{seen}{most} a side at most: lower resolution, or turn surroundings down")
@@ -328,10 +328,10 @@ def check_kind(value, kind: type) -> None:
     """ValueError where a wire of any type (EmerDiff Load, a reroute) brought a value of another kind."""
     if not isinstance(value, kind):
         raise ValueError(
-            f"what came in holds {in_words(type(value))}; this input takes {in_words(kind)}: check which file "
-            "EmerDiff Load reads, or what else is connected here"
+            f"what came in holds {kind_in_words(type(value))}; this input takes {kind_in_words(kind)}: check which "
+            "file EmerDiff Load reads, or what else is connected here"
         )
 
 
-def in_words(kind: type) -> str:
+def kind_in_words(kind: type) -> str:
     return KINDS_IN_WORDS.get(kind, f"{kind.__name__}, which is no value of EmerDiff")

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ...emerdiff_ops.files.digest import digest
-from ...emerdiff_ops.segments.colors import colorize, overlay
+from ...emerdiff_ops.segments.colors import colorize, in_bytes, overlay
 from ...emerdiff_ops.segments.labels import labels_to_rgb, segment_areas
 from ..host.folders import temp_picture
 from .picks import Picks
@@ -97,8 +96,3 @@ def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     size = max(1, round(height * scale)), max(1, round(width * scale))
     small = interpolate(pictures.movedim(-1, 1), size, mode="bilinear", antialias=True).movedim(1, -1)
     return small, interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].to(labels.dtype)
-
-
-def in_bytes(picture: Tensor) -> Tensor:
-    """A picture [H, W, 3] in 0..1 as uint8."""
-    return (picture * 255).round().clamp(0, 255).to(torch.uint8)
