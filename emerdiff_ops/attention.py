@@ -33,7 +33,7 @@ def add_offset(output: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
     return output + offsets[..., None]
 
 
-def loudness(output: torch.Tensor) -> torch.Tensor:
+def root_mean_square(output: torch.Tensor) -> torch.Tensor:
     """Root mean square of a layer's output, float32: what a push that suits models of any scale is measured by."""
     return output.float().square().mean().sqrt()
 

@@ -43,7 +43,7 @@ def cut_labels(
     parts = _parts((chosen @ chosen.T).clamp_min(0).pow(POWER).cpu().numpy(), threshold, most, step)
     labels = torch.from_numpy(parts).to(points.device)
     if stride > 1:
-        labels = _nearest(directions, chosen, labels).index_put(
+        labels = _nearest_direction(directions, chosen, labels).index_put(
             (torch.arange(0, len(points), stride, device=labels.device),), labels
         )
     return largest_first(labels).argsort()[labels]
@@ -95,7 +95,7 @@ def _directions(points: torch.Tensor) -> torch.Tensor:
     return normalize((points - points.mean(0)).float(), dim=1)
 
 
-def _nearest(directions: torch.Tensor, chosen: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _nearest_direction(directions: torch.Tensor, chosen: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     members = torch.nn.functional.one_hot(labels).T.float()  # [k, n]
     return (directions @ normalize(members @ chosen, dim=1).T).argmax(1)
 

@@ -34,14 +34,6 @@ def guided_filter(maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilo
     return torch.stack(list(map(guided_upsampler(picture, (height, width), radius, epsilon), maps)))
 
 
-def guided_upsample(maps: torch.Tensor, picture: torch.Tensor, radius: int = UPSAMPLING_RADIUS) -> torch.Tensor:
-    """`maps` [K, h, w] at the size of `picture` [H, W, 3]: along its borders where that is larger, else resized."""
-    height, width = picture.shape[:2]
-    if not is_larger((height, width), maps.shape[-2:]):
-        return resize_maps(maps, (height, width))
-    return guided_filter(maps, picture, radius)
-
-
 def is_larger(size: Sequence[int], than: Sequence[int]) -> bool:
     """Whether a picture of this size has borders that maps of the other size do not show: larger both ways."""
     return all(side > own for side, own in zip(size, than))

@@ -98,7 +98,7 @@ def nearest(features: torch.Tensor, examples: torch.Tensor) -> torch.Tensor:
     require_finite(features)
     origin = examples.mean(0)  # as far off as it may be, it costs no accuracy
     centred = examples - origin
-    images = [_nearest((image.flatten(0, 1) - origin).float(), centred) for image in features]
+    images = [_nearest_centroid((image.flatten(0, 1) - origin).float(), centred) for image in features]
     return torch.stack(images).reshape(features.shape[:3])
 
 
@@ -170,7 +170,7 @@ def _lloyd(
     for _ in range(iterations):
         if step is not None:
             step(0)
-        previous, labels = labels, _filled(points, centroids, _nearest(points, centroids))
+        previous, labels = labels, _filled(points, centroids, _nearest_centroid(points, centroids))
         if torch.equal(labels, previous):
             break
         centroids = _means(points, labels, len(centroids))
@@ -179,7 +179,7 @@ def _lloyd(
     return KMeans(labels, centroids, _spread(points, centroids, labels).sum().item())
 
 
-def _nearest(points: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
+def _nearest_centroid(points: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
     # |x - c|^2 without its |x|^2, which is the same for every centroid
     return torch.addmm(centroids.square().sum(1), points, centroids.T, alpha=-2).argmin(1)  # [N]
 

@@ -34,10 +34,10 @@ def likeness(
     own, others = ([row * width + column for row, column in cells] for cells in (wanted, unwanted))
     labels = found.labels.cpu()  # connected parts are found on the processor alone
     chosen = _pointed_at(labels.unflatten(0, features.shape[:2]), wanted) | _filled(labels, inside.flatten())
-    rivals = [number for number in range(len(found.centroids)) if number not in chosen]
+    unlike = [number for number in range(len(found.centroids)) if number not in chosen]
     near, far = (
-        _nearest(points, torch.cat([points[cells], found.centroids[numbers]]))
-        for cells, numbers in ((own, sorted(chosen)), (others, rivals))
+        _nearest_distance(points, torch.cat([points[cells], found.centroids[numbers]]))
+        for cells, numbers in ((own, sorted(chosen)), (others, unlike))
     )
     contrast = (far - near) / (far + near).clamp_min(1e-9)  # -1..1
     contrast = contrast.where(far.isfinite(), contrast.new_ones(()))
@@ -69,7 +69,7 @@ def _filled(labels: torch.Tensor, inside: torch.Tensor) -> set[int]:
     return mostly_inside(everywhere, torch.bincount(labels[inside], minlength=len(everywhere)))
 
 
-def _nearest(points: torch.Tensor, examples: torch.Tensor) -> torch.Tensor:
+def _nearest_distance(points: torch.Tensor, examples: torch.Tensor) -> torch.Tensor:
     """Squared distance of each point to the nearest example; infinite where there is none."""
     if not len(examples):
         return points.new_full((len(points),), torch.inf)

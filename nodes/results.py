@@ -7,7 +7,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ..emerdiff_ops.segments.colors import colorize, highlight, palette
 from ..emerdiff_ops.segments.labels import empty_masks, fill_masks, masks_to_labels
 from .host.latents import to_output
-from .host.progress import counted, say, show_text
+from .host.progress import counted, show_notes, show_text
 from .steps.checks import pictures_of
 from .steps.lift import Lifted
 from .steps.select import Selected
@@ -67,7 +67,7 @@ def coarse_preview(low_res_masks: LowResMasks):
 def lifted_result(image: torch.Tensor, lifted: Lifted) -> io.NodeOutput:
     """Hard and soft masks, and a word on those that lie elsewhere than what came in."""
     if lifted.elsewhere:
-        say([f"mask {', '.join(map(str, lifted.elsewhere))}: {ELSEWHERE}"])
+        show_notes([f"mask {', '.join(map(str, lifted.elsewhere))}: {ELSEWHERE}"])
     return soft_result(image, lifted.soft)
 
 

@@ -3,9 +3,10 @@
 from comfy_api.latest import io
 
 from . import inputs
-from .host.progress import say
+from .host.progress import show_notes
 from .results import selected_result
-from .steps.select import Request, notes_on, read_picks, requests, selected
+from .steps.picks import Together, read_picks, requests
+from .steps.select import notes_on, selected
 from .wires import SegmentationType
 
 
@@ -75,9 +76,9 @@ class EmerDiffSelectSegments(io.ComfyNode):
         boxes=(None,),
         every_picture=(False,),
     ) -> io.NodeOutput:
-        given = selection, positive_points, negative_points, invert, boxes, every_picture
-        asked = requests(segmentation, image, *given)
-        picks = read_picks(asked, {name: len(values) == 1 for name, values in zip(Request._fields[2:], given)})
+        texts = selection, positive_points, negative_points
+        asked = requests(segmentation, image, *texts, invert, boxes, every_picture)
+        picks = read_picks(asked, Together(*(len(each) == 1 for each in (*texts, boxes))))
         results, notes = selected(asked, picks), notes_on(picks)
-        say(notes)
+        show_notes(notes)
         return selected_result(results, notes)

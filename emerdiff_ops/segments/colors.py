@@ -239,8 +239,13 @@ def _middles(labels: np.ndarray) -> list[tuple[int, int, int, float]]:
     return middles
 
 
+def in_bytes(picture: torch.Tensor) -> torch.Tensor:
+    """A picture [..., 3] in 0..1 as uint8."""
+    return (picture * 255).round().clamp(0, 255).to(torch.uint8)
+
+
 def as_pil(picture: torch.Tensor, side: int) -> Image.Image:
     """A picture [H, W, 3] in 0..1 as an image whose longer side is `side`, its pixels as squares."""
-    image = Image.fromarray((picture * 255).round().to(torch.uint8).cpu().numpy())
+    image = Image.fromarray(in_bytes(picture).cpu().numpy())
     scale = side / max(image.size)
     return image.resize([max(1, round(length * scale)) for length in image.size], Image.Resampling.NEAREST)

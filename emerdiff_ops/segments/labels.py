@@ -38,14 +38,6 @@ def _comparable(scores: Iterable[torch.Tensor], size: tuple[int, int] | None) ->
         yield score
 
 
-def labels_to_masks(labels: torch.Tensor, count: int) -> torch.Tensor:
-    """labels [B, H, W] -> masks [B * count, H, W] float32, segment k of image b in row b * count + k."""
-    masks = empty_masks(len(labels) * count, *labels.shape[1:])
-    for each in zip(labels, masks.unflatten(0, (-1, count))):
-        fill_masks(*each)
-    return masks
-
-
 def empty_masks(*shape: int) -> torch.Tensor:
     """Zeros that take memory only where something is written later: most of a mask is never touched.
 

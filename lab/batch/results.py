@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from emerdiff.emerdiff_ops.segments.colors import overlay
+from emerdiff.emerdiff_ops.segments.colors import in_bytes, overlay
 from emerdiff.nodes.steps.shown import reduced
 from filelock import FileLock, Timeout
 from PIL import Image
@@ -93,7 +93,7 @@ def write(output: Path, path: str, image: np.ndarray, labels: np.ndarray, masks:
         row["masks"] = f"masks/{path}"
         each = {f"{number:03}.png": encoded((labels == number) * np.uint8(255), "png") for number in range(len(areas))}
         place_folder(output, row["masks"], each)
-    shown = (overlay(*reduced(pictures, maps))[0] * 255).round().byte().numpy()
+    shown = in_bytes(overlay(*reduced(pictures, maps))[0]).numpy()
     row |= {"overlay": f"overlays/{path}.jpg", "labels": f"labels/{path}.png"}
     place(output, row["overlay"], encoded(shown, "jpeg", quality=92, subsampling=0))
     place(output, row["labels"], encoded(labels.astype(np.uint8 if len(areas) <= 256 else np.uint16), "png"))

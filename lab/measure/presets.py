@@ -30,7 +30,7 @@ from emerdiff.nodes.host import unet
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, ROBUST
-from emerdiff.nodes.steps.modulate import noise_levels, pushed
+from emerdiff.nodes.steps.modulate import noise_levels, predict_pushed
 from emerdiff.nodes.steps.read_out import READOUTS, guide_of
 
 from measure.log import Row, item_of, mean_and_error
@@ -166,7 +166,7 @@ def final_latents(pipeline: Pipeline, trajectory, masks, setting: Setting) -> to
     noises, sigmas = noise_levels(source.model, trajectory, 0, setting)
 
     def work(x0, predict):
-        denoise = partial(pushed, predict, layer, push)
+        denoise = partial(predict_pushed, predict, layer, push)
         eps = [noise.to(x0) for noise in noises]
         return modulated_denoising(denoise, x0, eps, sigmas, offsets.to(x0), setting.deterministic).cpu()
 

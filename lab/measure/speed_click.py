@@ -46,7 +46,7 @@ def jobs(source: Source, size: int, presets) -> dict:
     clicked = (labels == labels[0, point[0], point[1]]).float()
     push, known = Push("fast", relative=True), Known(0, size, features, trajectory)
     every = {
-        f"every segment, {name}": partial(pipeline, source, image, pushed(name), SEGMENTS, size) for name in presets
+        f"every segment, {name}": partial(pipeline, source, image, push_of(name), SEGMENTS, size) for name in presets
     }
     return every | {
         "picture to draft": partial(draft, source, image, size),
@@ -54,12 +54,12 @@ def jobs(source: Source, size: int, presets) -> dict:
     }
 
 
-def pushed(preset: str) -> Push:
+def push_of(preset: str) -> Push:
     return Push(preset, STRENGTH) if preset == "paper" else Push(preset, relative=True)
 
 
 def draft(source: Source, image: torch.Tensor, size: int):
-    return pipeline(source, image, pushed("draft"), SEGMENTS, size)
+    return pipeline(source, image, push_of("draft"), SEGMENTS, size)
 
 
 def shares(works: dict[str, Measured]) -> str:
@@ -86,7 +86,7 @@ def large(source: Source, rounds: int) -> str:
     def after(number: int):
         low_res = cluster_features(features, number)
         return assemble_masks(
-            modulate_attention(source, trajectory, low_res, pushed("draft"), image=image), image=image
+            modulate_attention(source, trajectory, low_res, push_of("draft"), image=image), image=image
         )
 
     works = compare({str(number): partial(after, number) for number in (SEGMENTS, 0)}, rounds)

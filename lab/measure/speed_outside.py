@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
-from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.emerdiff_ops.segments.labels import empty_masks, fill_masks
 from emerdiff.nodes.results import segmentation_result
 from emerdiff.nodes.select_segments import EmerDiffSelectSegments
 from emerdiff.nodes.steps.cluster import cluster_features
@@ -79,8 +79,9 @@ def steps(flux: Source, sd: Source, size: tuple[int, int], count: int) -> Iterat
     yield "borders and label map", lambda: made.append(draft())
     (segmentation,) = made
     yield "label image, numbers", partial(segmentation_result, segmentation, make_masks=False)
-    masks = labels_to_masks(segmentation.labels, count)
-    yield "masks", partial(labels_to_masks, segmentation.labels, count)
+    masks = empty_masks(count, *size)
+    fill_masks(segmentation.labels[0], masks)
+    yield "masks", lambda: fill_masks(segmentation.labels[0], empty_masks(count, *size))
     yield "Merge Segments", partial(merge_alike, segmentation, features, 8)
     yield "Bounding Boxes", partial(bounding_boxes, masks, image)
     yield "To SEGS, with the picture", partial(segs_of_pictures, segmentation, image)

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from operator import itemgetter
 
 import numpy as np
-from emerdiff.emerdiff_ops.attention import loudness
+from emerdiff.emerdiff_ops.attention import root_mean_square
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.emerdiff_ops.schedule import sample_level
 from emerdiff.nodes.host import unet
+from emerdiff.nodes.host.places import Layer, layer_of
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
@@ -36,8 +37,8 @@ def main() -> None:
     study = Study("strength", __doc__, Pictures("tuning", 6, ("scenes",)), "robustness.md", several=True)
     study.parser.add_argument("--layers", nargs="+", help="only these, such as 'output 5.0'")
     layers = unet.cross_attention_layers(study.pipeline.source.model)
-    pushed = [str(layer) for layer in layers if layer.block != "input"]
-    wanted = [layer for layer in pushed if not study.options.layers or layer in study.options.layers]
+    known = [str(layer) for layer in layers if layer.block != "input"]
+    wanted = [layer for layer in known if not study.options.layers or layer in study.options.layers]
     study.measure(measured, table, wanted, itemgetter("layer"))
 
 
@@ -53,7 +54,7 @@ def measured(pipeline: Pipeline, seen: Pictured, layers: list[str]) -> Iterator[
             yield {"layer": layer, "output": size, "strength": strength, **scores}
 
 
-def output_size(pipeline: Pipeline, trajectory, layer: unet.Layer) -> float:
+def output_size(pipeline: Pipeline, trajectory, layer: Layer) -> float:
     """Root mean square of the layer's output at the timestep that is pushed."""
     source, hook = pipeline.source, OutputSize(layer)
     noises, sigmas = noise_levels(source.model, trajectory, 0, PRESETS[PRESET])
@@ -68,16 +69,15 @@ def output_size(pipeline: Pipeline, trajectory, layer: unet.Layer) -> float:
 class OutputSize:
     """Hook of one evaluation: the root mean square of what one cross-attention layer puts out."""
 
-    def __init__(self, layer: unet.Layer):
+    def __init__(self, layer: Layer):
         self.layer, self.size = layer, float("nan")
 
     def install(self, transformer_options) -> None:
         transformer_options.setdefault("patches", {}).setdefault("attn2_output_patch", []).append(self.measure)
 
     def measure(self, n, options):
-        block, number = options["block"]
-        if unet.Layer(block, number, options.get("block_index", 0)) == self.layer:
-            self.size = float(loudness(n))
+        if layer_of(options) == self.layer:
+            self.size = float(root_mean_square(n))
         return n
 
 

@@ -18,8 +18,8 @@ from emerdiff.emerdiff_ops.segments.labels import assign
 from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.hooks import Captured
 from emerdiff.nodes.host.latents import own_resolution, pixels_per_cell
+from emerdiff.nodes.host.places import Layer, layer_of
 from emerdiff.nodes.host.session import run_session
-from emerdiff.nodes.host.unet import Layer
 from emerdiff.nodes.steps.extract import latents_of
 from emerdiff.nodes.steps.values import Source, size_of
 from torch import Tensor
@@ -84,8 +84,7 @@ class AttentionOutput:
         transformer_options.setdefault("patches", {}).setdefault("attn1_output_patch", []).append(self.output)
 
     def output(self, n: Tensor, options: dict) -> Tensor:
-        block, number = options["block"]
-        if Layer(block, number, options.get("block_index", 0)) != self.layer:
+        if layer_of(options) != self.layer:
             return n
         self.features = n[0].float().cpu().unflatten(0, tuple(options["activations_shape"][-2:]))
         raise Captured

@@ -3,9 +3,10 @@
 The UNet is reached only through the host's guider, on copies of the model's options, with hooks that the host offers
 for it; the user's MODEL is never written to.
 
-    network       what both kinds of models have: layers, grids, latents, noise
-    unet          a UNet's layers and grids, and what it takes
-    transformers  the families of transformers, and their blocks and tokens
+    network       what is asked of a model, and who answers; its latents and noise
+    unet          answers for UNets: their layers and grids, and what they take
+    transformers  answers for transformers: their families, blocks and tokens
+    places        layers of UNets and blocks of transformers
     session       the model loaded: predict(x, sigma, hooks)
     hooks         what EmerDiff does inside the network
     passage       whether an evaluation went through the whole network, and who stands in its way

@@ -14,10 +14,9 @@ from functools import partial
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from ...emerdiff_ops.attention import add_offset, base_rows, loudness, shared_attention, spread_rows
+from ...emerdiff_ops.attention import add_offset, base_rows, root_mean_square, shared_attention, spread_rows
 from ...emerdiff_ops.text_scores import word_attention
-from .transformers import Block
-from .unet import Layer
+from .places import Block, Layer, layer_of
 
 
 class Captured(Exception):
@@ -195,7 +194,7 @@ class Modulation:
         groups = len(options["cond_or_uncond"])
         rows = n.shape[0] // groups
         query, key = base_rows(n, groups), base_rows(context, groups)
-        self.shared = rows > 1 and not self.foreign and not _replacement_at(self.replaced, _layer_of(options))
+        self.shared = rows > 1 and not self.foreign and not _replacement_at(self.replaced, layer_of(options))
         if self.shared:
             return query, key, value
         return spread_rows(query, groups, rows), spread_rows(key, groups, rows), value
@@ -217,7 +216,7 @@ class Modulation:
 
     def cross_attention_output(self, n, options):
         groups = len(options["cond_or_uncond"])
-        if self.offsets is None or _layer_of(options) != self.layer:
+        if self.offsets is None or layer_of(options) != self.layer:
             return spread_rows(n, groups, self.running)
         if n.shape[1] != self.offsets.shape[1]:
             raise ValueError(
@@ -225,7 +224,7 @@ class Modulation:
                 "before it, or choose another modulation_layer"
             )
         self.running = self.rows
-        offsets = loudness(n) * self.offsets if self.relative else self.offsets
+        offsets = root_mean_square(n) * self.offsets if self.relative else self.offsets
         return add_offset(spread_rows(n, groups, self.rows), offsets)
 
     def skip_connection(self, h, skip, options):
@@ -235,11 +234,6 @@ class Modulation:
 
 def _first_row(value, rows: int):
     return value[:1] if isinstance(value, Tensor) and value.shape[:1] == (rows,) else value
-
-
-def _layer_of(options) -> Layer:
-    block, number = options["block"]
-    return Layer(block, number, options.get("block_index", 0))
 
 
 def _replacements(transformer_options, attention: str) -> dict:

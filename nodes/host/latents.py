@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from .network import cells_in_token, own_pixels
+from . import network
 
 AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
 
@@ -40,7 +40,7 @@ def encode(model, vae, pixels: Tensor) -> Tensor:
     For a transformer to whole tokens. A VAE of videos would take the batch for one: it gets each picture by itself, and
     the axis for time, of one frame, is left out.
     """
-    multiple, (height, width) = pixels_per_cell(vae) * cells_in_token(model), pixels.shape[-2:]
+    multiple, (height, width) = pixels_per_cell(vae) * network.of(model).cells_in_token(), pixels.shape[-2:]
     pixels = pad(pixels, (0, -width % multiple, 0, -height % multiple), mode="replicate").movedim(1, -1)
     if vae.latent_dim == 3:
         return torch.cat([vae.encode(each).float().cpu()[:, :, 0] for each in pixels.split(1)])
@@ -58,7 +58,8 @@ def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
 
 def own_resolution(model, vae) -> int:
     """The shorter side, in pixels, that the model was made for: 512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL and later)."""
-    return own_pixels(model, pixels_per_cell(vae))
+    said = getattr(type(model.get_model_object("model_config")), "own_pixels", None)
+    return said or network.of(model).own_pixels(pixels_per_cell(vae))
 
 
 def pixels_per_cell(vae) -> int:

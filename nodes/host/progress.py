@@ -14,7 +14,7 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from ...emerdiff_ops.segments.colors import as_pil
-from .time_left import TimeLeft, in_words
+from .time_left import TimeLeft, duration_in_words
 
 log = logging.getLogger("EmerDiff")
 
@@ -53,11 +53,11 @@ class Progress:
             left = self.clock.left()
             if left is not None:
                 self.said = True
-                show_text(f"{done} of {self.bar.total}, about {in_words(left)} left")
+                show_text(f"{done} of {self.bar.total}, about {duration_in_words(left)} left")
             picture = self.previews and preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
         self.bar.update_absolute(done, self.bar.total, picture or None)
         if done == self.bar.total and self.said:
-            show_text(f"{done} {self.unit} in {in_words(now - self.begin)}")
+            show_text(f"{done} {self.unit} in {duration_in_words(now - self.begin)}")
 
 
 def counted(items: Sequence, unit: str) -> Iterator:
@@ -90,7 +90,7 @@ def shown_node() -> str | None:
     return None if running is None else get_progress_state().dynprompt.get_display_node_id(running.node_id)
 
 
-def say(notes: list[str]) -> None:
+def show_notes(notes: list[str]) -> None:
     """Sentences for the user: in the log as warnings, and on the node."""
     for note in notes:
         log.warning(note)

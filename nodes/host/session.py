@@ -12,9 +12,8 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
-from .network import family_of, latent_axes, sigma_of
+from . import network
 from .passage import Passage
-from .unet import cross_attention_layers
 
 # Other packs' wrappers of the UNet that would make our evaluations wrong or slow: EasyCache hands out what it computed
 # for other rows, and torch.compile compiles anew for every hook and size of batch.
@@ -36,8 +35,8 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
     hooks.install(transformer_options) is given options that live for this one evaluation. The host keeps memory free
     for `rows` rows.
     """
-    layers = None if family_of(model) else len(cross_attention_layers(model))
-    in_time = latent_axes(model) == 3  # pictures of such models are videos of one frame
+    layers = network.of(model).layers_to_pass()
+    in_time = network.latent_axes(model) == 3  # pictures of such models are videos of one frame
 
     def passes(model_k, x, sigmas, extra_args=None, callback=None, disable=None):
         x0, predict = model_k.latent_image[:1], partial(_predict, partial(model_k, **extra_args), layers, in_time)
@@ -45,7 +44,7 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
 
     guider = _PlainGuider(model)
     guider.inner_set_conds({"positive": conditioning})
-    sigmas = torch.tensor([sigma_of(model, 1), 0.0])
+    sigmas = torch.tensor([network.sigma_of(model, 1), 0.0])
     latent = _frame(latent.expand(-(-rows // 2), -1, -1, -1), in_time)  # the host reserves memory for twice as many
     sampler = comfy.samplers.KSAMPLER(passes)
     with run_eagerly():

@@ -49,7 +49,7 @@ class TimeLeft:
         return self.seconds[kind] / self.done[kind] if self.done[kind] else self.weights[kind] * rate
 
 
-def in_words(seconds: float) -> str:
+def duration_in_words(seconds: float) -> str:
     """A duration as people say it: "40 s", "3 min 20 s", "1 h 5 min"."""
     whole = round(seconds)
     if whole < 60:

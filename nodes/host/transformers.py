@@ -11,19 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .unet import network_of
+from comfy.model_sampling import CONST, COSMOS_RFLOW, EPS
+
+from .hooks import AttentionOutput, ProjectionInput
+from .places import Block
+from .unet import POOLED, network_of
 
 SHARE = 0.35  # of the depth, at which the block lies that is read
-
-
-class Block(NamedTuple):
-    """A block of a transformer: its kind, and its number among those."""
-
-    kind: str
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.number}"
 
 
 class Stack(NamedTuple):
@@ -42,7 +36,7 @@ class Family(NamedTuple):
     network: str  # class of its network
     stacks: tuple[Stack, ...]  # in running order
     text_width: Callable[[Any], int]  # how many numbers it takes for every token of the text
-    needs: tuple[str, ...] = ()  # what the conditioning has to carry beside the text
+    needs: dict[str, str] = {}  # what the conditioning has to carry beside the text, and in words
     share: float = SHARE
     before: Callable[[Any], int] = lambda network: 0  # attentions before the first block
     patch: str = "patch_size"  # where the network keeps how many cells of the latent a token has on a side
@@ -53,12 +47,11 @@ class Family(NamedTuple):
 
 
 DOUBLE, SINGLE = Stack("double", "double_blocks", "double_block"), Stack("single", "single_blocks", "single_block")
-POOLED = "pooled_output"
 
 FLUX = Family(
-    "Flux.1", "Flux", (DOUBLE, SINGLE), lambda net: net.txt_in.in_features, needs=(POOLED,), share=0.3
+    "Flux.1", "Flux", (DOUBLE, SINGLE), lambda net: net.txt_in.in_features, needs=POOLED, share=0.3
 )  # ConceptAttention: double 15 to 18
-FLUX_2 = FLUX._replace(name="Flux.2", needs=())
+FLUX_2 = FLUX._replace(name="Flux.2", needs={})
 COSMOS = Family(
     "Cosmos Predict2",
     "MiniTrainDIT",
@@ -73,7 +66,7 @@ FAMILIES = {  # by the host's name of the model's class
         "OpenAISignatureMMDITWrapper",
         (Stack("block", "joint_blocks", "double_block"),),
         lambda net: net.context_embedder.in_features,
-        needs=(POOLED,),
+        needs=POOLED,
         share=0.4,  # Seg4Diff: block 9 of 24
     ),
     "Flux": FLUX,
@@ -119,7 +112,7 @@ FAMILIES = {  # by the host's name of the model's class
         "HiDreamImageTransformer2DModel",
         (Stack("double", "double_stream_blocks"), Stack("single", "single_stream_blocks")),
         lambda net: net.caption_projection[-1].linear.in_features,
-        needs=(POOLED, "conditioning_llama3"),
+        needs={**POOLED, "conditioning_llama3": "text of Llama 3"},
         picture_first=True,
     ),
     "CosmosPredict2": COSMOS,
@@ -137,7 +130,11 @@ FAMILIES = {  # by the host's name of the model's class
         "HunYuanDiT",
         (Stack("block", "blocks"),),
         lambda net: net.text_states_dim,
-        needs=("attention_mask", "conditioning_mt5xl", "attention_mask_mt5xl"),
+        needs={
+            "attention_mask": "mask of its words",
+            "conditioning_mt5xl": "text of mT5",
+            "attention_mask_mt5xl": "mask of mT5's words",
+        },
         projection=lambda block: block.attn1.out_proj,
     ),
 }
@@ -151,61 +148,87 @@ def family_of(model) -> Family | None:
     return FAMILIES.get(kind.__name__) if kind.__module__ == "comfy.model_base" else None
 
 
-def known_family(model) -> Family:
-    """The row of a MODEL that has one."""
-    return FAMILIES[type(model.model).__name__]
+class Transformer:
+    """A `Network`: what the attention of a block gives to the picture's tokens is read."""
 
+    lifts = False
+    own_timestep = 281  # a share of .44 of noise; published work reads between .1 and .5
+    samplings: tuple[type, ...] = (EPS, CONST, COSMOS_RFLOW)
 
-def is_own_network(model, family: Family) -> bool:
-    """Whether the network is the host's, not what another pack has put in its place."""
-    return type(network_of(model)).__name__ == family.network
+    def __init__(self, model, family: Family):
+        self.model, self.family = model, family
 
+    def name(self) -> str:
+        own = network_of(self.model)
+        return self.family.name if self.reads() else f"{self.family.name} inside {type(own).__name__} of another pack"
 
-def blocks_of(model, family: Family) -> dict[Block, Any]:
-    """Every block in running order."""
-    network = network_of(model)
-    stacks = ((stack.kind, getattr(network, stack.attribute)) for stack in family.stacks)
-    return {Block(kind, number): block for kind, blocks in stacks for number, block in enumerate(blocks)}
+    def reads(self) -> bool:
+        """Whether the network is the host's, not what another pack has put in its place."""
+        return type(network_of(self.model)).__name__ == self.family.network
 
+    def blocks(self) -> dict[Block, Any]:
+        """Every block in running order."""
+        network = network_of(self.model)
+        stacks = ((stack.kind, getattr(network, stack.attribute)) for stack in self.family.stacks)
+        return {Block(kind, number): block for kind, blocks in stacks for number, block in enumerate(blocks)}
 
-def find_block(model, family: Family, name: str) -> Block:
-    """The block of a name like "double 17"; "auto" is the one at the family's share of the depth."""
-    blocks = list(blocks_of(model, family))
-    wanted = " ".join(name.lower().split())
-    if wanted == "auto":
-        return blocks[int(family.share * len(blocks))]
-    for block in blocks:
-        if wanted == str(block):
-            return block
-    last = {block.kind: block.number for block in blocks}
-    known = ", ".join(f'"{kind} 0" to "{kind} {number}"' for kind, number in last.items())
-    raise ValueError(f'this model has no block "{name}"; use "auto" or {known}')
+    def find_place(self, name: str) -> Block:
+        """The block of a name like "double 17"; "auto" is the one at the family's share of the depth."""
+        blocks = list(self.blocks())
+        wanted = " ".join(name.lower().split())
+        if wanted == "auto":
+            return blocks[int(self.family.share * len(blocks))]
+        for block in blocks:
+            if wanted == str(block):
+                return block
+        last = {block.kind: block.number for block in blocks}
+        known = ", ".join(f'"{kind} 0" to "{kind} {number}"' for kind, number in last.items())
+        raise ValueError(f'this model has no block "{name}"; use "auto" or {known}')
 
+    def grid_of(self, place: Block, latent_size: tuple[int, int]) -> tuple[int, int]:
+        height, width = (-(-side // self.cells_in_token()) for side in latent_size)
+        return height, width
 
-def replaced_as(family: Family, block: Block) -> tuple[str, int] | None:
-    """What the host calls a block where other packs can replace it."""
-    (name,) = (stack.replaced for stack in family.stacks if stack.kind == block.kind)
-    return (name, block.number) if name else None
+    def cells_together(self, place: Block) -> int:
+        return self.cells_in_token()
 
+    def cells_in_token(self) -> int:
+        patch = getattr(network_of(self.model), self.family.patch)
+        return patch if isinstance(patch, int) else patch[-1]  # Hunyuan's has a number for every axis
 
-def attentions_before(model, family: Family, block: Block) -> int:
-    """How many attentions run before those of a block in one evaluation."""
-    attentions = {each.kind: each.attentions for each in family.stacks}
-    blocks = list(blocks_of(model, family))
-    return family.before(network_of(model)) + sum(attentions[each.kind] for each in blocks[: blocks.index(block)])
+    def limits(self) -> tuple[int, int | None]:
+        """At most 192 tokens in SD3."""
+        tokens = getattr(network_of(self.model), "pos_embed_max_size", None)
+        return self.family.least, tokens and tokens * self.cells_in_token()
 
+    def own_pixels(self, pixels_per_cell: int) -> int:
+        return self.family.pixels
 
-def cells_in_token(model, family: Family) -> int:
-    """Cells of the latent on a side of a token."""
-    patch = getattr(network_of(model), family.patch)
-    return patch if isinstance(patch, int) else patch[-1]  # Hunyuan's has a number for every axis
+    def capture(self, place: Block, grid: tuple[int, int]) -> AttentionOutput | ProjectionInput:
+        if self.family.projection:
+            return ProjectionInput(self.family.projection(self.blocks()[place]), grid)
+        # The picture's tokens are filled up to a multiple of this, at their end: 32 in Z-Image.
+        multiple = getattr(network_of(self.model), "pad_tokens_multiple", None) or 1
+        filled = None if self.family.picture_first else multiple
+        return AttentionOutput(place, self.replaced_as(place), self.attentions_before(place), grid, filled)
 
+    def replaced_as(self, block: Block) -> tuple[str, int] | None:
+        """What the host calls a block where other packs can replace it."""
+        (name,) = (stack.replaced for stack in self.family.stacks if stack.kind == block.kind)
+        return (name, block.number) if name else None
 
-def tokens_together(model) -> int:
-    """The picture's tokens are filled up to a multiple of this, at their end: 32 in Z-Image."""
-    return getattr(network_of(model), "pad_tokens_multiple", None) or 1
+    def attentions_before(self, block: Block) -> int:
+        """How many attentions run before those of a block in one evaluation."""
+        attentions = {each.kind: each.attentions for each in self.family.stacks}
+        blocks = list(self.blocks())
+        before = sum(attentions[each.kind] for each in blocks[: blocks.index(block)])
+        return self.family.before(network_of(self.model)) + before
 
+    def layers_to_pass(self) -> None:
+        return None
 
-def most_tokens(model) -> int | None:
-    """On a side of the picture, where the network knows so many places only: 192 in SD3."""
-    return getattr(network_of(model), "pos_embed_max_size", None)
+    def context_width(self) -> int:
+        return self.family.text_width(network_of(self.model))
+
+    def needs_beside_text(self) -> dict[str, str]:
+        return self.family.needs

@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import comfy.model_base
+import comfy.model_sampling
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, UNetModel, Upsample
+
+from .hooks import QueryCapture
+from .places import Layer
 
 NOT_BY_TEXT = (comfy.model_base.SVD_img2vid, comfy.model_base.Stable_Zero123, comfy.model_base.SD_X4Upscaler)
 SDXL_VECTORS = (2816, 2560)  # widths of the pooled text and sizes that SDXL and its refiner take
+POOLED = {"pooled_output": "pooled text"}  # what the host calls it, in words
 
 
-class Layer(NamedTuple):
-    """A cross-attention layer of the UNet: block name, block number, transformer inside the block."""
+class UNet:
+    """A `Network`: queries of a cross-attention layer are read. Of a MODEL of no known family, whether it is one."""
 
-    block: str
-    number: int
-    transformer: int
+    lifts = True
+    own_timestep = 1  # of the paper
+    samplings: tuple[type, ...] = (comfy.model_sampling.EPS,)
 
-    def __str__(self) -> str:
-        return f"{self.block} {self.number}.{self.transformer}"
+    def __init__(self, model):
+        self.model = model
+
+    def name(self) -> str:
+        return type(self.model.model).__name__
+
+    def reads(self) -> bool:
+        suits = isinstance(network_of(self.model), UNetModel) and not isinstance(self.model.model, NOT_BY_TEXT)
+        return suits and bool(cross_attention_layers(self.model))
+
+    def find_place(self, name: str) -> Layer:
+        return find_layer(self.model, name, last=False)
+
+    def grid_of(self, place: Layer, latent_size: tuple[int, int]) -> tuple[int, int]:
+        return grid_of(self.model, place, latent_size)
+
+    def cells_together(self, place: Layer) -> int:
+        """4 at SD1.x's coarsest level with text."""
+        return 2 ** cross_attention_layers(self.model)[place]
+
+    def cells_in_token(self) -> int:
+        return 1
+
+    def limits(self) -> tuple[int, None]:
+        return 0, None
+
+    def own_pixels(self, pixels_per_cell: int) -> int:
+        """512 (SD1.x), 768 (SD2.1-v), 1024 (SDXL) where a cell stands for 8."""
+        config = self.model.get_model_object("model_config").unet_config
+        if config.get("adm_in_channels") in SDXL_VECTORS:
+            return 128 * pixels_per_cell
+        if config.get("context_dim") == 1024 and "V_PREDICTION" in self.model.get_model_object("model_type").name:
+            return 96 * pixels_per_cell  # SD2.1-v
+        return 64 * pixels_per_cell
+
+    def capture(self, place: Layer, grid: tuple[int, int]) -> QueryCapture:
+        return QueryCapture(place)
+
+    def layers_to_pass(self) -> int:
+        return len(cross_attention_layers(self.model))
+
+    def context_width(self) -> int:
+        return self.model.get_model_object("model_config").unet_config["context_dim"]
+
+    def needs_beside_text(self) -> dict[str, str]:
+        return POOLED if self.model.get_model_object("adm_channels") in SDXL_VECTORS else {}
 
 
 # --- layers and grids ---
@@ -56,11 +105,6 @@ def grid_of(model, layer: Layer, latent_size: tuple[int, int]) -> tuple[int, int
     return height, width
 
 
-def cells_together(model, layer: Layer) -> int:
-    """Cells of the latent on a side of one cell of the layer's grid: 4 at SD1.x's coarsest level with text."""
-    return 2 ** cross_attention_layers(model)[layer]
-
-
 def cross_attention_layers(model) -> dict[Layer, int]:
     """Every cross-attention layer in running order, with how often the latent has been halved there."""
     unet = network_of(model)
@@ -80,31 +124,3 @@ def cross_attention_layers(model) -> dict[Layer, int]:
 def network_of(model) -> Any:
     network = model.get_model_object("diffusion_model")
     return getattr(network, "_orig_mod", network)  # of torch.compile
-
-
-# --- what kind of model it is ---
-
-
-def reads_text(model) -> bool:
-    """Whether the model is a UNet that attends to a text."""
-    suits = isinstance(network_of(model), UNetModel) and not isinstance(model.model, NOT_BY_TEXT)
-    return suits and bool(cross_attention_layers(model))
-
-
-def own_cells(model) -> int:
-    """Cells on the shorter side of the latent that the model was made for: 64 (SD1.x), 96 (SD2.1-v), 128 (SDXL)."""
-    config = model.get_model_object("model_config").unet_config
-    if config.get("adm_in_channels") in SDXL_VECTORS:
-        return 128
-    if config.get("context_dim") == 1024 and "V_PREDICTION" in model.get_model_object("model_type").name:
-        return 96  # SD2.1-v
-    return 64
-
-
-def context_width(model) -> int:
-    """How many numbers the UNet takes for every token of the text: 768 (SD1.x), 1024 (SD2.x), 2048 (SDXL)."""
-    return model.get_model_object("model_config").unet_config["context_dim"]
-
-
-def takes_pooled_text(model) -> bool:
-    return model.get_model_object("adm_channels") in SDXL_VECTORS

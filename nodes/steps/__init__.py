@@ -10,8 +10,9 @@ assemble    difference maps -> segmentation
 segment     low-resolution masks -> segmentation, both of these in one go
 lift        any rough mask -> a precise one
 merge       segmentation -> fewer segments
-select      segmentation -> the mask that numbers, points and boxes mean
-shown       pictures of a segmentation for browsers, as files of the temp folder
+picks       texts, points and boxes -> what they name in a segmentation
+select      what is picked -> masks
+shown       what browsers are shown: pictures of a segmentation as files of the temp folder, and what the widget draws
 pick        points and boxes -> a rough mask, without segments
 score_text  segmentation -> the masks that words mean
 exchange    boxes and SEGS, for nodes of others

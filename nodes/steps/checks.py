@@ -12,6 +12,7 @@ from torch import Tensor
 from ..host import clip as clips
 from ..host import network
 from ..host.latents import pixels_per_cell
+from ..host.transformers import FAMILIES
 from .values import DifferenceMaps, Features, LowResMasks, Segmentation, Size, Source, Trajectory, size_of
 
 log = logging.getLogger("EmerDiff")
@@ -25,13 +26,6 @@ KINDS_IN_WORDS = {
     LowResMasks: "low-resolution masks",
     DifferenceMaps: "difference maps",
     Segmentation: "a segmentation",
-}
-IN_CONDITIONING = {  # what the host calls it, in words
-    "pooled_output": "pooled text",
-    "conditioning_llama3": "text of Llama 3",
-    "conditioning_mt5xl": "text of mT5",
-    "attention_mask": "mask of its words",
-    "attention_mask_mt5xl": "mask of mT5's words",
 }
 MEND_VAE = (
     "in fp16 some do; start ComfyUI with --fp32-vae or --bf16-vae, or load another VAE (for SDXL one with fp16 fix)"
@@ -51,11 +45,12 @@ def check_model(model) -> None:
     """ValueError unless features can be read of it, and it removes noise."""
     if model is None:
         raise ValueError("there is no model: load a Stable Diffusion checkpoint (SD1.x, SD2.x, SDXL) and connect it")
-    if not network.reads(model):
+    own = network.of(model)
+    if not own.reads():
         raise ValueError(
             "EmerDiff needs a UNet with cross-attention (SD1.x, SD2.x, SDXL) or a transformer for pictures "
-            f"({', '.join(network.transformer_names())}); this model is {network.name_of(model)}. Load one of those "
-            "instead."
+            f"({', '.join(family.name for family in FAMILIES.values())}); this model is {own.name()}. Load one of "
+            "those instead."
         )
     if not network.removes_noise(model):
         raise ValueError(
@@ -67,9 +62,10 @@ def check_model(model) -> None:
 
 def check_lifts(model, what: str) -> None:
     """ValueError for `what` needs a UNet, where the model is a transformer."""
-    if not network.lifts(model):
+    own = network.of(model)
+    if not own.lifts:
         raise ValueError(
-            f"{what} needs a UNet with cross-attention (SD1.x, SD2.x, SDXL); this model is {network.name_of(model)}, a "
+            f"{what} needs a UNet with cross-attention (SD1.x, SD2.x, SDXL); this model is {own.name()}, a "
             'transformer: use the preset "draft" and EmerDiff Select Segments, or EmerDiff Pick by Points, which work '
             "with it"
         )
@@ -92,19 +88,21 @@ def check_conditioning(model, conditioning) -> None:
     """ValueError where this model cannot read the conditioning, or reads it only for an area."""
     if not conditioning:
         raise ValueError("the conditioning is empty: connect CLIPTextEncode with an empty prompt")
+    own = network.of(model)
+    width, needs = own.context_width(), own.needs_beside_text()
     for tokens, extras in conditioning:
-        if tokens.shape[-1] != network.context_width(model):
+        if tokens.shape[-1] != width:
             raise ValueError(
-                f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes "
-                f"{network.context_width(model)}: encode the prompt with the CLIP of the same model"
+                f"the conditioning is {tokens.shape[-1]} numbers wide, this model takes {width}: encode the prompt "
+                "with the CLIP of the same model"
             )
-        missing = [name for name in network.needs_beside_text(model) if name not in extras]
+        missing = [words for name, words in needs.items() if name not in extras]
         if missing and "unclip_conditioning" not in extras:
             raise ValueError(
-                f"this conditioning has no {IN_CONDITIONING[missing[0]]}, which this model needs: connect "
+                f"this conditioning has no {missing[0]}, which this model needs: connect "
                 "CLIPTextEncode with an empty prompt and the text encoders of the same model"
             )
-        if "reference_latents" in extras and not network.lifts(model):
+        if "reference_latents" in extras and not own.lifts:
             raise ValueError(
                 "the conditioning brings other pictures along (ReferenceLatent), which would be read for this one: "
                 "connect CLIPTextEncode with an empty prompt"
@@ -120,7 +118,7 @@ def check_clip(model, clip) -> None:
     """ValueError where there is no CLIP, or one whose text this model cannot read."""
     if clip is None:
         raise ValueError("the checkpoint has no text encoder: load one with Load CLIP or DualCLIPLoader")
-    width, needed = clips.width_of(clip), network.context_width(model)
+    width, needed = clips.width_of(clip), network.of(model).context_width()
     if width != needed:
         raise ValueError(
             f"the CLIP's text is {width} numbers wide, this model takes {needed}: connect MODEL and CLIP of the same "
@@ -246,8 +244,9 @@ def check_predicted(prediction: Tensor) -> Tensor:
 
 def check_canvas(model, canvas: Size) -> None:
     """ValueError where the network cannot take a latent of this size, surroundings included."""
-    height, width = (network.latent_ratio(model) * side for side in canvas)
-    most, least = network.most_pixels(model), network.least_pixels(model)
+    own, pixels = network.of(model), network.latent_ratio(model)  # on a side of a cell
+    height, width = (pixels * side for side in canvas)
+    least, most = (pixels * (cells or 0) for cells in own.limits())
     seen = f"with its surroundings the picture is {width} x {height} pixels as the model sees it, and this model takes "
     if most and max(height, width) > most:
         raise ValueError(f"{seen}{most} a side at most: lower resolution, or turn surroundings down")
@@ -329,10 +328,10 @@ def check_kind(value, kind: type) -> None:
     """ValueError where a wire of any type (EmerDiff Load, a reroute) brought a value of another kind."""
     if not isinstance(value, kind):
         raise ValueError(
-            f"what came in holds {in_words(type(value))}; this input takes {in_words(kind)}: check which file "
-            "EmerDiff Load reads, or what else is connected here"
+            f"what came in holds {kind_in_words(type(value))}; this input takes {kind_in_words(kind)}: check which "
+            "file EmerDiff Load reads, or what else is connected here"
         )
 
 
-def in_words(kind: type) -> str:
+def kind_in_words(kind: type) -> str:
     return KINDS_IN_WORDS.get(kind, f"{kind.__name__}, which is no value of EmerDiff")

@@ -10,6 +10,7 @@ from ...emerdiff_ops.schedule import nearest_timestep, noise_for, timestep_grid
 from ...emerdiff_ops.views import View, canvas_of, mean_reading, views
 from ..host import hooks, network
 from ..host.latents import encode, working_pixels
+from ..host.places import Block, Layer
 from ..host.progress import Progress
 from ..host.session import run_session
 from .checks import check_canvas, check_encoded, check_image, check_model, check_predicted, check_source
@@ -44,7 +45,7 @@ def extract_features(
     Of a transformer what the attention of one block gives to the picture's tokens.
     """
     check_model(source.model)
-    network.find_place(source.model, reading.layer)  # an unknown one is refused before the work
+    network.of(source.model).find_place(reading.layer)  # an unknown one is refused before the work
     trajectory = invert(source, image, seed, resolution, steps, reading.enlarge)
     return read_features(source, trajectory, reading), trajectory
 
@@ -65,9 +66,10 @@ def latents_of(model, vae, pixels: Tensor) -> Tensor:
 
 def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> Features:
     """Features [B, h, w, C] of pictures that have been encoded: the mean over the views of each latent."""
-    place = network.find_place(source.model, reading.layer)
+    own = network.of(source.model)
+    place = own.find_place(reading.layer)
     latent, size = trajectory.latent, size_of(trajectory.latent)
-    grid, cell = network.grid_of(source.model, place, size), network.cells_together(source.model, place)
+    grid, cell = own.grid_of(place, size), own.cells_together(place)
     seen = views(reading.surroundings, reading.mirrored, reading.dense, size, grid, cell)
     check_canvas(source.model, seen[0].canvas)
     noise, sigma = noise_of(source, trajectory, seen[0].canvas, reading.timestep)
@@ -87,15 +89,16 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
 
 def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) -> tuple[Tensor, float]:
     """The noise [B, c, *size] at the trajectory's nearest timestep, and its sigma; timestep 0: the model's own."""
-    timestep = nearest_timestep(timestep or network.own_timestep(source.model), trajectory.timesteps)
+    timestep = nearest_timestep(timestep or network.of(source.model).own_timestep, trajectory.timesteps)
     shape = *trajectory.latent.shape[:2], *size
     noise = noise_for(torch.Size(shape), trajectory.seed, trajectory.timesteps, {timestep})
     return noise[timestep], network.sigma_of(source.model, timestep)
 
 
-def captured(source: Source, latent, noise, sigma: float, place: network.Place) -> torch.Tensor:
+def captured(source: Source, latent, noise, sigma: float, place: Layer | Block) -> torch.Tensor:
     """The network on one latent at noise level sigma, as far as the place; what is read there [1, h, w, C]."""
-    capture = network.capture_of(source.model, place, network.grid_of(source.model, place, size_of(latent)))
+    own = network.of(source.model)
+    capture = own.capture(place, own.grid_of(place, size_of(latent)))
 
     def work(x0, predict):
         predict(network.with_noise(source.model, x0, sigma, noise.to(x0)), sigma, capture)

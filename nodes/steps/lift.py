@@ -48,13 +48,13 @@ def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YE
     masks = deal_out(check_mask(mask), len(image))  # [B, N, any, any]
     features, trajectory = read_where_unknown(source, image, known)
     weights = on_grid(source, masks, trajectory, push).to(features.features.device)  # [B, N, h, w]
-    clusters = rivals(features, weights.shape[-2:])
-    pushed = torch.stack([contenders(*each) for each in zip(weights, clusters, strict=True)])
-    low_res_masks, alone = LowResMasks(pushed, features.latent_size), push._replace(prior=False)
+    clusters = clusters_on_grid(features, weights.shape[-2:])
+    contending = torch.stack([contenders(*each) for each in zip(weights, clusters, strict=True)])
+    low_res_masks, alone = LowResMasks(contending, features.latent_size), push._replace(prior=False)
     pictures = maps_of_pictures(source, trajectory, low_res_masks, alone, Progress("steps"), image=image)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
     soft = [
-        place.run(partial(lifted, *each, smoothing, pushed.shape[1] // weights.shape[1]))
+        place.run(partial(lifted, *each, smoothing, contending.shape[1] // weights.shape[1]))
         for each in zip(pictures, weights, masks, pictures_of(image), strict=True)
     ]
     return Lifted(torch.cat(soft), out_of_place(torch.cat(soft), masks.flatten(0, 1)))
@@ -77,7 +77,7 @@ def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, T
 
 
 def lifted(maps: Maps, weights: Tensor, rough: Tensor, picture: Tensor, smoothing: float, rivals: int, device):
-    """Soft masks [N, H, W] of one picture, on the processor, from the maps of all that was pushed for each mask."""
+    """Soft masks [N, H, W] of one picture, on the processor, from the maps of all that was contending for each mask."""
     smooth = (gaussian_smooth(each, smoothing) for each in maps(device))
     sides = torch.cat([contest(torch.stack(list(islice(smooth, rivals))), 1) for _ in weights])
     return decided(sides, weights.to(device), rough.to(device), picture.to(device)).to(PROCESSOR)
@@ -106,7 +106,7 @@ def on_grid(source: Source, masks: Tensor, trajectory: Trajectory, push: Push) -
     return torch.stack([grid_over(cells, latent, trajectory.working_size).shares(each) for each in masks])
 
 
-def rivals(features: Features, grid) -> Tensor:
+def clusters_on_grid(features: Features, grid) -> Tensor:
     """Clusters of every picture's features on a grid, [B, R, h, w]; fewer than RIVALS where there is less to see."""
     distinct = min(len(each.flatten(0, 1).unique(dim=0)) for each in features.features)
     return masks_on_grid(cluster_features(features, min(RIVALS, distinct)).masks, grid)

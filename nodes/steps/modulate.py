@@ -234,7 +234,7 @@ class Run:
         def part(rows: range) -> Tensor:
             chosen = [0, *(row + 1 for row in rows)]
             some = None if offsets is None else offsets[chosen]
-            return pushed(predict, self.layer, self.push, x[chosen], sigma, some)
+            return predict_pushed(predict, self.layer, self.push, x[chosen], sigma, some)
 
         parts = self.rows.in_parts(part, len(x) - 1, riding=1)
         denoised = torch.cat([parts[0], *(each[1:] for each in parts[1:])])
@@ -249,7 +249,7 @@ class Run:
         return colorize(masks_to_labels(self.forming[None]))[0]
 
 
-def pushed(predict, layer, push: Push, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
+def predict_pushed(predict, layer, push: Push, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
     """One evaluation of rows that share row 0's attention maps, offset at the layer where offsets are given."""
     return predict(x, sigma, hooks.Modulation(layer, offsets, push.inject, len(x), push.is_relative))
 

@@ -6,16 +6,18 @@ hundreds of pictures reads them all, and draws none.
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ...emerdiff_ops.files.digest import digest
-from ...emerdiff_ops.segments.colors import colorize, overlay
-from ...emerdiff_ops.segments.labels import labels_to_rgb
+from ...emerdiff_ops.segments.colors import colorize, in_bytes, overlay
+from ...emerdiff_ops.segments.labels import labels_to_rgb, segment_areas
 from ..host.folders import temp_picture
+from .picks import Picks
+from .values import Segmentation
 
 LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
 
@@ -56,6 +58,35 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
     )
 
 
+def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colours: Tensor) -> dict:
+    """What the widget of web/js/select_segments.js draws of one picture, without the files."""
+    count, labels = segmentation.of_each[number], segmentation.labels[number]
+    return {
+        "colors": ["#" + bytes(colour).hex() for colour in (colours[:count] * 255).byte().tolist()],
+        "areas": segment_areas(labels[None], segmentation.count)[0, :count].tolist(),
+        "boxed": picks.boxed[number],
+        "used": used_texts(picks, number),
+        "width": labels.shape[1],
+        "height": labels.shape[0],
+        "fingerprint": picks.numbers.now,
+    }
+
+
+def used_texts(picks: Picks, number: int) -> dict:
+    """The texts that a picture was selected by, its own lists alone: the widget's own may be others, where linked."""
+    made_on = picks.numbers.made_on
+    positive, negative = (
+        json.dumps([{"x": x, "y": y} for x, y in points[number]]) for points in (picks.positive, picks.negative)
+    )
+    return {
+        "selection": ", ".join(map(str, picks.numbers.lists[number])) + (f" @{made_on}" if made_on else ""),
+        "positive_points": positive,
+        "negative_points": negative,
+        "invert": picks.invert,
+        "every_picture": picks.everywhere is not None,
+    }
+
+
 def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures [B, H, W, 3] and labels [B, H, W], no larger than LARGEST_SIDE."""
     height, width = labels.shape[-2:]
@@ -65,8 +96,3 @@ def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     size = max(1, round(height * scale)), max(1, round(width * scale))
     small = interpolate(pictures.movedim(-1, 1), size, mode="bilinear", antialias=True).movedim(1, -1)
     return small, interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].to(labels.dtype)
-
-
-def in_bytes(picture: Tensor) -> Tensor:
-    """A picture [H, W, 3] in 0..1 as uint8."""
-    return (picture * 255).round().clamp(0, 255).to(torch.uint8)

@@ -12,13 +12,14 @@ from emerdiff.nodes.steps.exchange import segs_of_pictures
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
 from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.picks import Together, read_picks, requests
 from emerdiff.nodes.steps.segment import segment_pictures
-from emerdiff.nodes.steps.select import read_picks, requests, selected
+from emerdiff.nodes.steps.select import selected
 
 from small_model.scenes import HELD_OUT, scene
 
 pytestmark = pytest.mark.once
-ONE = dict.fromkeys(("selection", "positive_points", "negative_points", "boxes"), True)
+ONE = Together(True, True, True, True)
 
 
 @pytest.fixture(scope="module")

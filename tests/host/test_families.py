@@ -10,7 +10,7 @@ import pytest
 import torch
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from comparing import error, plain, prepare
-from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
+from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.nodes.host import latents, unet
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
@@ -165,7 +165,7 @@ def check_pipeline(model, vae, conditioning, photo, segments=2):
     source = Source(model, vae, conditioning)
     _, trajectory, low_res = prepare(source, photo, segments, seed=7)
     ours = modulate_attention(source, trajectory, low_res, Push(timestep=21))
-    masks = labels_to_masks(assemble_masks(ours).labels, segments)
+    masks = one_hot(assemble_masks(ours).labels, segments).flatten(0, 1)
     assert masks.shape == (segments, *photo.shape[1:3]) and masks.dtype == torch.float32
     assert torch.equal(masks.sum(0), torch.ones(photo.shape[1:3]))
     reference = plain(source, trajectory, low_res.masks[0])

@@ -4,8 +4,8 @@ import comfy.model_management
 import numpy as np
 import pytest
 import torch
+from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.segments.boxes import parse_boxes, select_in_boxes
-from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.host.latents import to_output
 from emerdiff.nodes.steps import exchange
@@ -147,7 +147,7 @@ def cancelled(monkeypatch, module, name, run) -> int:
 def test_segs_and_boxes_hear_cancel_within_a_segment(labels, image, monkeypatch):
     several = labels.repeat(3, 1, 1)
     assert cancelled(monkeypatch, exchange, "crop_region", lambda: to_segs(several, image=image.repeat(3, 1, 1, 1))) < 4
-    masks = labels_to_masks(several, 4)
+    masks = one_hot(several, 4).flatten(0, 1)
     assert cancelled(monkeypatch, exchange, "box_around", lambda: boxes(masks=masks)) < 4
 
 
@@ -192,7 +192,7 @@ def test_inpaint_model_conditioning_holds_the_mask_and_the_grey_picture(request,
     _, vae, conditioning = request.getfixturevalue(models)
     halves = torch.zeros(1, 128, 128, dtype=torch.int16)
     halves[:, 32:96, 40:] = 1
-    mask = to_output(labels_to_masks(halves, 2))[1:]
+    mask = to_output(one_hot(halves, 2).flatten(0, 1))[1:]
     positive, negative, latent = nodes.InpaintModelConditioning().encode(
         conditioning, conditioning, photo, vae, mask, noise_mask=True
     )

@@ -56,10 +56,10 @@ def test_it_is_small_and_its_layers_are_those_of_flux(loaded):
     check_source(loaded)
     sampling = loaded.model.get_model_object("model_sampling")
     assert isinstance(sampling, comfy.model_sampling.CONST)
-    assert network.find_place(loaded.model, "auto") == Block("double", 2)
-    assert str(network.find_place(loaded.model, "Single  5")) == "single 5"
+    assert network.of(loaded.model).find_place("auto") == Block("double", 2)
+    assert str(network.of(loaded.model).find_place("Single  5")) == "single 5"
     with pytest.raises(ValueError, match='"double 0" to "double 2", "single 0" to "single 5"'):
-        network.find_place(loaded.model, "output 3")
+        network.of(loaded.model).find_place("output 3")
 
 
 def test_a_level_of_noise_has_the_signal_to_noise_ratio_of_sds(loaded):

@@ -1,7 +1,7 @@
 """The estimate of the time a run still needs, on runs whose true times are known."""
 
 import pytest
-from emerdiff.nodes.host.time_left import TimeLeft, in_words
+from emerdiff.nodes.host.time_left import TimeLeft, duration_in_words
 
 pytestmark = pytest.mark.once
 PLANNED = {"first": 10, "later": 140, "decode": 20}
@@ -52,7 +52,7 @@ def test_nothing_is_said_before_anything_is_known_and_nothing_is_left_at_the_end
 
 
 def test_durations_in_words():
-    assert [in_words(s) for s in (0.4, 59.4, 59.6, 200, 3900)] == [
+    assert [duration_in_words(s) for s in (0.4, 59.4, 59.6, 200, 3900)] == [
         "0 s",
         "59 s",
         "1 min 0 s",

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from comparing import prepare
+from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.lifting import with_prior
-from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
 from emerdiff.nodes import steps
 from emerdiff.nodes.assemble_masks import EmerDiffAssembleMasks
 from emerdiff.nodes.lift_mask import EmerDiffLiftMask
@@ -181,7 +181,7 @@ def test_parts_become_segments_and_still_cover_the_picture(segmented):
     maps = segmented[1]
     whole, parts = (assemble_masks(maps, min_area=0.002, split_parts=split) for split in (False, True))
     assert parts.count > whole.count
-    masks = labels_to_masks(parts.labels, parts.count)
+    masks = one_hot(parts.labels, parts.count).flatten(0, 1)
     assert torch.equal(masks.sum(0), torch.ones(128, 128)) and masks.sum((1, 2)).min() > 0
     outputs = EmerDiffAssembleMasks.execute(maps, min_area=0.002, split_parts=True).result
     assert len(outputs[0]) == parts.count

@@ -10,8 +10,8 @@ import pytest
 import torch
 from comfy.model_sampling import ModelSamplingDiscrete
 from direct_capture import direct_capture
+from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.schedule import noise_for
-from emerdiff.emerdiff_ops.segments.labels import labels_to_masks
 from emerdiff.emerdiff_ops.views import canvas_of, mean_reading, views
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
@@ -135,7 +135,7 @@ def test_a_draft_covers_a_picture_of_any_size(loaded):
     masks = cluster_features(features, segments, restarts=1)
     maps = modulate_attention(loaded.source, trajectory, masks, Push("draft"), image=picture)
     labels = assemble_masks(maps, image=picture).labels
-    drawn = labels_to_masks(labels, segments)
+    drawn = one_hot(labels, segments).flatten(0, 1)
     assert drawn.shape == (2 * segments, *picture.shape[1:3]) and drawn.dtype == torch.float32
     assert torch.equal(drawn.unflatten(0, (2, segments)).sum(1), torch.ones(picture.shape[:3]))
     assert [len(each.unique()) for each in labels] == [segments, segments]

@@ -146,9 +146,9 @@ def test_a_published_size_is_recognised_and_read_at_its_block(name):
     model = comfy.model_patcher.ModelPatcher(config.get_model(state, "", device=torch.device("meta")), CPU, CPU)
     assert model.model.model_type.name == published.sampling
     assert shapes(model.model.diffusion_model.state_dict()) == shapes(state), "found by the host as it was made"
-    assert str(network.find_place(model, "auto")) == published.block
-    assert network.context_width(model) == published.width
-    assert network.reads(model) and network.removes_noise(model) and not network.lifts(model)
+    assert str(network.of(model).find_place("auto")) == published.block
+    assert network.of(model).context_width() == published.width
+    assert network.of(model).reads() and network.removes_noise(model) and not network.of(model).lifts
 
 
 def shapes(state: dict) -> dict:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.kmeans import _filled, _nearest, cluster_masks, kmeans
+from emerdiff.emerdiff_ops.kmeans import _filled, _nearest_centroid, cluster_masks, kmeans
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans as Reference
@@ -111,7 +111,7 @@ def test_filling_empty_clusters_empties_no_other():
 
 
 def test_ties_go_to_the_lower_centroid():
-    assert _nearest(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [-1.0], [1.0]])).tolist() == [0, 0]
+    assert _nearest_centroid(torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [-1.0], [1.0]])).tolist() == [0, 0]
 
 
 @given(st.integers(0, 2**32), st.integers(2, 6))

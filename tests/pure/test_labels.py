@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from emerdiff.emerdiff_ops.difference import resize_maps
+from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.segments.labels import (
     assign,
+    empty_masks,
+    fill_masks,
     fingerprint,
-    labels_to_masks,
     labels_to_rgb,
     masks_to_labels,
     segment_areas,
@@ -81,10 +83,18 @@ def test_assign_changes_no_score_and_refuses_nan():
             assign(scores, size)
 
 
+def filled(labels, count):
+    masks = empty_masks(len(labels), count, *labels.shape[1:])
+    for each in zip(labels, masks):
+        fill_masks(*each)
+    assert torch.equal(masks, one_hot(labels, count))
+    return masks.flatten(0, 1)
+
+
 @given(label_maps(5))
 def test_masks_and_labels_are_two_ways_to_say_the_same(labels):
     labels = torch.stack([labels, labels.flip(0)])
-    masks = labels_to_masks(labels, 5)
+    masks = filled(labels, 5)
     assert masks.shape == (10, *labels.shape[1:]) and masks.dtype == torch.float32
     assert torch.equal(masks.reshape(2, 5, *labels.shape[1:]).sum(1), torch.ones(labels.shape))
     back = masks_to_labels(masks.reshape(2, 5, *labels.shape[1:]))
@@ -93,7 +103,7 @@ def test_masks_and_labels_are_two_ways_to_say_the_same(labels):
 
 def test_masks_are_segment_major_inside_an_image():
     labels = torch.stack([LABELS, LABELS.flip(1)])
-    masks = labels_to_masks(labels, 4)
+    masks = filled(labels, 4)
     for image in range(2):
         for segment in range(4):
             assert torch.equal(masks[image * 4 + segment].bool(), labels[image] == segment)
@@ -102,7 +112,7 @@ def test_masks_are_segment_major_inside_an_image():
 @given(label_maps(4))
 def test_areas_are_the_means_of_the_masks(labels):
     areas = segment_areas(torch.stack([labels, labels]), 4)
-    torch.testing.assert_close(areas, labels_to_masks(torch.stack([labels, labels]), 4).mean((1, 2)).reshape(2, 4))
+    torch.testing.assert_close(areas, filled(torch.stack([labels, labels]), 4).mean((1, 2)).reshape(2, 4))
 
 
 @given(st.sets(st.integers(0, 40)), st.data())

@@ -1,0 +1,147 @@
+"""Requests -> picks: what the texts, points and boxes of Select Segments name in its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, islice
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ...emerdiff_ops.segments.boxes import parse_boxes_in, select_in_boxes
+from ...emerdiff_ops.segments.labels import fingerprint
+from ...emerdiff_ops.segments.selection import Points, parse_lists, parse_points_in, split_fingerprint, under
+from .checks import check_kind
+from .values import Segmentation
+
+
+class Request(NamedTuple):
+    """What is asked for one element of a list: its segmentation, the picture under it, what to select in it."""
+
+    segmentation: Segmentation
+    image: Tensor | None
+    selection: str
+    positive_points: str
+    negative_points: str
+    invert: bool
+    boxes: object
+    every_picture: bool = False  # what is picked in one picture is picked in all
+
+
+class Together(NamedTuple):
+    """Of what there is one for all requests: it is for the pictures of all together, as if they were one batch."""
+
+    selection: bool
+    positive_points: bool
+    negative_points: bool
+    boxes: bool
+
+
+class Numbers(NamedTuple):
+    """Typed segment numbers, a list for each picture, and fingerprints: the text's own, and that of now."""
+
+    lists: list[list[int]]
+    made_on: str | None
+    now: str
+
+
+class Picks(NamedTuple):
+    """What a request picks: numbers typed, numbers in boxes, and points, each a list for each picture.
+
+    Where what is picked in one picture is picked in all, `everywhere` is that, and it alone counts for the mask; the
+    rest is what the widget draws, numbers picked elsewhere among those in boxes.
+    """
+
+    numbers: Numbers
+    boxed: list[list[int]]
+    positive: list[Points]
+    negative: list[Points]
+    invert: bool
+    everywhere: set[int] | None = None
+
+    @property
+    def nothing(self) -> bool:
+        own = any([*self.numbers.lists, *self.boxed, *self.positive, *self.negative])
+        return not (own or self.everywhere or self.invert)
+
+    @property
+    def are_old(self) -> bool:
+        """Whether they were made on another segmentation."""
+        return self.numbers.made_on not in (None, self.numbers.now)
+
+    def everywhere_too(self, typed: set[int], chosen: set[int], pointed: list[set[int]]) -> Picks:
+        """With what is picked in all pictures; `pointed` is under the points of each picture of its own."""
+        lists, elsewhere = [sorted(typed)] * len(pointed), [sorted(chosen - typed - own) for own in pointed]
+        return self._replace(numbers=self.numbers._replace(lists=lists), boxed=elsewhere, everywhere=chosen)
+
+
+def requests(*inputs: Sequence) -> list[Request]:
+    """The node's inputs, a list each, element by element; a shorter list's last value is repeated, as the host does."""
+    longest = max(map(len, inputs)) if all(map(len, inputs)) else 0
+    return [Request(*(each[min(index, len(each) - 1)] for each in inputs)) for index in range(longest)]
+
+
+def read_picks(asked: list[Request], together: Together) -> list[Picks]:
+    """The requests' texts, read for their segmentations; ValueError where they ask for what is not there."""
+    for each in asked:
+        check_kind(each.segmentation, Segmentation)
+    numbers = [each for group in _groups(asked, together.selection) for each in _numbers(group)]
+    boxed = [each for group in _groups(asked, together.boxes) for each in _in_boxes(group)]
+    positive, negative = (
+        [each for group in _groups(asked, getattr(together, name)) for each in _points(group, name)]
+        for name in ("positive_points", "negative_points")
+    )
+    picks = [Picks(*each) for each in zip(numbers, boxed, positive, negative, [each.invert for each in asked])]
+    return everywhere(asked, picks) if any(each.every_picture for each in asked) else picks
+
+
+def everywhere(asked: list[Request], picks: list[Picks]) -> list[Picks]:
+    """What is picked in any of the pictures, picked in all of them: points and boxes mean segments where they lie."""
+    typed, boxed = (
+        {number for lists in of_all for numbers in lists for number in numbers}
+        for of_all in ([each.numbers.lists for each in picks], [each.boxed for each in picks])
+    )
+    added = [pointed(request, each.positive) for request, each in zip(asked, picks)]
+    removed = set().union(*chain(*(pointed(request, each.negative) for request, each in zip(asked, picks))))
+    wanted = typed | boxed | set().union(*chain(*added))
+    if removed and not wanted:
+        wanted = set(range(max(each.segmentation.count for each in asked)))
+    return [each.everywhere_too(typed, wanted - removed, own) for each, own in zip(picks, added)]
+
+
+def pointed(request: Request, points: list[Points]) -> list[set[int]]:
+    """Numbers of the segments under the points of each picture."""
+    return [under(*each) for each in zip(request.segmentation.labels, points)]
+
+
+def _groups(asked: list[Request], together: bool) -> list[list[Request]]:
+    return [asked] if together and asked else [[each] for each in asked]
+
+
+def _numbers(group: list[Request]) -> list[Numbers]:
+    text, made_on = split_fingerprint(group[0].selection)
+    now = fingerprint(*(each.segmentation.labels for each in group))
+    counts = [count for each in group for count in each.segmentation.of_each]
+    made_on = made_on if text else None
+    lists = iter(parse_lists(text, counts, clip=made_on not in (None, now)))
+    return [Numbers(list(islice(lists, len(each.segmentation.labels))), made_on, now) for each in group]
+
+
+def _in_boxes(group: list[Request]) -> list[list[list[int]]]:
+    """Numbers of the segments in the boxes: for each request, for each picture."""
+    boxes = iter(parse_boxes_in(_sizes(group), group[0].boxes, group[0].every_picture))
+    return [
+        [select_in_boxes(labels, own) if own else [] for labels, own in zip(each.segmentation.labels, boxes)]
+        for each in group
+    ]
+
+
+def _points(group: list[Request], name: str) -> list[list[Points]]:
+    """The points of one of their texts: for each request, for each picture."""
+    points = iter(parse_points_in(_sizes(group), getattr(group[0], name), group[0].every_picture))
+    return [list(islice(points, len(each.segmentation.labels))) for each in group]
+
+
+def _sizes(group: list[Request]) -> list[tuple[int, int]]:
+    """Width and height of every picture."""
+    return [(labels.shape[1], labels.shape[0]) for each in group for labels in each.segmentation.labels]
