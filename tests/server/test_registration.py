@@ -7,6 +7,7 @@ import pytest
 from comfyui.workflow import (
     ANY_MODEL,
     CLICK,
+    COMPARE,
     INPAINT,
     POINT,
     REFINE,
@@ -78,7 +79,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffLoad": (["file_name"], ["*"]),
 }  # fmt: skip
 HIDDEN = {"EmerDiffModulateAndAssemble", "EmerDiffEach", "EmerDiffGather"}  # others expand into them
-TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL, VIDEO)
+TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL, VIDEO, COMPARE)
 
 
 def inputs(node: dict) -> dict:

@@ -6,6 +6,7 @@ from PIL import Image
 from server_client import PIXELS, SCENE, SEGMENTS
 
 from comfyui.workflow import (
+    COMPARE,
     INPAINT,
     SEGMENT,
     STEPS,
@@ -75,6 +76,22 @@ def test_segments_are_the_true_objects(client, picture):
 def test_every_preset_gives_a_partition(client, picture, preset):
     prompt = client.workflow(SEGMENT, picture, segments=2, preset=preset)
     assert_partition(client.masks(prompt, client.run(prompt)), 2, SIZE)
+
+
+def test_the_presets_are_compared_with_all_else_equal(client, picture):
+    """And a prompt that names a preset that is gone runs as its successor."""
+    prompt = client.workflow(COMPARE, picture, segments=2)
+    each = {node["inputs"].pop("preset"): key for key, node in prompt.items() if "preset" in node["inputs"]}
+    assert list(each) == ["draft", "fast", "balanced", "paper"]
+    assert all(prompt[key]["inputs"] == prompt[each["draft"]]["inputs"] for key in each.values())
+    for preset, key in (each | {"thorough": each["paper"]}).items():
+        prompt[key]["inputs"]["preset"] = preset
+    outputs = client.run(prompt)
+    draft, fast, balanced, gone = (
+        client.pixels(outputs[find_after(prompt, "PreviewImage", key)]) for key in each.values()
+    )
+    assert (gone == balanced).all()
+    assert all((one != balanced).any() for one in (draft, fast))
 
 
 @pytest.mark.parametrize(("mode", "size"), [("RGB", (200, 136)), ("RGBA", (131, 97)), ("L", (96, 160))])
