@@ -28,7 +28,7 @@ NODES = {  # saved workflows rely on these ids and orders
     ),
     "EmerDiffExtractFeatures": (
         ["model", "vae", "conditioning", "image", "seed", "resolution", "steps", "feature_timestep", "feature_layer",
-         "surroundings", "mirrored", "dense"],
+         "surroundings", "mirrored", "dense", "enlarge"],
         ["EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffClusterFeatures": (
