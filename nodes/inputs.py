@@ -126,7 +126,7 @@ class PresetNode(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, preset=None):
         """True or a sentence, for the host. Nodes that take lists get one; what comes by a link is None here."""
-        given = preset if cls.define_schema().is_input_list else [preset]
+        given = preset if cls.INPUT_IS_LIST else [preset]
         return next((fault for each in given if each is not None and (fault := fault_of(each))), True)
 
 
