@@ -90,6 +90,9 @@ def test_the_presets_are_compared_with_all_else_equal(client, picture):
     draft, fast, balanced, gone = (
         client.pixels(outputs[find_after(prompt, "PreviewImage", key)]) for key in each.values()
     )
+    for key in each.values():
+        overlay = client.pixels(outputs[key])[0]
+        assert (overlay[1::8] != overlay[::8]).any(), "the coarse masks are shown, in blocks of eight pixels"
     assert (gone == balanced).all()
     assert all((one != balanced).any() for one in (draft, fast))
 
