@@ -36,7 +36,6 @@ PRESETS = {
     "paper": Preset(timestep=281),
     "balanced": Preset(timestep=381, steps=4, deterministic=True, readout="halfway", evenness=0.5, prior=True),
     "fast": Preset(timestep=281, steps=2, deterministic=True, readout="latents", evenness=0.5, prior=True),
-    "thorough": Preset(timestep=281, readout="halfway", evenness=0.5, prior=True),
     "draft": Preset(timestep=281, lifts=False),
 }
 

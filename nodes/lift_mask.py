@@ -6,11 +6,12 @@ from . import inputs
 from .results import lifted_result
 from .steps.lift import Known, lift_mask
 from .steps.modulate import PAPER, Push
+from .steps.presets import known
 from .steps.values import Source
 from .wires import FeaturesType, TrajectoryType
 
 
-class EmerDiffLiftMask(io.ComfyNode):
+class EmerDiffLiftMask(inputs.PresetNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -66,6 +67,8 @@ class EmerDiffLiftMask(io.ComfyNode):
         features=None,
         trajectory=None,
     ) -> io.NodeOutput:
-        push, source = Push(preset, strength, relative=relative_strength), Source(model, vae, conditioning)
-        known = Known(seed, resolution, features, trajectory)
-        return lifted_result(image, lift_mask(source, image, mask, push, known, smoothing))
+        source, read = Source(model, vae, conditioning), Known(seed, resolution, features, trajectory)
+        with known(preset) as name:
+            push = Push(name, strength, relative=relative_strength)
+            lifted = lift_mask(source, image, mask, push, read, smoothing)
+        return lifted_result(image, lifted)

@@ -8,11 +8,12 @@ from comfy_api.latest import io
 
 from . import inputs
 from .results import segmentation_outputs, segmentation_result
+from .steps.presets import known
 from .steps.segment import segment_pictures
 from .steps.values import Source
 
 
-class EmerDiffModulateAndAssemble(io.ComfyNode):
+class EmerDiffModulateAndAssemble(inputs.PresetNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -41,5 +42,6 @@ class EmerDiffModulateAndAssemble(io.ComfyNode):
         cls, model, vae, conditioning, image, trajectory, low_res_masks, preset, make_masks=True
     ) -> io.NodeOutput:
         source = Source(model, vae, conditioning)
-        segmentation = segment_pictures(source, image, trajectory, low_res_masks, preset)
+        with known(preset) as name:
+            segmentation = segment_pictures(source, image, trajectory, low_res_masks, name)
         return segmentation_result(segmentation, make_masks)

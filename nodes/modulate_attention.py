@@ -4,11 +4,12 @@ from comfy_api.latest import io
 
 from . import inputs
 from .steps.modulate import PAPER, Push, modulate_attention
+from .steps.presets import known
 from .steps.values import Source
 from .wires import DifferenceMapsType
 
 
-class EmerDiffModulateAttention(io.ComfyNode):
+class EmerDiffModulateAttention(inputs.PresetNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -78,7 +79,8 @@ class EmerDiffModulateAttention(io.ComfyNode):
         relative_strength=True,
         image=None,
     ) -> io.NodeOutput:
-        push = Push(preset, strength, modulation_timestep, modulation_layer, inject_attention, relative_strength)
         source = Source(model, vae, conditioning)
-        maps = modulate_attention(source, trajectory, low_res_masks, push, preview=True, image=image)
+        with known(preset) as name:
+            push = Push(name, strength, modulation_timestep, modulation_layer, inject_attention, relative_strength)
+            maps = modulate_attention(source, trajectory, low_res_masks, push, preview=True, image=image)
         return io.NodeOutput(maps)

@@ -11,12 +11,13 @@ from . import inputs
 from .lists import GATHERED
 from .results import segmentation_outputs
 from .steps.extract import reading_of
+from .steps.presets import check_preset
 from .wires import FeaturesType, TrajectoryType
 
 WAYS = ("surroundings", "mirrored", "dense", "enlarge")
 
 
-class EmerDiffSegmentImage(io.ComfyNode):
+class EmerDiffSegmentImage(inputs.PresetNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
@@ -58,6 +59,8 @@ class EmerDiffSegmentImage(io.ComfyNode):
     def execute(
         cls, model, vae, conditioning, image, preset, seed, make_masks=(True,), reference=(None,), **how
     ) -> io.NodeOutput:
+        for name in preset:
+            check_preset(name)
         graph = GraphBuilder()
         shared = {"model": model[0], "vae": vae[0], "conditioning": conditioning[0]}
         seed, readings = each(graph, seed), [reading_of(name) for name in preset]

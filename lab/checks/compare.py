@@ -30,7 +30,7 @@ from comfyui.server import HostServer, default_host
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
 
-PRESETS = ("paper", "thorough", "balanced", "fast")  # that every commit to compare with has
+PRESETS = ("paper", "balanced", "draft", "fast")  # that every commit to compare with has
 SEGMENTS = 5
 SHOWN = 12  # differences named
 

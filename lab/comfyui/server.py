@@ -188,8 +188,9 @@ class HostServer:
             raise TimeoutError(f"no result after {timeout} s; the end of the log:\n{self.log_tail()}") from None
         entry = self.history(prompt_id)
         _raise_failure(entry["status"]["messages"])
-        # A node that expanded into others shows what the last of them showed.
-        return {entry["meta"][node]["display_node"]: shown for node, shown in entry["outputs"].items()}
+        # A node that expanded into others shows what the last of them showed: 7 what 7.0.0.3 did. The entry's own
+        # "display_node" is of another node where two expanded into a step that is the same, which ran but once.
+        return {node.split(".")[0]: shown for node, shown in entry["outputs"].items()}
 
     async def _follow(self, prompt: dict, on_progress: Progress | None, on_text: Text | None) -> str:
         client = uuid.uuid4().hex

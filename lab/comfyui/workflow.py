@@ -21,6 +21,7 @@ POINT = "EmerDiff point at a thing"
 WORD = "EmerDiff replace by word"
 ANY_MODEL = "EmerDiff segment with any model"
 VIDEO = "EmerDiff a thing through a video"
+COMPARE = "EmerDiff compare presets"
 
 MUTED, BYPASSED = 2, 4  # a node's `mode`
 NOTES = ("Note", "MarkdownNote")

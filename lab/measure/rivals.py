@@ -27,16 +27,14 @@ from measure.timing import synchronize
 from protocols import methods
 
 MEASURED_AGAINST = "emerdiff-draft"
-SELDOM = ("emerdiff-thorough",)  # measured only when asked for
 
 METHODS = {name.replace(" ", "-"): method for name, method in methods.METHODS.items()}
 
 
 def main() -> None:
     study = Study("rivals", __doc__, Pictures("reporting", 10), "evaluation.md")
-    usual = [name for name in METHODS if name not in SELDOM]
     study.parser.add_argument(
-        "--method", choices=METHODS, nargs="+", default=usual, metavar="NAME", help=", ".join(METHODS)
+        "--method", choices=METHODS, nargs="+", default=[*METHODS], metavar="NAME", help=", ".join(METHODS)
     )
     measure = partial(measured, precision=study.options.precision)
     study.measure(measure, table, study.options.method, itemgetter("method"))

@@ -6,7 +6,8 @@ With --checkpoint and --image: your own Stable Diffusion checkpoint (SD1.x, SD2.
 For each picture a folder: input.png, overlay.png, label_image.png, masks/, coarse/ (what the UNet's own grid gives,
 enlarged bilinearly), inpainted.png (an object removed, or a segment painted over), rough_mask.png and lifted.png (a box
 around it, made precise), by_word.png (the segments that a word means), of scenes drafted.png and clicked.png (what a
-small transformer makes of them), and sheet.png with all of it side by side.
+small transformer makes of them) and by_draft.png ... by_paper.png (every preset), and sheet.png with most of it side by
+side.
 The server runs on a free port of this machine and is stopped at the end, whatever happens.
 """
 
@@ -25,6 +26,7 @@ from PIL import Image
 from comfyui.server import HostServer, ServerError, WorkflowError, default_host, interrupt_on_termination
 from comfyui.workflow import (
     ANY_MODEL,
+    COMPARE,
     INPAINT,
     POINT,
     REFINE,
@@ -196,7 +198,7 @@ def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> 
         "lifted": session.images(lifted)[0],
         "by_word": session.images(found)[0],
         **point(session, picture, region),
-        **(click(session, picture, picture.large, region) if picture.large else {}),
+        **(click(session, picture, picture.large, region) | compare(session, picture) if picture.large else {}),
     }
 
 
@@ -222,6 +224,14 @@ def click(session: Session, picture: Picture, large: Image.Image, region: np.nda
     outputs = session.run(f"{picture.name}: a transformer's draft", prompt)
     nodes = {"drafted": find(prompt, "EmerDiffSegmentImage"), "clicked": shown}
     return {name: session.images(outputs[node])[0] for name, node in nodes.items()}
+
+
+def compare(session: Session, picture: Picture) -> dict[str, Image.Image]:
+    """Run the workflow that compares the presets; the segments of each over the picture."""
+    prompt = with_inputs(session.prompt(COMPARE, picture), "EmerDiffSegmentImage", segments=session.segments)
+    outputs = session.run(f"{picture.name}: every preset", prompt)
+    each = {key: node["inputs"] for key, node in prompt.items() if node["class_type"] == "EmerDiffSegmentImage"}
+    return {f"by_{inputs['preset']}": session.images(outputs[key])[0] for key, inputs in each.items()}
 
 
 def box_around(region: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from comfyui.workflow import ANY_MODEL, CLICK, INPAINT, POINT, REFINE, SEGMENT, STEPS, VIDEO, WORD, WORKFLOWS
+from comfyui.workflow import ANY_MODEL, CLICK, COMPARE, INPAINT, POINT, REFINE, SEGMENT, STEPS, VIDEO, WORD, WORKFLOWS
 from show.sheet import BACKGROUND
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +34,7 @@ SHOWN = {
     POINT: ["pointed", "exact"],
     ANY_MODEL: ["drafted", "clicked"],
     VIDEO: [f"{FRAMES}/{name}" for name in ("frame_0", "frame_11", "result_0", "result_11")],
+    COMPARE: ["by_draft", "by_fast", "by_balanced", "by_paper"],
     WORD: ["../scene_10000002/by_word", "../scene_10000002/inpainted"],  # where the word finds its object
 }
 

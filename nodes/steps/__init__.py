@@ -6,6 +6,7 @@ extract     image -> features, trajectory
 cluster     features -> low-resolution masks
 modulate    low-resolution masks -> difference maps: modulated denoising, the heart of EmerDiff
 read_out    final latents -> difference maps
+presets     which presets there are, and what became of those that are gone
 assemble    difference maps -> segmentation
 segment     low-resolution masks -> segmentation, both of these in one go
 lift        any rough mask -> a precise one

@@ -69,3 +69,15 @@ def open_template(page, name, count):
         except TimeoutError:
             shown = [each.inner_text() for each in page.locator("[role=dialog]:visible").all()]
     raise AssertionError(f"{name} does not open; dialogs: {shown}")
+
+
+def test_an_old_workflow_that_names_a_preset_that_is_gone_opens_and_sends_it(front_end):
+    """What the server makes of it, and says, is tested there."""
+    page, name = front_end.page, "EmerDiff segment image"
+    workflow = json.loads((WORKFLOWS / f"{name}.json").read_text().replace('20, "fast"', '20, "thorough"'))
+    front_end.leave_subgraph()
+    page.evaluate("async (graph) => app.loadGraphData(graph)", workflow)
+    page.wait_for_timeout(800)
+    assert not page.locator("[role=dialog]:visible").count()
+    sent = page.evaluate("async () => Object.values((await app.graphToPrompt()).output)")
+    assert [node["inputs"]["preset"] for node in sent if "preset" in node["inputs"]] == ["thorough"]

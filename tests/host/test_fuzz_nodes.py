@@ -155,7 +155,7 @@ def test_one_segment_and_as_many_as_the_grid_has_cells(small, wires, segments):
 
 @pytest.mark.once
 @pytest.mark.parametrize("strength", [0.01, 1000.0])
-@pytest.mark.parametrize("preset", ["paper", "thorough"])
+@pytest.mark.parametrize("preset", ["paper", "balanced"])
 def test_the_ends_of_strength_under_the_other_presets(small, wires, strength, preset):
     some = wires[1, 64, 64]
     for output in EmerDiffLiftMask.execute(*small, some["IMAGE"], some["MASK"], preset, 0, 1.0, strength).result:

@@ -84,6 +84,7 @@ def test_more_segments_than_the_grid_has_cells(client):
         ("EmerDiffModulateAttention", {"modulation_layer": "attic 1"}, "output"),
         ("EmerDiffClusterFeatures", {"segments": 257}, "segments"),
         ("EmerDiffModulateAttention", {"modulation_timestep": 5000}, "modulation_timestep"),
+        ("EmerDiffModulateAttention", {"preset": "best"}, "choose one of paper, balanced, fast, draft"),
     ],
 )
 def test_setting_that_cannot_be(client, picture, node, inputs, message):

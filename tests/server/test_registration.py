@@ -7,6 +7,7 @@ import pytest
 from comfyui.workflow import (
     ANY_MODEL,
     CLICK,
+    COMPARE,
     INPAINT,
     POINT,
     REFINE,
@@ -27,7 +28,7 @@ NODES = {  # saved workflows rely on these ids and orders
     ),
     "EmerDiffExtractFeatures": (
         ["model", "vae", "conditioning", "image", "seed", "resolution", "steps", "feature_timestep", "feature_layer",
-         "surroundings", "mirrored", "dense"],
+         "surroundings", "mirrored", "dense", "enlarge"],
         ["EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffClusterFeatures": (
@@ -78,7 +79,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffLoad": (["file_name"], ["*"]),
 }  # fmt: skip
 HIDDEN = {"EmerDiffModulateAndAssemble", "EmerDiffEach", "EmerDiffGather"}  # others expand into them
-TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL, VIDEO)
+TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL, VIDEO, COMPARE)
 
 
 def inputs(node: dict) -> dict:

@@ -6,6 +6,7 @@ from PIL import Image
 from server_client import PIXELS, SCENE, SEGMENTS
 
 from comfyui.workflow import (
+    COMPARE,
     INPAINT,
     SEGMENT,
     STEPS,
@@ -71,11 +72,30 @@ def test_segments_are_the_true_objects(client, picture):
     assert ours.mean() > shifted.mean() + 0.05
 
 
-@pytest.mark.parametrize("preset", ["paper", "balanced", "fast", "thorough", "draft"])
+@pytest.mark.parametrize("preset", ["paper", "balanced", "fast", "draft"])
 def test_every_preset_gives_a_partition(client, preset):
     image = client.put_image("quarter.png", Image.fromarray(PIXELS).resize((64, 64)))
     prompt = client.workflow(SEGMENT, image, segments=2, preset=preset)
     assert_partition(client.masks(prompt, client.run(prompt)), 2, (64, 64))
+
+
+def test_the_presets_are_compared_with_all_else_equal(client, picture):
+    """And a prompt that names a preset that is gone runs as its successor."""
+    prompt = client.workflow(COMPARE, picture, segments=2)
+    each = {node["inputs"].pop("preset"): key for key, node in prompt.items() if "preset" in node["inputs"]}
+    assert list(each) == ["draft", "fast", "balanced", "paper"]
+    assert all(prompt[key]["inputs"] == prompt[each["draft"]]["inputs"] for key in each.values())
+    for preset, key in (each | {"thorough": each["paper"]}).items():
+        prompt[key]["inputs"]["preset"] = preset
+    outputs = client.run(prompt)
+    draft, fast, balanced, gone = (
+        client.pixels(outputs[find_after(prompt, "PreviewImage", key)]) for key in each.values()
+    )
+    for key in each.values():
+        overlay = client.pixels(outputs[key])[0]
+        assert (overlay[1::8] != overlay[::8]).any(), "the coarse masks are shown, in blocks of eight pixels"
+    assert (gone == balanced).all()
+    assert all((one != balanced).any() for one in (draft, fast))
 
 
 @pytest.mark.parametrize(("mode", "size"), [("RGB", (200, 136)), ("RGBA", (131, 97)), ("L", (96, 160))])

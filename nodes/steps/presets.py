@@ -1,0 +1,31 @@
+"""Which presets there are, and what an old workflow gets in place of one that is gone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ...emerdiff_ops.modulation import PRESETS
+from ..host.progress import say
+
+SUCCESSORS = {"thorough": "balanced"}  # by the preset that is gone
+
+
+def fault_of(preset: str) -> str:
+    """Why the preset is refused, as a sentence; empty where it is known."""
+    if preset in [*PRESETS, *SUCCESSORS]:
+        return ""
+    return f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}"
+
+
+def check_preset(preset: str) -> None:
+    if fault := fault_of(preset):
+        raise ValueError(fault)
+
+
+@contextmanager
+def known(preset: str) -> Iterator[str]:
+    """The preset to run with: itself or its successor. The note of that comes last, after the progress on the node."""
+    check_preset(preset)
+    successor = SUCCESSORS.get(preset)
+    yield successor or preset
+    if successor:
+        say([f'the preset "{preset}" is gone; this ran with "{successor}": choose a preset on the node'])
