@@ -33,31 +33,6 @@ SMALLER = {  # so that a bundled workflow runs in seconds, on a scene of 128 pix
     "ImageScaleToTotalPixels": {"megapixels": 128 * 128 / 2**20},
     "KSampler": {"steps": 2},
 }
-MAKE_GRAPH = """async ([scenes, segments]) => {
-    app.clean()
-    const make = (type, x, y, values = {}) => {
-        const node = LiteGraph.createNode(type)
-        node.pos = [x, y]
-        app.graph.add(node)
-        for (const widget of node.widgets ?? []) if (widget.name in values) widget.value = values[widget.name]
-        return node
-    }
-    const model = make("EmerDiffLabSmallModel", 0, 0, { pause: 0 })
-    const images = scenes.map((image, index) => make("LoadImage", 0, 200 + 360 * index, { image }))
-    const image = images.length === 1 ? images[0] : make("ImageBatch", 320, 400)
-    const segment = make("EmerDiffSegmentImage", 320, 0, { segments, preset: "fast", seed: 0 })
-    const select = make("EmerDiffSelectSegments", 640, 0, { selection: "", invert: false })
-    const mask = make("MaskToImage", 1020, 0)
-    const preview = make("PreviewImage", 1020, 90)
-    if (images.length > 1) images.forEach((each, index) => each.connect(0, image, index))
-    ;["model", "conditioning", "vae"].forEach((name, output) => model.connect(output, segment, name))
-    image.connect(0, segment, "image")
-    image.connect(0, select, "image")
-    segment.connect(1, select, "segmentation")
-    select.connect(0, mask, 0)
-    mask.connect(0, preview, 0)
-    await app.loadGraphData(app.graph.serialize()) // as a user opens it, with nothing left of what was there before
-}"""
 HOSTS = "app.rootGraph.nodes.filter((node) => node.subgraph)"  # the nodes that are subgraphs
 ENTER = f"""(number) => {{
     for (let host = {HOSTS}[number]; host; host = host.subgraph.nodes.find((node) => node.subgraph))
@@ -168,7 +143,7 @@ class FrontEnd:
 
     def make_graph(self, pictures: int = 1, zoom: float = 0.85) -> None:
         self.leave_subgraph()
-        self.page.evaluate(MAKE_GRAPH, [SCENES[:pictures], SEGMENTS])
+        self.page.evaluate(graphs.MAKE_ONE, [SCENES[:pictures], SEGMENTS])
         self.look(zoom)
 
     def make(self, nodes: list[graphs.Node], look_at: str = "EmerDiffSelectSegments", zoom: float = 0.85) -> None:

@@ -2,6 +2,31 @@
 
 from typing import Any, NamedTuple
 
+MAKE_ONE = """async ([scenes, segments]) => {
+    app.clean()
+    const make = (type, x, y, values = {}) => {
+        const node = LiteGraph.createNode(type)
+        node.pos = [x, y]
+        app.graph.add(node)
+        for (const widget of node.widgets ?? []) if (widget.name in values) widget.value = values[widget.name]
+        return node
+    }
+    const model = make("EmerDiffLabSmallModel", 0, 0, { pause: 0 })
+    const images = scenes.map((image, index) => make("LoadImage", 0, 200 + 360 * index, { image }))
+    const image = images.length === 1 ? images[0] : make("ImageBatch", 320, 400)
+    const segment = make("EmerDiffSegmentImage", 320, 0, { segments, preset: "fast", seed: 0 })
+    const select = make("EmerDiffSelectSegments", 640, 0, { selection: "", invert: false })
+    const mask = make("MaskToImage", 1020, 0)
+    const preview = make("PreviewImage", 1020, 90)
+    if (images.length > 1) images.forEach((each, index) => each.connect(0, image, index))
+    ;["model", "conditioning", "vae"].forEach((name, output) => model.connect(output, segment, name))
+    image.connect(0, segment, "image")
+    image.connect(0, select, "image")
+    segment.connect(1, select, "segmentation")
+    select.connect(0, mask, 0)
+    mask.connect(0, preview, 0)
+    await app.loadGraphData(app.graph.serialize()) // as a user opens it, with nothing left of what was there before
+}"""
 MAKE = """async ([nodes, promoted]) => {
     app.clean()
     const made = nodes.map(({ type, place, widgets }) => {

@@ -340,8 +340,7 @@ def test_words_are_read_beside_a_replaced_attention(sd1, prepared):
         return predict(x0, 1.0, reading)
 
     found = session.run_session(model, sd1[2], prepared.trajectory.latent, work)
-    assert set(reading.maps) == set(layers) and len(calls) == len(layers)
-    assert torch.isfinite(found).all()
+    assert set(reading.maps) == set(layers) and len(calls) == len(layers) and torch.isfinite(found).all()
 
 
 def test_a_picture_that_shrinks_inside_the_unet_is_refused(sd1, prepared):
