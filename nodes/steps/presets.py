@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ...emerdiff_ops.modulation import PRESETS
-from ..host.progress import say
+from ..host.progress import show_notes
 
 SUCCESSORS = {"thorough": "balanced"}  # by the preset that is gone
 
@@ -28,4 +28,4 @@ def known(preset: str) -> Iterator[str]:
     successor = SUCCESSORS.get(preset)
     yield successor or preset
     if successor:
-        say([f'the preset "{preset}" is gone; this ran with "{successor}": choose a preset on the node'])
+        show_notes([f'the preset "{preset}" is gone; this ran with "{successor}": choose a preset on the node'])
