@@ -13,6 +13,7 @@ from ...emerdiff_ops.likeness import likeness, with_points
 from ...emerdiff_ops.segments.boxes import Box, parse_boxes
 from ...emerdiff_ops.segments.selection import Points, parse_points_in
 from ..host.memory import Workplace
+from ..host.progress import counted
 from .checks import check_belongs, check_kind, check_same_pictures
 from .modulate import workplace
 from .values import Features, Size, Trajectory, size_of
@@ -49,8 +50,8 @@ def pick_by_points(features, trajectory, image, positive_points: str, negative_p
         )
     grid = grid_over(features.grid.cells, features.latent_size, trajectory.working_size)
     place = workplace(features.features.device, trajectory.working_size, trajectory.image_size)
-    each = zip(features.features, pictures, map(Pointed, positive, negative, boxed), strict=True)
-    return torch.stack([picked(*one, grid, place) for one in each])
+    each = list(zip(features.features, pictures, map(Pointed, positive, negative, boxed), strict=True))
+    return torch.stack([picked(*one, grid, place) for one in counted(each, "pictures")])
 
 
 def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, place: Workplace) -> Tensor:
