@@ -98,7 +98,14 @@ def test_a_draft_on_a_server(server, name):
 
 def test_a_thing_pointed_at_on_a_server(server, name):
     prompt, given = loaders(name)
-    reading = {"feature_layer": "auto", "feature_timestep": 0, "seed": 0, "resolution": 0, "steps": 50}
+    reading = {
+        "feature_layer": "auto",
+        "feature_timestep": 0,
+        "seed": 0,
+        "resolution": 0,
+        "steps": 50,
+        "enlarge": False,
+    }
     prompt["5"] = node("EmerDiffExtractFeatures", **given, **reading)
     points = {"positive_points": '[{"x": 60, "y": 70}]', "negative_points": '[{"x": 2, "y": 2}]'}
     prompt["6"] = node("EmerDiffPickByPoints", features=["5", 0], trajectory=["5", 1], image=given["image"], **points)
