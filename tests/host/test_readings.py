@@ -141,5 +141,7 @@ def test_the_node_reads_robustly_unless_told_otherwise(small):
     given = EmerDiffExtractFeatures.execute(*small, image, 0).result[0]
     robust, plain = (extract_features(small, image, reading=each)[0] for each in (ROBUST, PLAIN))
     assert torch.equal(given.features, robust.features)
-    told = EmerDiffExtractFeatures.execute(*small, image, 0, surroundings=0.0, mirrored=False, dense=False).result[0]
+    told = EmerDiffExtractFeatures.execute(
+        *small, image, 0, surroundings=0.0, mirrored=False, dense=False, enlarge=False
+    ).result[0]
     assert torch.equal(told.features, plain.features)

@@ -27,7 +27,7 @@ def fresh_picture(client, name: str, side: int = SIZE) -> str:
 
 
 def test_each_change_runs_again_only_what_depends_on_it(client):
-    prompt = client.workflow(STEPS, fresh_picture(client, "steps.png", 64))
+    prompt = client.workflow(STEPS, fresh_picture(client, "steps.png", 64), preset="balanced")
     assert evaluations(client, prompt) == READINGS["balanced"] + LEVELS["balanced"]
     for change in ({"smoothing": 2.0}, {"min_area": 0.01}, {"normalize": True}):
         assert evaluations(client, with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
@@ -66,4 +66,4 @@ def test_the_node_says_how_long_it_still_takes(client):
     assert {node for node, _ in said} == {find(prompt, "EmerDiffSegmentImage")}
     *during, last = [text for _, text in said]
     assert during and all(re.fullmatch(r"\d+ of \d+, about .+ left", text) for text in during)
-    assert re.fullmatch(r"\d+ evaluations in .+", last)
+    assert re.fullmatch(r"\d+ steps in .+", last)
