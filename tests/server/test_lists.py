@@ -50,7 +50,7 @@ class Graph:
         extract = self.add("EmerDiffExtractFeatures", **self.source, image=image, seed=0)
         cluster = self.add("EmerDiffClusterFeatures", features=[extract, 0], segments=SEGMENTS, seed=0)
         wired = {"trajectory": [extract, 1], "low_res_masks": [cluster, 0]}
-        maps = self.add("EmerDiffModulateAttention", **self.source, **wired, preset="fast")
+        maps = self.add("EmerDiffModulateAttention", **self.source, **wired, preset="fast", image=image)
         assemble = self.add("EmerDiffAssembleMasks", difference_maps=[maps, 0])
         return extract, assemble
 
