@@ -117,7 +117,7 @@ def test_progress_counts_every_row_and_shows_the_label_map_as_it_forms(sd1, prep
     modulate_attention(sd1, trajectory, low_res, Push(timestep=PUSHED), rows=5, preview=True)
     values, totals, previews = zip(*seen)
     rows = 2 * 3 + 2  # three masks' variants in chunks of at most four, each with the unmodulated run
-    assert set(totals) == {rows * 3 + 6} and values[-1] == totals[-1]  # three levels; six decodings
+    assert set(totals) == {rows * 3 + 6 + 3} and values[-1] == totals[-1]  # three levels; six decodings; three maps
     assert list(values) == sorted(values)
     kind, picture, side = previews[3]
     assert kind == "JPEG" and max(picture.size) == side
