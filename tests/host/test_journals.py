@@ -7,7 +7,7 @@ import pytest
 
 from batch import results
 from batch.machines import Diary
-from measure import log, pictures, strength
+from measure import log
 from protocols import protocol
 
 NAMES = ["first", "second", "third"]
@@ -25,25 +25,8 @@ def score(file, names, monkeypatch):
 
 
 def measure(file, names, monkeypatch):
-    log.measure_missing(file, names, lambda name, missing: [{"figure": 1}])
-
-
-def measure_pictures(file, names, monkeypatch):
-    monkeypatch.setattr(pictures, "pictured", lambda kind, key, *_: key)
-    monkeypatch.setattr(pictures, "spread_out", lambda *_: [("scenes", name) for name in names])
-    options = SimpleNamespace(kinds=None, count=None, half=None, root=None)
-    pictures.measure_missing_pictures(file, options, 64, lambda seen, missing: [{"figure": 1}])
-
-
-def measure_strength(file, names, monkeypatch):
-    monkeypatch.setattr(strength, "pictured", lambda kind, key, *_: key)
-    monkeypatch.setattr(strength, "spread_out", lambda *_: [("scenes", name) for name in names])
-    layer = strength.unet.Layer("output", 5, 0)
-    monkeypatch.setattr(strength.unet, "cross_attention_layers", lambda model: [layer])
-    monkeypatch.setattr(strength, "measured", lambda pipeline, seen, layer: [{"layer": str(layer), "figure": 1}])
-    options = SimpleNamespace(kinds=None, count=None, half=None, root=None, layers=None)
-    pipeline = SimpleNamespace(source=SimpleNamespace(model=None), bed=SimpleNamespace(size=64))
-    strength.measure_all(pipeline, file, options)
+    """As every `Study` does."""
+    log.measure_missing(file, [{"seed": name} for name in names], lambda item, missing: [{"figure": 1}])
 
 
 def keep_a_diary(file, names, monkeypatch):
@@ -58,8 +41,6 @@ COMMANDS = {  # each with the file that it writes, and the key by which a record
     segment: ("segments.jsonl", "path"),
     score: ("scores.jsonl", "seed"),
     measure: ("figures.jsonl", "seed"),
-    measure_pictures: ("figures.jsonl", "key"),
-    measure_strength: ("figures.jsonl", "key"),
     keep_a_diary: ("worker.jsonl", "name"),
 }
 
