@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import comfy.model_management
 import torch
 from torch import Tensor
@@ -10,12 +12,15 @@ from torch.nn.functional import interpolate, pad
 from . import network
 
 AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
+SURROUNDED = 1.5  # times as wide is a picture that is read with its usual surroundings
 
 
 def working_pixels(model, vae, image: Tensor, resolution: int, enlarge: bool) -> Tensor:
     """An IMAGE [B, H, W, 3] at the size the model sees it in: [B, 3, height, width]."""
     height, width = image.shape[1:3]
-    scale = working_scale((height, width), resolution, own_resolution(model, vae), enlarge)
+    _, most = network.of(model).limits()
+    room = most * pixels_per_cell(vae) / SURROUNDED if most else math.inf
+    scale = working_scale((height, width), resolution, own_resolution(model, vae), enlarge, room)
     size = round(height * scale), round(width * scale)
     pixels = image.movedim(-1, 1)  # [B, 3, H, W]
     if size != (height, width):
@@ -23,15 +28,18 @@ def working_pixels(model, vae, image: Tensor, resolution: int, enlarge: bool) ->
     return pixels
 
 
-def working_scale(size: tuple[int, int], resolution: int, own: int, enlarge: bool) -> float:
+def working_scale(size: tuple[int, int], resolution: int, own: int, enlarge: bool, room: float = math.inf) -> float:
     """How many times as large as it is the model sees a picture of this size; `resolution` 0: at its own side.
 
-    Unasked, a long strip is not enlarged to more pixels than a picture of twice its height has at the model's own side.
+    Unasked, none is enlarged to more pixels than a picture of twice its height has at the model's own side, nor to a
+    longer side than there is room for in the network.
     """
     scale = (resolution or own) / min(size)
     if not enlarge:
         return min(1.0, scale)
-    return scale if resolution or scale <= 1 else max(1.0, min(scale, own * (2 / (size[0] * size[1])) ** 0.5))
+    if resolution or scale <= 1:
+        return scale
+    return max(1.0, min(scale, own * (2 / (size[0] * size[1])) ** 0.5, room / max(size)))
 
 
 def encode(model, vae, pixels: Tensor) -> Tensor:
