@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate, pad
 from . import network
 
 AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
+ENLARGED = 4.0  # times as wide as it is, where nobody asks for more: there is nothing else to see
 SURROUNDED = 1.5  # times as wide is a picture that is read with its usual surroundings
 
 
@@ -31,15 +32,15 @@ def working_pixels(model, vae, image: Tensor, resolution: int, enlarge: bool) ->
 def working_scale(size: tuple[int, int], resolution: int, own: int, enlarge: bool, room: float = math.inf) -> float:
     """How many times as large as it is the model sees a picture of this size; `resolution` 0: at its own side.
 
-    Unasked, none is enlarged to more pixels than a picture of twice its height has at the model's own side, nor to a
-    longer side than there is room for in the network.
+    Unasked, none is enlarged more than ENLARGED times, to more pixels than a picture of twice its height has at the
+    model's own side, or to a longer side than there is room for in the network.
     """
     scale = (resolution or own) / min(size)
     if not enlarge:
         return min(1.0, scale)
     if resolution or scale <= 1:
         return scale
-    return max(1.0, min(scale, own * (2 / (size[0] * size[1])) ** 0.5, room / max(size)))
+    return max(1.0, min(scale, ENLARGED, own * (2 / (size[0] * size[1])) ** 0.5, room / max(size)))
 
 
 def encode(model, vae, pixels: Tensor) -> Tensor:

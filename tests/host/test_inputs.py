@@ -58,11 +58,11 @@ def test_the_paper_enlarges_nothing_and_the_others_what_is_smaller_than_the_mode
 
 
 def test_a_long_strip_is_enlarged_no_further_than_memory_bears():
-    assert working_scale((64, 64), 0, 512, True) == 8
+    assert working_scale((64, 64), 0, 512, True) == 4 and working_scale((160, 160), 0, 512, True) == 3.2
     assert working_scale((64, 2048), 0, 512, True) == 2  # 128 x 4096 pixels are 2 x 512 x 512
     assert working_scale((64, 20_000), 0, 512, True) == 1, "and never made smaller for it"
     assert working_scale((64, 2048), 512, 512, True) == 8, "unless asked for"
-    assert working_scale((64, 96), 0, 1024, True, room=384) == 4, "nor further than the network takes"
+    assert working_scale((64, 96), 0, 1024, True, room=192) == 2, "nor further than the network takes"
     assert working_scale((1024, 3000), 0, 512, True) == working_scale((1024, 3000), 0, 512, False) == 0.5
 
 

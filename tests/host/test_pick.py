@@ -29,7 +29,7 @@ def image(true):
 @pytest.fixture(scope="module")
 def read(small, image):
     with torch.inference_mode():
-        return extract_features(small, image, reading=ROBUST)
+        return extract_features(small, image, reading=ROBUST._replace(enlarge=False))
 
 
 def middle(region) -> tuple[int, int]:
