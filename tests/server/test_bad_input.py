@@ -74,7 +74,7 @@ def test_picture_too_small(client):
 def test_more_segments_than_the_grid_has_cells(client):
     image = client.put_image("small.png", Image.new("RGB", (64, 64), "red"))
     with pytest.raises(WorkflowError, match="64"):  # 8 x 8 cells
-        client.run(client.workflow(SEGMENT, image, segments=100))
+        client.run(client.workflow(SEGMENT, image, segments=100, preset="paper"))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_pictures_are_the_same_after_a_run(client, without_the_pack):
 def test_pictures_are_the_same_after_a_failure(client, without_the_pack):
     small = client.put_image("with_4.png", SCENE.resize((64, 64)))
     with pytest.raises(WorkflowError, match="64"):
-        client.run(client.workflow(SEGMENT, small, segments=100))
+        client.run(client.workflow(SEGMENT, small, segments=100, preset="paper"))
     assert (painted(client, "with_5.png") == without_the_pack).all()
 
 
