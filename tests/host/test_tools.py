@@ -91,7 +91,7 @@ def rows_of(small, work) -> int:
 
 def test_what_is_known_of_other_pictures_is_refused(small, image):
     mask = (image[..., 0] > 0.5).float()
-    features, trajectory = extract_features(small, image[:, :96], reading=ROBUST)
+    features, trajectory = extract_features(small, image[:, :96], reading=ROBUST._replace(enlarge=False))
     with pytest.raises(ValueError, match="connect the image that was segmented"):
         lift(small, image, mask, features=features, trajectory=trajectory)
     with pytest.raises(ValueError, match="latents of 32 x 24, the trajectory of 1 as 32 x 32: connect both"):
@@ -118,7 +118,7 @@ def test_masks_that_touch_compete(small, image, true):
 def test_a_mask_smaller_than_the_window_stays_where_the_model_has_no_opinion():
     spot = torch.zeros(1, 128, 128)
     spot[0, 62:66, 62:66] = 1
-    soft = steps.lift.decided(torch.ones(3, 128, 128), torch.ones(1, 8, 8), spot, torch.zeros(128, 128, 3))
+    soft = steps.lift.decided(torch.full_like(spot, 0.5), torch.ones(1, 8, 8), spot, torch.zeros(128, 128, 3))
     assert (soft[spot > 0] > 0.5).all() and (soft > 0.5).float().mean() < 0.1
 
 

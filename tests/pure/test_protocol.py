@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from emerdiff.emerdiff_ops.grid import Grid
 from scipy.spatial.distance import cdist
 from sklearn.metrics import confusion_matrix, jaccard_score
 from torchvision.transforms.functional import center_crop
@@ -183,7 +184,8 @@ def test_errors_are_by_leaving_one_picture_out():
 def test_a_row_gives_back_what_it_was_made_of():
     labels, truth = random_maps(3, 4, 5, (12, 8))
     picture = np.random.default_rng(0).random((12, 8, 3), np.float32)
-    row = measured(Segmenter(lambda _: labels, torch.from_numpy), picture, truth, 4)
+    grid = Grid((12, 8), (12, 8), (12, 8))  # a cell a pixel
+    row = measured(Segmenter(lambda _: labels, lambda seen: (torch.from_numpy(seen), grid)), picture, truth, 4)
     assert np.array_equal(counts_of(row, 4), hungarian.contingency(labels, truth, 4))
     means = [picture[labels == number].mean(0) for number in range(5)]
     assert embeddings_of(row) == pytest.approx(np.stack(means), abs=1e-3)
