@@ -84,6 +84,8 @@ def modulate_attention(
     `preview`: show the label map as it forms; not for nodes that return pictures, which the front end would hide.
     `image`: the pictures [B, any, any, 3] whose borders count for presets that look; None: as the VAE decodes them.
     """
+    check_kind(trajectory, Trajectory)
+    check_kind(low_res_masks, LowResMasks)
     pictures = maps_of_pictures(source, trajectory, low_res_masks, push, Progress("steps", preview), rows, image)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
     count = low_res_masks.masks.shape[1]
@@ -115,8 +117,6 @@ def maps_of_pictures(
     image: Tensor | None = None,
 ) -> Iterator[Maps]:
     """For every picture, one after the other, what makes its difference maps [H, W] on a device, none kept here."""
-    check_kind(trajectory, Trajectory)
-    check_kind(low_res_masks, LowResMasks)
     check_source(source)
     check_trajectory(source, trajectory, low_res_masks)
     seen = seen_of(image, trajectory)

@@ -2,6 +2,7 @@
 
 from ..host.progress import Progress
 from .assemble import ASSEMBLY, as_segmentation, label_picture, pictures_under
+from .checks import check_kind
 from .modulate import Push, maps_of_pictures, workplace
 from .values import LowResMasks, Segmentation, Source, Trajectory
 
@@ -10,6 +11,8 @@ def segment_pictures(
     source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str
 ) -> Segmentation:
     """Modulation and assembly, at their defaults."""
+    check_kind(trajectory, Trajectory)
+    check_kind(low_res_masks, LowResMasks)
     progress, push = Progress("steps"), Push(preset, relative=True)
     pictures = maps_of_pictures(source, trajectory, low_res_masks, push, progress, image=image)
     under = pictures_under(image, (len(trajectory.latent), *trajectory.image_size))
