@@ -51,7 +51,8 @@ def pick_by_points(features, trajectory, image, positive_points: str, negative_p
     grid = grid_over(features.grid.cells, features.latent_size, trajectory.working_size)
     place = workplace(features.features.device, trajectory.working_size, trajectory.image_size)
     each = list(zip(features.features, pictures, map(Pointed, positive, negative, boxed), strict=True))
-    return torch.stack([picked(*one, grid, place) for one in counted(each, "pictures")])
+    soft = [picked(own, picture, pointed, grid, place) for own, picture, pointed in counted(each, "pictures")]
+    return torch.stack(soft)
 
 
 def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, place: Workplace) -> Tensor:
