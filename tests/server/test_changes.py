@@ -27,13 +27,13 @@ def fresh_picture(client, name: str, side: int = SIZE) -> str:
 
 
 def test_each_change_runs_again_only_what_depends_on_it(client):
-    prompt = client.workflow(STEPS, fresh_picture(client, "steps.png", 64), preset="balanced")
-    assert evaluations(client, prompt) == READINGS["balanced"] + LEVELS["balanced"]
+    prompt = client.workflow(STEPS, fresh_picture(client, "steps.png", 64))
+    assert evaluations(client, prompt) == READINGS["fast"] + LEVELS["fast"]
     for change in ({"smoothing": 2.0}, {"min_area": 0.01}, {"normalize": True}):
         assert evaluations(client, with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
-    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS["balanced"]
-    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", preset="fast")) == LEVELS["fast"]
-    assert evaluations(client, with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS["balanced"]
+    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS["fast"]
+    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", preset="balanced")) == LEVELS["balanced"]
+    assert evaluations(client, with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS["fast"]
 
 
 def test_the_one_node_runs_again_only_what_a_change_concerns(client):
