@@ -32,7 +32,8 @@ def test_each_change_runs_again_only_what_depends_on_it(client):
     for change in ({"smoothing": 2.0}, {"min_area": 0.01}, {"normalize": True}):
         assert evaluations(client, with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
     assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS["fast"]
-    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", preset="balanced")) == LEVELS["balanced"]
+    other = with_inputs(prompt, "EmerDiffModulateAttention", preset="balanced")
+    assert evaluations(client, other) == LEVELS["balanced"]
     assert evaluations(client, with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS["fast"]
 
 
