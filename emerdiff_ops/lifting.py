@@ -12,21 +12,6 @@ from .difference import evened
 SUREST = 0.98  # no pixel counts as surer than this
 
 
-def deal_out(masks: torch.Tensor, pictures: int) -> torch.Tensor:
-    """MASK [M, H, W] as [pictures, N, H, W]: M = pictures * N, picture after picture, or one mask for all pictures.
-
-    Raises ValueError when the masks cannot be dealt out.
-    """
-    if len(masks) == 1:
-        return masks.expand(pictures, 1, -1, -1)
-    if len(masks) % pictures:
-        raise ValueError(
-            f"{len(masks)} masks cannot be dealt out to {pictures} pictures: give one mask for all of them, or the "
-            "same number for each, picture after picture"
-        )
-    return masks.unflatten(0, (pictures, -1))
-
-
 def contenders(weights: torch.Tensor, clusters: torch.Tensor) -> torch.Tensor:
     """What is pushed for each of N masks [N, h, w]: the mask, its complement, and R clusters [R, h, w] less the mask.
 

@@ -6,6 +6,7 @@ cluster_features       features -> low-resolution masks
 modulate_attention     low-resolution masks -> difference maps
 assemble_masks         difference maps -> masks, segmentation
 modulate_and_assemble  both in one, hidden: Segment Image expands into it
+check                  hidden: what a later step would refuse, refused before any work
 lists                  hidden: spread and gather the pictures of a list
 select_segments        segmentation -> the mask that clicks, numbers and points mean
 select_by_text         segmentation -> the masks that words mean
@@ -27,6 +28,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .assemble_masks import EmerDiffAssembleMasks
 from .bounding_boxes import EmerDiffBoundingBoxes
+from .check import EmerDiffCheck
 from .cluster_features import EmerDiffClusterFeatures
 from .extract_features import EmerDiffExtractFeatures
 from .lift_mask import EmerDiffLiftMask
@@ -56,6 +58,7 @@ class EmerDiffExtension(ComfyExtension):
             EmerDiffClusterFeatures,
             EmerDiffModulateAttention,
             EmerDiffModulateAndAssemble,
+            EmerDiffCheck,
             EmerDiffEach,
             EmerDiffGather,
             EmerDiffAssembleMasks,

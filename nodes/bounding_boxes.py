@@ -15,7 +15,10 @@ class EmerDiffBoundingBoxes(io.ComfyNode):
             description="The box around each mask, for cropping and for detectors that take boxes.",
             search_aliases=["mask to bbox", "bounding box", "bboxes", "crop by mask", "box from mask"],
             inputs=[
-                io.Mask.Input("masks", tooltip="Any masks: all segments, a selection, soft ones (0.5 or more counts)."),
+                io.Mask.Input(
+                    "masks",
+                    tooltip="Any masks: all segments, a selection, soft ones. Half of a mask's largest value counts.",
+                ),
                 io.Image.Input(
                     "image",
                     optional=True,

@@ -29,7 +29,8 @@ class EmerDiffMergeSegments(io.ComfyNode):
                     default=8,
                     min=0,
                     max=256,
-                    tooltip="How many segments to leave in each picture; 0 = as many as similarity allows.",
+                    tooltip="How many segments to leave in each picture, or in all together where a number means the "
+                    "same in all of them; 0 = as many as similarity allows.",
                 ),
                 io.Float.Input(
                     "similarity",

@@ -1,17 +1,17 @@
 """What several nodes give and show: masks, segmentation, label image, and the pictures on the nodes."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..emerdiff_ops.segments.colors import colorize, highlight, palette
-from ..emerdiff_ops.segments.labels import empty_masks, fill_masks, masks_to_labels
+from ..emerdiff_ops.segments.labels import empty_masks, fill_masks, masks_to_labels, unwritten
 from .host.latents import to_output
 from .host.progress import counted, show_notes, show_text
 from .steps.checks import pictures_of
 from .steps.lift import Lifted
 from .steps.select import Selected
-from .steps.shown import numbered_labels
+from .steps.shown import numbered_labels, shown_pictures
 from .steps.values import LowResMasks, Segmentation
 from .wires import SegmentationType
 
@@ -28,7 +28,8 @@ def segmentation_outputs(lists: bool = False) -> list:
         io.Mask.Output(
             display_name="masks",
             is_output_list=lists,
-            tooltip="One mask per segment, picture after picture; row number = segment number.",
+            tooltip="One mask per segment; row number = segment number. Pictures of a batch follow one another, all "
+            "with as many masks as the one with the most segments: empty ones fill up.",
         ),
         SegmentationType.Output(
             display_name="segmentation",
@@ -45,9 +46,9 @@ def segmentation_result(segmentation: Segmentation, make_masks: bool = True) -> 
     Without `make_masks` one empty mask stands for all of them.
     """
     labels, colours = segmentation.labels, palette(segmentation.count)
-    masks = empty_masks(sum(segmentation.of_each) if make_masks else 1, *labels.shape[1:])
-    rows = masks.split(segmentation.of_each) if make_masks else [masks[:0]] * len(labels)
-    image, files = torch.empty(*labels.shape, 3), []
+    masks = empty_masks(len(labels) * segmentation.count if make_masks else 1, *labels.shape[1:])
+    rows = masks.split(segmentation.count) if make_masks else [masks[:0]] * len(labels)
+    image, files = unwritten(*labels.shape, 3), []
     for own, part, coloured in counted([*zip(labels, rows, image, strict=True)], "pictures"):
         fill_masks(own, part)
         coloured[:] = colorize(own[None], colours)[0]
@@ -58,10 +59,10 @@ def segmentation_result(segmentation: Segmentation, make_masks: bool = True) -> 
     return io.NodeOutput(to_output(masks), segmentation, to_output(image), ui=shown)
 
 
-def coarse_preview(low_res_masks: LowResMasks):
+def coarse_preview(low_res_masks: LowResMasks) -> dict:
     """The coarse label map in colour, eight pixels a cell."""
     image = colorize(masks_to_labels(low_res_masks.masks))
-    return ui.PreviewImage(image.repeat_interleave(8, 1).repeat_interleave(8, 2))
+    return shown_pictures(image.repeat_interleave(8, 1).repeat_interleave(8, 2))
 
 
 def lifted_result(image: torch.Tensor, lifted: Lifted) -> io.NodeOutput:
@@ -75,7 +76,7 @@ def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
     """Soft masks [B * N, H, W] of N a picture, and the same cut at the middle; the pictures under them as preview."""
     hard = (soft > 0.5).float()
     pictures = pictures_of(image).cpu().repeat_interleave(len(hard) // len(image), 0)
-    return io.NodeOutput(to_output(hard), to_output(soft), ui=ui.PreviewImage(highlight(pictures, hard)))
+    return io.NodeOutput(to_output(hard), to_output(soft), ui=shown_pictures(highlight(pictures, hard)))
 
 
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:

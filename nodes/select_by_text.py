@@ -1,12 +1,13 @@
 """segments + text -> the segments that the words mean."""
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..emerdiff_ops.text_scores import SIGNS
 from . import inputs
 from .host.latents import to_output
 from .steps.score_text import Reader, masks_of_the_best, picture_with_scores, score_segments
 from .steps.select import picture_under
+from .steps.shown import shown_pictures
 from .wires import SegmentationType
 
 
@@ -77,4 +78,4 @@ class EmerDiffSelectByText(io.ComfyNode):
         scores = score_segments(Reader(model, clip, vae), segmentation, image, text, seed, by)
         mask = masks_of_the_best(segmentation, scores, text, count, threshold)
         overlay = picture_with_scores(segmentation, picture_under(segmentation, image), mask, scores)
-        return io.NodeOutput(to_output(mask), to_output(overlay), ui=ui.PreviewImage(overlay))
+        return io.NodeOutput(to_output(mask), to_output(overlay), ui=shown_pictures(overlay))

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from . import inputs
+from .host.folders import mark_of_folder
 from .host.progress import show_notes
 from .results import selected_result
 from .steps.picks import Together, read_picks, requests
@@ -65,6 +66,11 @@ class EmerDiffSelectSegments(io.ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs) -> str:
+        """Runs again, and draws the pictures anew, where somebody has removed those that the cached result names."""
+        return mark_of_folder()
+
+    @classmethod
     def execute(
         cls,
         segmentation,
@@ -79,6 +85,6 @@ class EmerDiffSelectSegments(io.ComfyNode):
         texts = selection, positive_points, negative_points
         asked = requests(segmentation, image, *texts, invert, boxes, every_picture)
         picks = read_picks(asked, Together(*(len(each) == 1 for each in (*texts, boxes))))
-        results, notes = selected(asked, picks), notes_on(picks)
+        results, notes = selected(asked, picks), notes_on(asked, picks)
         show_notes(notes)
         return selected_result(results, notes)

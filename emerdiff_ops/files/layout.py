@@ -49,6 +49,7 @@ SPECS = {
     },
 }
 SIZES = ("latent_size", "working_size", "image_size")  # in the metadata, JSON lists: height, width
+NAMES = ("latent_format", "pictures", "numbering")  # in the metadata, JSON texts
 
 
 def problem(kind: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str | None:
@@ -99,8 +100,9 @@ def _metadata_problem(metadata: Mapping[str, str]) -> str | None:
     for name in SIZES:
         if name in metadata and not _is_size(_from_json(metadata[name])):
             return f"the {name} is not a height and a width in whole numbers: {shortened(metadata[name])}"
-    if "latent_format" in metadata and not isinstance(_from_json(metadata["latent_format"]), str):
-        return f"the latent_format is not a name: {shortened(metadata['latent_format'])}"
+    for name in NAMES:
+        if name in metadata and not isinstance(_from_json(metadata[name]), str):
+            return f"the {name} is not a name: {shortened(metadata[name])}"
     return None
 
 

@@ -3,7 +3,8 @@
 labels     difference maps -> one segment number per pixel; masks, areas, fingerprint
 regions    connected parts: small ones given away, holes filled, split
 merging    segments that are alike -> one
-selection  what users type -> segments
-boxes      boxes of masks, and boxes as other packs give them
+texts      what people type and other packs write -> numbers, points, boxes
+selection  numbers and points -> segments
+boxes      boxes of masks, and the segments in boxes
 colors     segment numbers -> pictures for people
 """

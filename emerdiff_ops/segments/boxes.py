@@ -1,4 +1,4 @@
-"""Boxes: read in the forms that other nodes give them, drawn around masks, and the segments that lie in them.
+"""Boxes: drawn around masks, and the segments that lie in them.
 
 A box is (x1, y1, x2, y2) in whole pixels, x2 and y2 exclusive: it holds labels[y1:y2, x1:x2].
 labels [H, W] int16, numbers from 0; masks [H, W], 0 or 1.
@@ -6,52 +6,14 @@ labels [H, W] int16, numbers from 0; masks [H, W], 0 or 1.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
-from numbers import Real
-from typing import TypeGuard
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 from scipy import ndimage
 
-from ..errors import shortened
 from .labels import empty_masks
-
-Box = tuple[int, int, int, int]
-
-SIDES = ("x", "y", "width", "height")
-FAR = 1e9  # pixels; nothing larger is meant
-
-
-def parse_boxes(value: object, width: int, height: int, pictures: int = 1) -> list[list[Box]]:
-    """The boxes of each picture of a batch: parse_boxes_in for `pictures` pictures of one size."""
-    return parse_boxes_in([(width, height)] * pictures, value)
-
-
-def parse_boxes_in(sizes: Sequence[tuple[int, int]], value: object, first_alone: bool = False) -> list[list[Box]]:
-    """The boxes of each picture of `sizes` (width, height), cut at the borders, fractions rounded outwards.
-
-    `value` is one box, a list of boxes for every picture, or with `first_alone` for the first, a list of such lists
-    with one for each picture, or any of these as JSON text; tuples, arrays and tensors count as lists. A box is {"x",
-    "y", "width", "height"}, whatever else it holds, or four numbers x1, y1, x2, y2. None, "" and {} are no box.
-    Raises ValueError for anything else, a box without a pixel in the picture, and lists for other than all pictures.
-    """
-    try:
-        lists = _for_each_picture(_plain(_from_json(value) if isinstance(value, str) else value))
-        if len(lists) == 1:
-            lists = lists + ([[]] if first_alone else lists) * (len(sizes) - 1)
-        if len(lists) != len(sizes):
-            raise ValueError(
-                f"there are boxes for {len(lists)} pictures, but {len(sizes)} pictures: give one list for each"
-            )
-        return [
-            [_parse_box(number, box, *size) for number, box in enumerate(boxes, 1) if box != {}]
-            for boxes, size in zip(lists, sizes)
-        ]
-    except RecursionError:  # reading them, or naming them in an error
-        raise ValueError("boxes are lists within lists without end; give a list of boxes for each picture") from None
+from .texts import Box
 
 
 def select_in_boxes(labels: torch.Tensor, boxes: Iterable[Box]) -> list[int]:
@@ -117,59 +79,3 @@ def _stretched(start: int, end: int, factor: float, limit: int) -> tuple[int, in
     length = min(limit, int((end - start) * factor))
     first = min(max(0, (start + end - length) // 2), limit - length)
     return first, first + length
-
-
-def _from_json(text: str) -> object:
-    try:
-        return json.loads(text) if text.strip() else None
-    except (ValueError, RecursionError):
-        raise ValueError(
-            'boxes must be a JSON list such as [{"x": 10, "y": 20, "width": 30, "height": 40}], '
-            f"not {shortened(text)}"
-        ) from None
-
-
-def _plain(value: object) -> object:
-    """Tuples, arrays and tensors as lists, all the way down."""
-    value = value.tolist() if hasattr(value, "tolist") else value
-    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def _for_each_picture(value: object) -> list:
-    if not value:
-        return [[]]
-    boxes = [value] if isinstance(value, dict) or _is_corners(value) else value
-    if not isinstance(boxes, list):
-        raise ValueError(f"boxes must be a list, not {shortened(str(value))}")
-    nested = all(isinstance(each, list) and not _is_corners(each) for each in boxes)
-    return boxes if nested else [boxes]
-
-
-def _parse_box(number: int, box: object, width: int, height: int) -> Box:
-    sides = [box.get(side) for side in SIDES] if isinstance(box, dict) else box
-    if not _is_corners(sides):
-        raise ValueError(
-            f'box {number} must look like {{"x": 10, "y": 20, "width": 30, "height": 40}} or [x1, y1, x2, y2], '
-            f"not {shortened(str(box))}"
-        )
-    x1, y1, x2, y2 = sides
-    if isinstance(box, dict):
-        x2, y2 = x1 + x2, y1 + y2
-    x1, y1 = max(0, math.floor(x1)), max(0, math.floor(y1))
-    x2, y2 = min(width, math.ceil(x2)), min(height, math.ceil(y2))
-    if not (x1 < x2 and y1 < y2):
-        raise ValueError(
-            f"box {number}, {shortened(str(box))}, holds no pixel of the picture of {width} x {height}; four "
-            "numbers are the corners x1, y1, x2, y2 (bbox_format xyxy in KJNodes)"
-        )
-    return x1, y1, x2, y2
-
-
-def _is_corners(value: object) -> TypeGuard[list[float]]:
-    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
-
-
-def _is_number(value: object) -> bool:
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return False
-    return abs(value) < FAR  # type: ignore[operator]  # Real does not say that its abs can be compared; false for NaN

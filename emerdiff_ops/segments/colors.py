@@ -13,6 +13,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from .labels import unwritten
+
 LUMINANCE = (0.299, 0.587, 0.114)
 SMALLEST_NUMBER = 12  # pixels; smaller digits cannot be read
 DIMMED = 0.45  # of its luminance is left of what is not selected
@@ -101,7 +103,7 @@ def with_texts(image: torch.Tensor, labels: torch.Tensor, texts: list[list[str]]
 
 def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """The masked region in colour and outlined, the rest grey and dim; soft masks fade between the two."""
-    whole = torch.empty(*mask.shape, 3)
+    whole = unwritten(*mask.shape, 3)
     for each in zip(image, mask, whole, strict=True):
         draw_highlight(*each)
     return whole
@@ -120,7 +122,7 @@ def _stacked(drawn: Callable[..., torch.Tensor], *batches: torch.Tensor | list[l
     for number, each in enumerate(zip(*batches, strict=True)):
         picture = drawn(*each)
         if number == 0:
-            whole = picture.new_empty(len(batches[0]), *picture.shape)
+            whole = unwritten(len(batches[0]), *picture.shape)
         whole[number] = picture
     return whole
 

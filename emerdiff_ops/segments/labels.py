@@ -46,6 +46,30 @@ def empty_masks(*shape: int) -> torch.Tensor:
     return torch.from_numpy(np.zeros(shape, np.float32))
 
 
+def unwritten(*shape: int) -> torch.Tensor:
+    """Room [*shape] float32 for what is written at once; numpy asks the system for huge pages, where torch waits for
+    thousands of small ones: a gigabyte of pictures takes a fraction of the time.
+    """
+    return torch.from_numpy(np.empty(shape, np.float32))
+
+
+def deal_out(masks: torch.Tensor, pictures: int) -> torch.Tensor:
+    """MASK [M, H, W] as [pictures, N, H, W]: M = pictures * N, picture after picture, or one mask for all pictures.
+
+    Masks of a batch come in equal numbers, empty ones filling up, because a MASK is a plain tensor: nothing on it could
+    say where a picture begins, and nodes of others deal out equally too.
+    Raises ValueError when the masks cannot be dealt out.
+    """
+    if len(masks) == 1:
+        return masks.expand(pictures, 1, -1, -1)
+    if len(masks) % pictures:
+        raise ValueError(
+            f"{len(masks)} masks cannot be dealt out to {pictures} pictures: give one mask for all of them, or the "
+            "same number for each, picture after picture"
+        )
+    return masks.unflatten(0, (pictures, -1))
+
+
 def fill_masks(labels: torch.Tensor, masks: torch.Tensor) -> None:
     """Write 1 where labels [H, W] are k into masks[k] of empty masks [K, H, W], and touch nothing else."""
     for number, mask in enumerate(masks):

@@ -1,6 +1,7 @@
 """Merging segments that are alike, by their mask embeddings (paper, section 3: the mean feature inside a mask).
 
-labels [H, W], numbers 0..count-1; features [h, w, C] on the network's grid; embeddings [count, C].
+labels [B, H, W], numbers 0..count-1, of one picture or of several whose numbers mean the same; features [B, h, w, C]
+on the network's grid; embeddings [count, C].
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import torch
 def mask_embeddings(features: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
     """The mean feature of each segment, cells weighted by the share it covers: [count, C]; 0 of an empty segment.
 
-    pixels [h*w, count]: how many of a segment's every cell of the features' grid holds.
+    pixels [B*h*w, count]: how many of a segment's every cell of the features' grid holds.
     """
-    return pixels.T @ features.flatten(0, 1).float() / pixels.sum(0).clamp_min(1)[:, None]
+    return pixels.T @ features.flatten(0, -2).float() / pixels.sum(0).clamp_min(1)[:, None]
 
 
 def neighbours(labels: torch.Tensor, count: int) -> torch.Tensor:
     """Which segments share a border, by 4 neighbours: [count, count] bool, symmetric, false on the diagonal."""
     touching = torch.zeros(count, count, dtype=torch.bool)
-    for one, other in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
+    for one, other in ((labels[..., :-1], labels[..., 1:]), (labels[..., :-1, :], labels[..., 1:, :])):
         touching[one.long(), other.long()] = True
     return (touching | touching.T).fill_diagonal_(False)
 
@@ -27,7 +28,7 @@ def neighbours(labels: torch.Tensor, count: int) -> torch.Tensor:
 def merge_segments(
     labels: torch.Tensor, embeddings: torch.Tensor, target: int = 1, similarity: float = -1.0
 ) -> torch.Tensor:
-    """Merge the two neighbouring segments that are most alike, again and again: labels [H, W] int16, renumbered.
+    """Merge the two neighbouring segments that are most alike, again and again: labels [B, H, W] int16, renumbered.
 
     Alike is the cosine of two embeddings; a merged segment's is the mean of its parts', weighted by area. Ends at
     `target` segments, or when no two neighbours are as alike as `similarity`. Equal cosines: the lowest numbers first.

@@ -48,24 +48,24 @@ def read_file(data: bytes) -> None:
 
 
 def read_selection(data: bytes) -> None:
-    from emerdiff.emerdiff_ops.segments import selection
+    from emerdiff.emerdiff_ops.segments import texts
 
-    text, _ = selection.split_fingerprint(as_text(data))
+    text, _ = texts.split_fingerprint(as_text(data))
     for clip in (False, True):
-        lists = refused(selection.parse_selections, text, SEGMENTS, PICTURES, clip)
+        lists = refused(texts.parse_selections, text, SEGMENTS, PICTURES, clip)
         require(lists is None or len(lists) == PICTURES)
         require(all(0 <= number < SEGMENTS for each in lists or [] for number in each))
 
 
 def read_points(data: bytes) -> None:
-    from emerdiff.emerdiff_ops.segments.selection import parse_points
+    from emerdiff.emerdiff_ops.segments.texts import parse_points
 
     points = refused(parse_points, as_text(data), WIDTH, HEIGHT)
     require(all(0 <= x < WIDTH and 0 <= y < HEIGHT for x, y in points or []))
 
 
 def read_boxes(data: bytes) -> None:
-    from emerdiff.emerdiff_ops.segments.boxes import parse_boxes
+    from emerdiff.emerdiff_ops.segments.texts import parse_boxes
 
     lists = refused(parse_boxes, as_text(data), WIDTH, HEIGHT, PICTURES)
     require(lists is None or len(lists) == PICTURES)
@@ -173,7 +173,7 @@ def fuzz(target: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["emerdiff"]):
-        import emerdiff.emerdiff_ops.segments.boxes
+        import emerdiff.emerdiff_ops.segments.texts
         import emerdiff.emerdiff_ops.text_scores
         import emerdiff.nodes.steps.saved  # noqa: F401
     folder = OUTPUT / target

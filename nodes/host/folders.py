@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import folder_paths
@@ -13,6 +15,8 @@ from torch import Tensor
 
 from ...emerdiff_ops.files.names import check_name, inside, is_inside, with_slashes
 
+log = logging.getLogger("EmerDiff")
+
 FORMATS = {".jpg": "jpeg", ".png": "png"}
 
 
@@ -20,16 +24,43 @@ def temp_picture(name: str, draw: Callable[[], Tensor]) -> dict[str, str]:
     """Where a picture of the temp folder lies; draw() gives its pixels [H, W, 3] uint8 where it is not there yet.
 
     The name tells what the picture is drawn from, so no browser's cache shows an old one, and a picture that was drawn
-    once is drawn again only if its file was removed.
+    once is drawn again only if its file was removed. Where it cannot be written (a full disk, a folder that takes no
+    files) a warning says so, and what was computed is not lost for the want of it.
     """
-    path = Path(folder_paths.get_temp_directory()) / "emerdiff" / name
+    path = shown_folder() / name
     if not path.exists():
         image = Image.fromarray(draw().cpu().numpy())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{name}.{uuid.uuid4().hex}")  # no reader sees half a file, and no two writers share one
+        try:
+            save_whole(image, path)
+        except OSError as error:
+            log.warning("%s; the picture on the node is missing, the result is complete: make room in %s", error, path)
+    return {"filename": name, "subfolder": "emerdiff", "type": "temp"}
+
+
+def save_whole(image: Image.Image, path: Path) -> None:
+    """Write a picture so that no reader sees half a file, and no two writers share one; OSError leaves none behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
         image.save(part, FORMATS[path.suffix], quality=92, subsampling=0, compress_level=1)
         part.replace(path)
-    return {"filename": name, "subfolder": "emerdiff", "type": "temp"}
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def mark_of_folder() -> str:
+    """What stays the same as long as nobody removes the folder of pictures that nodes show."""
+    mark = shown_folder() / "mark"
+    with suppress(OSError):
+        if not mark.exists():
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.write_text(uuid.uuid4().hex)
+        return mark.read_text()
+    return ""
+
+
+def shown_folder() -> Path:
+    return Path(folder_paths.get_temp_directory()) / "emerdiff"
 
 
 def save_location(filename_prefix: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import comfy.model_management
 import comfy.utils
+from comfy.cli_args import LatentPreviewMethod, args
 from comfy_execution.progress import get_progress_state
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
@@ -19,7 +20,6 @@ from .time_left import TimeLeft, duration_in_words
 log = logging.getLogger("EmerDiff")
 
 SECONDS_BETWEEN_PREVIEWS = 1.0
-PREVIEW_SIDE = 512  # pixels
 
 
 class Progress:
@@ -54,10 +54,19 @@ class Progress:
             if left is not None:
                 self.said = True
                 show_text(f"{done} of {self.bar.total}, about {duration_in_words(left)} left")
-            picture = self.previews and preview and ("JPEG", as_pil(preview(), PREVIEW_SIDE), PREVIEW_SIDE)
+            picture = self.previews and preview and shows_previews() and self.picture(preview())
         self.bar.update_absolute(done, self.bar.total, picture or None)
         if done == self.bar.total and self.said:
             show_text(f"{done} {self.unit} in {duration_in_words(now - self.begin)}")
+
+    def picture(self, preview: Tensor) -> tuple:
+        """A preview [H, W, 3] as the host sends it."""
+        return "JPEG", as_pil(preview, args.preview_size), args.preview_size
+
+
+def shows_previews() -> bool:
+    """Whether the host shows pictures as they form: by --preview-method, or as the front end asks for this prompt."""
+    return args.preview_method != LatentPreviewMethod.NoPreviews
 
 
 def counted(items: Sequence, unit: str) -> Iterator:

@@ -15,7 +15,7 @@ from ..host.memory import PROCESSOR, Workplace
 from ..host.progress import Progress
 from .checks import check_belongs, check_kind
 from .modulate import Maps, workplace
-from .values import Counts, DifferenceMaps, Segmentation, Size, size_of
+from .values import DifferenceMaps, LowResMasks, Segmentation, Size, size_of
 
 MOST_PARTS = 256  # of a picture
 ASSEMBLY = 0.02  # what a map may cost against a row of the UNet, before any has run
@@ -55,8 +55,8 @@ def assemble_masks(
         whole = label_picture(partial(one_by_one, own), size, place, progress, picture, how)
         labels.append(regions.fill_holes(regions.remove_small_regions(whole, min_area), fill_holes))
     if split_parts:
-        return split(labels, difference_maps.counts)
-    return as_segmentation(labels, maps.shape[1], difference_maps.counts)
+        return split(labels, difference_maps)
+    return as_segmentation(labels, difference_maps)
 
 
 def one_by_one(maps: Tensor, device: torch.device) -> Iterator[Tensor]:
@@ -64,13 +64,15 @@ def one_by_one(maps: Tensor, device: torch.device) -> Iterator[Tensor]:
     return (each.to(device) for each in maps)
 
 
-def as_segmentation(labels: list[Tensor], count: int, counts: Counts | None) -> Segmentation:
-    """Label maps of `count` segments; where each picture has its own, those that cover no pixel are left out."""
-    if counts is None:
-        return Segmentation(torch.stack(labels), count)
+def as_segmentation(labels: list[Tensor], made_of: LowResMasks | DifferenceMaps) -> Segmentation:
+    """Label maps [H, W] of pictures; where each has its own count, numbers that cover no pixel are left out."""
+    pictures, numbering = made_of.pictures, made_of.numbering
+    if made_of.counts is None:
+        count = made_of[0].shape[1]
+        return Segmentation(torch.stack(labels), count, pictures=pictures, numbering=numbering)
     used = [each.unique(return_inverse=True) for each in labels]
     left = tuple(len(numbers) for numbers, _ in used)
-    return Segmentation(torch.stack([each.to(torch.int16) for _, each in used]), max(left), counts=left)
+    return Segmentation(torch.stack([each.to(torch.int16) for _, each in used]), max(left), None, left, pictures)
 
 
 def label_picture(
@@ -106,8 +108,8 @@ def pictures_under(image, shape: tuple[int, int, int]) -> Sequence[Tensor | None
     return [None] * shape[0] if image is None else [*check_belongs(image, shape)]
 
 
-def split(labels: list[Tensor], counts: Counts | None) -> Segmentation:
-    """A segment of its own for every connected part: from semantic regions to instances."""
+def split(labels: list[Tensor], made_of: DifferenceMaps) -> Segmentation:
+    """A segment of its own for every connected part: from semantic regions to instances, numbered in each picture."""
     parts = [regions.split_parts(each) for each in labels]
     count = int(max(each.max() for each in parts)) + 1
     if count > MOST_PARTS:
@@ -115,4 +117,6 @@ def split(labels: list[Tensor], counts: Counts | None) -> Segmentation:
             f"the segments fall into {count} connected parts, more than {MOST_PARTS}: raise min_area or smoothing, so "
             "that specks vanish first"
         )
-    return as_segmentation([each.to(torch.int16) for each in parts], count, counts)
+    left = tuple(int(each.max()) + 1 for each in parts) if made_of.counts else None
+    labels = [each.to(torch.int16) for each in parts]
+    return Segmentation(torch.stack(labels), count, None, left, made_of.pictures)

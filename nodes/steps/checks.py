@@ -201,7 +201,10 @@ def masks_of(mask: Tensor) -> Tensor:
 
 
 def check_mask(mask: Tensor) -> Tensor:
-    """MASK that can be lifted as float32 [M, H, W] in 0..1 on the CPU, or a ValueError that says what is wrong."""
+    """MASK that can be lifted as float32 [M, H, W] in 0..1 on the CPU, or a ValueError that says what is wrong.
+
+    Each counts by its own maximum, so that a faint heat map is as good as a bright one.
+    """
     mask = masks_of(mask)
     flat = [number for number, each in enumerate(mask) if each.amin() == each.amax()]
     if len(flat) == len(mask):
@@ -211,7 +214,13 @@ def check_mask(mask: Tensor) -> Tensor:
         )
     if flat:
         log.warning("masks %s are the same everywhere and come back as they are", flat)
-    return mask.clamp(0, 1)
+    return torch.stack([each.clamp(0, 1) if number in flat else in_full(each) for number, each in enumerate(mask)])
+
+
+def in_full(mask: Tensor) -> Tensor:
+    """A mask [H, W] of any scale in 0..1, by its own maximum; below 0 is 0."""
+    mask = mask.clamp_min(0)
+    return mask / mask.amax().clamp_min(torch.finfo(mask.dtype).tiny)
 
 
 # --- what the model and the VAE give ---
@@ -254,6 +263,17 @@ def check_canvas(model, canvas: Size) -> None:
         raise ValueError(f"{seen}{least} a side at least: upscale the picture first, or turn surroundings up")
 
 
+def check_grid(cells: int, grid: Size, read: Size | None = None) -> None:
+    """ValueError unless what was read inside the network lies on the grid of the picture as the model sees it."""
+    if cells != math.prod(grid) or (read or grid) != tuple(grid):
+        came = f"{read[1]} x {read[0]}" if read else str(cells)
+        raise ValueError(
+            f"another node changes the size of the picture inside the model: {came} cells are read where "
+            f"{grid[1]} x {grid[0]} are expected. Tiled diffusion and deep shrink do (PatchModelAddDownscale): connect "
+            "the model from before such a node"
+        )
+
+
 # --- values of earlier steps ---
 
 
@@ -291,6 +311,7 @@ def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowR
             f"masks of {len(low_res_masks.masks)} images, but a trajectory of {len(trajectory.latent)}; "
             "take both from one EmerDiff Extract Features"
         )
+    check_pictures(trajectory=trajectory, masks=low_res_masks)
 
 
 def check_same_pictures(features: Features, trajectory: Trajectory) -> None:
@@ -303,6 +324,7 @@ def check_same_pictures(features: Features, trajectory: Trajectory) -> None:
             f"trajectory of {of_trajectory[0]} as {of_trajectory[2]} x {of_trajectory[1]}: connect both, from one "
             "EmerDiff Extract Features of these pictures"
         )
+    check_pictures(features=features, trajectory=trajectory)
 
 
 def check_reference(features: Features, reference: Features) -> None:
@@ -316,11 +338,31 @@ def check_reference(features: Features, reference: Features) -> None:
         )
 
 
-def check_features(features, segmentation: Segmentation) -> None:
-    if len(features.features) != len(segmentation.labels):
+def check_features(features: Features, segmentation: Segmentation) -> None:
+    """ValueError unless the features are of the pictures that were segmented, as far as anything tells."""
+    ours, theirs = features.features, segmentation.labels
+    if len(ours) != len(theirs):
         raise ValueError(
-            f"features of {len(features.features)} pictures, but a segmentation of {len(segmentation.labels)}; "
+            f"features of {len(ours)} pictures, but a segmentation of {len(theirs)}; "
             "connect the features that the segmentation was made from"
+        )
+    (height, width), (own_height, own_width) = features.working_size or size_of(theirs), size_of(theirs)
+    if abs(own_width * height - own_height * width) > (own_width + own_height) / 2:  # both sides were rounded
+        raise ValueError(
+            f"the features are of a picture of {width} x {height} as the model sees it, the segmentation of one of "
+            f"{own_width} x {own_height}: connect the features that the segmentation was made from"
+        )
+    check_pictures(features=features, segmentation=segmentation)
+
+
+def check_pictures(**values) -> None:
+    """ValueError where two values, by their names, are known to be of different pictures."""
+    known = {name: each.pictures for name, each in values.items() if each.pictures}
+    if len(set(known.values())) > 1:
+        one, other = list(known)[:2]
+        raise ValueError(
+            f"the {one} and the {other} are of different pictures: connect both from one EmerDiff Extract Features, "
+            "and what was made from it"
         )
 
 

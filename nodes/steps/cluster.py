@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ...emerdiff_ops.cuts import cut_masks, points_of_graph, reference_cut_masks
+from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.kmeans import cluster_masks, reference_masks
 from ..host.progress import Progress
 from .checks import check_kind, check_reference
@@ -35,7 +36,13 @@ def cluster_features(
         return cut_features(features, granularity, shared_clusters)
     step = steps_of("attempts", restarts * (1 if shared_clusters else len(features.features)))
     masks = cluster_masks(features.features, segments, seed, restarts, shared=shared_clusters, step=step)
-    return LowResMasks(masks, features.latent_size)
+    numbering = numbering_of(features, segments, seed, restarts) if shared_clusters else None
+    return LowResMasks(masks, features.latent_size, pictures=features.pictures, numbering=numbering)
+
+
+def numbering_of(clustered: Features, *how: float) -> str:
+    """What is the same for all pictures that get the clusters of these features."""
+    return "-".join(map(str, (digest(clustered.features), *how)))
 
 
 def steps_of(what: str, amount: int) -> Callable[[int], None]:
@@ -50,7 +57,8 @@ def cut_features(features: Features, granularity: float, shared: bool) -> LowRes
     groups, points = (1 if shared else len(features.features)), features.features[..., 0].numel()
     step = steps_of("cells", groups * points_of_graph(points // groups))
     masks, counts = cut_masks(features.features, granularity, MOST_SEGMENTS, shared, step)
-    return LowResMasks(masks, features.latent_size, None if shared else tuple(counts))
+    own, numbering = (None, numbering_of(features, granularity)) if shared else (tuple(counts), None)
+    return LowResMasks(masks, features.latent_size, own, features.pictures, numbering)
 
 
 def cluster_as(reference: Features, features: Features, segments, seed, restarts, granularity) -> LowResMasks:
@@ -59,7 +67,8 @@ def cluster_as(reference: Features, features: Features, segments, seed, restarts
     both = features.features, reference.features.to(features.features.device)  # it may come from a file
     if segments == 0:
         step = steps_of("cells", points_of_graph(both[1][..., 0].numel()))
-        masks = reference_cut_masks(*both, granularity, MOST_SEGMENTS, step)
+        masks, how = reference_cut_masks(*both, granularity, MOST_SEGMENTS, step), (granularity,)
     else:
         masks = reference_masks(*both, segments, seed, restarts, steps_of("attempts", restarts))
-    return LowResMasks(masks, features.latent_size)
+        how = segments, seed, restarts
+    return LowResMasks(masks, features.latent_size, None, features.pictures, numbering_of(reference, *how))

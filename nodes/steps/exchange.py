@@ -5,9 +5,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ...emerdiff_ops.segments.boxes import Box, box_around, boxes_of_segments, crop_region, cropped_mask
-from ...emerdiff_ops.segments.selection import parse_selections, split_fingerprint
-from ..host.progress import Progress, counted
-from .checks import check_belongs, check_kind, masks_of, pictures_of
+from ...emerdiff_ops.segments.labels import deal_out
+from ...emerdiff_ops.segments.texts import split_fingerprint
+from ..host.progress import Progress, counted, show_notes
+from .checks import check_belongs, check_kind, in_full, masks_of, pictures_of
+from .picks import CHANGED, numbers_of
 from .values import Segmentation
 
 # --- boxes ---
@@ -16,28 +18,31 @@ from .values import Segmentation
 def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> list[list[dict]]:
     """The boxes of each picture of `image`: masks [B * K, H, W], K after K for each; empty masks have none."""
     masks = masks_of(masks)
-    share = masks_a_picture(masks, image)
-    boxes = [box_around(mask, padding) for mask in counted(list(masks), "masks")]
-    found = [
-        [as_bounding_box(box, row) for row, box in enumerate(boxes[start : start + share]) if box]
-        for start in range(0, len(masks), share)
-    ]
+    dealt = deal_out(masks, pictures_under(masks, image))  # [B, K, H, W]
+    rows = [(picture, row, mask) for picture, own in enumerate(dealt) for row, mask in enumerate(own)]
+    found: list[list[dict]] = [[] for _ in dealt]
+    for picture, row, mask in counted(rows, "masks"):
+        box = box_around(in_full(mask), padding)
+        found[picture] += [as_bounding_box(box, row)] * bool(box)
     if not any(found):
-        raise ValueError("every mask is empty, so there is nothing to put a box around; check what makes the masks")
+        raise ValueError(
+            "every mask is 0 everywhere, so there is nothing to put a box around; check what makes the masks (without "
+            "make_masks a node of EmerDiff gives an empty one)"
+        )
     return found
 
 
-def masks_a_picture(masks: Tensor, image: Tensor | None) -> int:
-    """How many of the masks belong to each picture; all of them without an image."""
+def pictures_under(masks: Tensor, image: Tensor | None) -> int:
+    """How many pictures the masks [M, H, W] belong to; all of them to one without an image."""
     if image is None:
-        return len(masks)
+        return 1
     image = pictures_of(image)
-    if image.shape[1:3] != masks.shape[1:] or len(masks) % len(image):
+    if image.shape[1:3] != masks.shape[1:]:
         raise ValueError(
-            f"{len(masks)} masks of {masks.shape[2]} x {masks.shape[1]} do not belong to {len(image)} pictures of "
-            f"{image.shape[2]} x {image.shape[1]}; connect the image they were made from, or none for a single picture"
+            f"masks of {masks.shape[2]} x {masks.shape[1]} do not belong to pictures of {image.shape[2]} x "
+            f"{image.shape[1]}; connect the image they were made from, or none for a single picture"
         )
-    return len(masks) // len(image)
+    return len(image)
 
 
 def as_bounding_box(box: Box, row: int) -> dict:
@@ -61,12 +66,16 @@ class SEG(NamedTuple):
 
 
 def segs_of_pictures(segmentation: Segmentation, image=None, selection="", crop_factor=3.0, min_area=0.001) -> list:
-    """SEGS of each picture: ((H, W), [SEG, ...]) of the selected segments, or of all where nothing is selected."""
+    """SEGS of each picture: ((H, W), [SEG, ...]) of the selected segments, or of all where nothing is selected.
+
+    The selection is read as Select Segments reads it, with the same words where it was made on other segments.
+    """
     check_kind(segmentation, Segmentation)
     pictures = picture_of_each(segmentation, image)
-    every = list(range(segmentation.count))
-    text, _ = split_fingerprint(selection)
-    picked = parse_selections(text, segmentation.count, len(pictures)) if text.strip() else [every] * len(pictures)
+    (numbers,) = numbers_of(selection, [segmentation])
+    show_notes([CHANGED.format(numbers.made_on)] * numbers.are_old)
+    named = split_fingerprint(selection)[0].strip()
+    picked = numbers.lists if named else [list(range(count)) for count in segmentation.of_each]
     progress = Progress("segments")
     progress.expect("segments", sum(map(len, picked)), 1.0)
     return [

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.schedule import nearest_timestep, noise_for, timestep_grid
 from ...emerdiff_ops.views import View, canvas_of, mean_reading, views
 from ..host import hooks, network
@@ -13,7 +14,7 @@ from ..host.latents import encode, working_pixels
 from ..host.places import Block, Layer
 from ..host.progress import Progress
 from ..host.session import run_session
-from .checks import check_canvas, check_encoded, check_image, check_model, check_predicted, check_source
+from .checks import check_canvas, check_encoded, check_grid, check_image, check_model, check_predicted, check_source
 from .values import Features, Size, Source, Trajectory, size_of
 
 
@@ -56,7 +57,8 @@ def invert(source: Source, image, seed=0, resolution=0, steps=50, enlarge=False)
     grid, image = timestep_grid(steps), check_image(image)
     pixels = working_pixels(source.model, source.vae, image, resolution, enlarge)
     latent, size = latents_of(source.model, source.vae, pixels), size_of(pixels)
-    return Trajectory(latent, seed, grid, size, tuple(image.shape[1:3]), network.latent_format_name(source.model))
+    own = tuple(image.shape[1:3])
+    return Trajectory(latent, seed, grid, size, own, network.latent_format_name(source.model), digest(image))
 
 
 def latents_of(model, vae, pixels: Tensor) -> Tensor:
@@ -84,7 +86,7 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
 
     pictures = range(len(latent))
     features = [mean_reading((read(n, view) for view in seen), grid, reading.dense) for n in pictures]
-    return Features(torch.cat(features), size, trajectory.working_size)
+    return Features(torch.cat(features), size, trajectory.working_size, trajectory.pictures)
 
 
 def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) -> tuple[Tensor, float]:
@@ -98,7 +100,8 @@ def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) 
 def captured(source: Source, latent, noise, sigma: float, place: Layer | Block) -> torch.Tensor:
     """The network on one latent at noise level sigma, as far as the place; what is read there [1, h, w, C]."""
     own = network.of(source.model)
-    capture = own.capture(place, own.grid_of(place, size_of(latent)))
+    grid = own.grid_of(place, size_of(latent))
+    capture = own.capture(place, grid)
 
     def work(x0, predict):
         predict(network.with_noise(source.model, x0, sigma, noise.to(x0)), sigma, capture)
@@ -108,4 +111,5 @@ def captured(source: Source, latent, noise, sigma: float, place: Layer | Block) 
         run_session(source.model, source.conditioning, latent, work)
     if capture.features is None:
         raise ValueError(f"another node replaces or skips the model's block at {place}; choose another feature_layer")
-    return check_predicted(capture.features[:1]).unflatten(1, capture.grid)
+    check_grid(capture.features.shape[1], grid, capture.grid)
+    return check_predicted(capture.features[:1]).unflatten(1, grid)

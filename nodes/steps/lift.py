@@ -11,7 +11,8 @@ from ...emerdiff_ops.borders import ROUGH
 from ...emerdiff_ops.difference import gaussian_smooth, resize_maps
 from ...emerdiff_ops.grid import grid_over, masks_on_grid
 from ...emerdiff_ops.guided import guided_filter, radius_of
-from ...emerdiff_ops.lifting import contenders, contest, deal_out, kappa, shared_out, with_peaks_of, with_prior
+from ...emerdiff_ops.lifting import contenders, contest, kappa, shared_out, with_peaks_of, with_prior
+from ...emerdiff_ops.segments.labels import deal_out
 from ..host import unet
 from ..host.memory import PROCESSOR
 from ..host.progress import Progress
@@ -45,6 +46,7 @@ def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YE
     """N masks a picture, each against its complement, the others, and segments of the rest; at the pictures' size."""
     check_model(source.model)
     check_lifts(source.model, "EmerDiff Lift Mask")
+    unet.find_layer(source.model, push.layer, last=True)  # an unknown one is refused before the work
     masks = deal_out(check_mask(mask), len(image))  # [B, N, any, any]
     features, trajectory = read_where_unknown(source, image, known)
     weights = on_grid(source, masks, trajectory, push).to(features.features.device)  # [B, N, h, w]

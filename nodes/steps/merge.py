@@ -2,6 +2,7 @@
 
 import torch
 
+from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.segments.merging import mask_embeddings, merge_segments
 from ..host.progress import counted
 from .checks import check_features, check_kind
@@ -9,16 +10,23 @@ from .values import Features, Segmentation
 
 
 def merge_alike(segmentation: Segmentation, features: Features, target=8, similarity=0.0) -> Segmentation:
-    """Neighbours joined by the cosine of their mask embeddings, each picture by itself, numbers from 0 on."""
+    """Neighbours joined by the cosine of their mask embeddings, numbers from 0 on.
+
+    Each picture by itself, or all together where a number means the same segment in all of them: so it stays.
+    """
     check_kind(segmentation, Segmentation)
     check_kind(features, Features)
     check_features(features, segmentation)
     if target == 0 and similarity == 0:
         raise ValueError("nothing says where to stop: give a target, a similarity, or both")
-    labels = []
-    for values, map_ in counted(list(zip(segmentation.labels, features.features)), "pictures"):
-        pixels = features.grid.of_segments(values, segmentation.count)
-        embeddings = mask_embeddings(map_, pixels.to(map_.device)).cpu()  # few numbers, one merge after the other
-        labels.append(merge_segments(values, embeddings, max(1, target), similarity or -1.0))
-    left = [int(each.max()) + 1 for each in labels]
-    return Segmentation(torch.stack(labels), max(left), counts=tuple(left) if segmentation.counts else None)
+    together = len(segmentation.labels) if segmentation.numbering else 1
+    groups = list(zip(segmentation.labels.split(together), features.features.split(together)))
+    merged = []
+    for labels, maps in counted(groups, "pictures"):
+        pixels = torch.cat([features.grid.of_segments(each, segmentation.count) for each in labels])  # [B*h*w, count]
+        embeddings = mask_embeddings(maps, pixels.to(maps.device)).cpu()  # few numbers, one merge after the other
+        merged.append(merge_segments(labels, embeddings, max(1, target), similarity or -1.0))
+    left = [int(each.max()) + 1 for each in merged]
+    numbering = f"{segmentation.numbering}-{digest(*merged)}" if segmentation.numbering else None
+    counts = tuple(left) if segmentation.counts else None
+    return Segmentation(torch.cat(merged), max(left), None, counts, segmentation.pictures, numbering)

@@ -31,7 +31,8 @@ from ..host.memory import RowsAtOnce, Workplace
 from ..host.network import sigma_of
 from ..host.progress import Progress
 from ..host.session import run_session
-from .checks import check_belongs, check_kind, check_lifts, check_predicted, check_source, check_trajectory
+from .checks import check_belongs, check_kind, check_predicted, check_source, check_trajectory
+from .presets import check_suits
 from .read_out import READOUTS, guide_of
 from .values import DifferenceMaps, LowResMasks, Size, Source, Trajectory, size_of
 
@@ -90,9 +91,8 @@ def modulate_attention(
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
     count = low_res_masks.masks.shape[1]
     maps = [place.run(partial(all_of, own, count)) for own in pictures]
-    return DifferenceMaps(
-        torch.stack([each.to(place.device) for each in maps]), trajectory.image_size, low_res_masks.counts
-    )
+    difference = torch.stack([each.to(place.device) for each in maps])
+    return DifferenceMaps(difference, trajectory.image_size, *low_res_masks[2:])  # counts, pictures, numbering
 
 
 def all_of(maps: Maps, count: int, device: torch.device) -> Tensor:
@@ -120,8 +120,8 @@ def maps_of_pictures(
     check_source(source)
     check_trajectory(source, trajectory, low_res_masks)
     seen = seen_of(image, trajectory)
+    check_suits(source.model, push.preset)
     if PRESETS[push.preset].lifts:
-        check_lifts(source.model, f'the preset "{push.preset}" lifts, which')
         yield from lifted(source, trajectory, low_res_masks, push, progress, rows, seen)
     else:
         yield from drafts(source, trajectory, low_res_masks, progress, seen)

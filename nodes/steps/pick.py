@@ -10,8 +10,7 @@ from torch import Tensor
 from ...emerdiff_ops.borders import ROUGH, Look
 from ...emerdiff_ops.grid import Grid, grid_over
 from ...emerdiff_ops.likeness import likeness, with_points
-from ...emerdiff_ops.segments.boxes import Box, parse_boxes
-from ...emerdiff_ops.segments.selection import Points, parse_points_in
+from ...emerdiff_ops.segments.texts import Box, Points, parse_boxes_in, parse_points_in
 from ..host.memory import Workplace
 from ..host.progress import counted
 from .checks import check_belongs, check_kind, check_same_pictures
@@ -42,7 +41,7 @@ def pick_by_points(features, trajectory, image, positive_points: str, negative_p
     height, width = trajectory.image_size
     sizes = [(width, height)] * len(pictures)
     positive, negative = (parse_points_in(sizes, text) for text in (positive_points, negative_points))
-    boxed = parse_boxes(boxes, width, height, len(pictures))
+    boxed = parse_boxes_in(sizes, boxes)
     if not any([*positive, *negative, *boxed]):
         raise ValueError(
             'nothing is pointed at: give points such as [{"x": 10, "y": 20}] in pixels of the picture, from a points '
@@ -50,9 +49,25 @@ def pick_by_points(features, trajectory, image, positive_points: str, negative_p
         )
     grid = grid_over(features.grid.cells, features.latent_size, trajectory.working_size)
     place = workplace(features.features.device, trajectory.working_size, trajectory.image_size)
-    each = list(zip(features.features, pictures, map(Pointed, positive, negative, boxed), strict=True))
-    soft = [picked(own, picture, pointed, grid, place) for own, picture, pointed in counted(each, "pictures")]
+    pointed = [*map(Pointed, positive, negative, boxed)]
+    for own in pointed:
+        check_apart(own, grid, (height, width))
+    each = list(zip(features.features, pictures, pointed, strict=True))
+    soft = [picked(*own, grid, place) for own in counted(each, "pictures")]
     return torch.stack(soft)
+
+
+def check_apart(pointed: Pointed, grid: Grid, size: Size) -> None:
+    """ValueError where a cell holds both a positive and a negative point."""
+    wanted, unwanted = (grid.of_points(points, size) for points in (pointed.positive, pointed.negative))
+    both = set(wanted) & set(unwanted)
+    if both:
+        row, column = min(both)
+        raise ValueError(
+            f"a positive and a negative point lie in the same cell (row {row}, column {column} of "
+            f"{grid.cells[0]} x {grid.cells[1]}): move one of them, or raise resolution or turn on dense in EmerDiff "
+            "Extract Features"
+        )
 
 
 def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, place: Workplace) -> Tensor:
@@ -65,14 +80,6 @@ def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, plac
     size = size_of(picture[..., 0])
     inside = cells_inside(boxes, grid, size)
     wanted, unwanted = (grid.of_points(points, size) for points in (positive, negative))
-    both = set(wanted) & set(unwanted)
-    if both:
-        row, column = min(both)
-        raise ValueError(
-            f"a positive and a negative point lie in the same cell (row {row}, column {column} of "
-            f"{features.shape[0]} x {features.shape[1]}): move one of them, or raise resolution or turn on dense in "
-            "EmerDiff Extract Features"
-        )
     coarse = likeness(features, wanted, unwanted, inside, CLUSTERS)
     soft = place.run(lambda device: next(Look(picture.to(device), grid).follow(coarse[None].to(device), ROUGH)).cpu())
     return soft * kept(soft > 0.5, pointed)

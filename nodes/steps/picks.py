@@ -8,11 +8,21 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ...emerdiff_ops.segments.boxes import parse_boxes_in, select_in_boxes
+from ...emerdiff_ops.segments.boxes import select_in_boxes
 from ...emerdiff_ops.segments.labels import fingerprint
-from ...emerdiff_ops.segments.selection import Points, parse_lists, parse_points_in, split_fingerprint, under
+from ...emerdiff_ops.segments.selection import under
+from ...emerdiff_ops.segments.texts import Points, parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
 from .checks import check_kind
 from .values import Segmentation
+
+CHANGED = (
+    "The segmentation has changed since these segments were picked, so their numbers may mean other regions now: "
+    "look at the picture, pick anew or keep them. Without the ending @{} nothing is compared."
+)
+NUMBERED_APART = (
+    "every_picture is on, but a number may mean another thing in each of these pictures: turn on shared_clusters, or "
+    "connect a reference, in the node that clusters, and split no parts."
+)
 
 
 class Request(NamedTuple):
@@ -44,6 +54,11 @@ class Numbers(NamedTuple):
     made_on: str | None
     now: str
 
+    @property
+    def are_old(self) -> bool:
+        """Whether they were made on another segmentation."""
+        return self.made_on not in (None, self.now)
+
 
 class Picks(NamedTuple):
     """What a request picks: numbers typed, numbers in boxes, and points, each a list for each picture.
@@ -64,11 +79,6 @@ class Picks(NamedTuple):
         own = any([*self.numbers.lists, *self.boxed, *self.positive, *self.negative])
         return not (own or self.everywhere or self.invert)
 
-    @property
-    def are_old(self) -> bool:
-        """Whether they were made on another segmentation."""
-        return self.numbers.made_on not in (None, self.numbers.now)
-
     def everywhere_too(self, typed: set[int], chosen: set[int], pointed: list[set[int]]) -> Picks:
         """With what is picked in all pictures; `pointed` is under the points of each picture of its own."""
         lists, elsewhere = [sorted(typed)] * len(pointed), [sorted(chosen - typed - own) for own in pointed]
@@ -85,7 +95,11 @@ def read_picks(asked: list[Request], together: Together) -> list[Picks]:
     """The requests' texts, read for their segmentations; ValueError where they ask for what is not there."""
     for each in asked:
         check_kind(each.segmentation, Segmentation)
-    numbers = [each for group in _groups(asked, together.selection) for each in _numbers(group)]
+    numbers = [
+        each
+        for group in _groups(asked, together.selection)
+        for each in numbers_of(group[0].selection, [one.segmentation for one in group])
+    ]
     boxed = [each for group in _groups(asked, together.boxes) for each in _in_boxes(group)]
     positive, negative = (
         [each for group in _groups(asked, getattr(together, name)) for each in _points(group, name)]
@@ -109,6 +123,13 @@ def everywhere(asked: list[Request], picks: list[Picks]) -> list[Picks]:
     return [each.everywhere_too(typed, wanted - removed, own) for each, own in zip(picks, added)]
 
 
+def are_numbered_apart(asked: list[Request]) -> bool:
+    """Whether what is picked in one picture is picked in others, whose numbers are not known to mean the same."""
+    several = sum(len(each.segmentation.labels) for each in asked) > 1
+    numberings = {each.segmentation.numbering for each in asked}
+    return several and any(each.every_picture for each in asked) and (len(numberings) > 1 or None in numberings)
+
+
 def pointed(request: Request, points: list[Points]) -> list[set[int]]:
     """Numbers of the segments under the points of each picture."""
     return [under(*each) for each in zip(request.segmentation.labels, points)]
@@ -118,13 +139,14 @@ def _groups(asked: list[Request], together: bool) -> list[list[Request]]:
     return [asked] if together and asked else [[each] for each in asked]
 
 
-def _numbers(group: list[Request]) -> list[Numbers]:
-    text, made_on = split_fingerprint(group[0].selection)
-    now = fingerprint(*(each.segmentation.labels for each in group))
-    counts = [count for each in group for count in each.segmentation.of_each]
+def numbers_of(selection: str, segmentations: list[Segmentation]) -> list[Numbers]:
+    """The numbers that a text names in segmentations; of others than it was made on, those that are there."""
+    text, made_on = split_fingerprint(selection)
+    now = fingerprint(*(each.labels for each in segmentations))
+    counts = [count for each in segmentations for count in each.of_each]
     made_on = made_on if text else None
     lists = iter(parse_lists(text, counts, clip=made_on not in (None, now)))
-    return [Numbers(list(islice(lists, len(each.segmentation.labels))), made_on, now) for each in group]
+    return [Numbers(list(islice(lists, len(each.labels))), made_on, now) for each in segmentations]
 
 
 def _in_boxes(group: list[Request]) -> list[list[list[int]]]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from ...emerdiff_ops.modulation import PRESETS
 from ..host.progress import show_notes
+from .checks import check_lifts
 
 SUCCESSORS = {"thorough": "balanced"}  # by the preset that is gone
 
@@ -19,6 +20,12 @@ def fault_of(preset: str) -> str:
 def check_preset(preset: str) -> None:
     if fault := fault_of(preset):
         raise ValueError(fault)
+
+
+def check_suits(model, preset: str) -> None:
+    """ValueError for a preset that lifts, where the model is a transformer."""
+    if PRESETS[SUCCESSORS.get(preset, preset)].lifts:
+        check_lifts(model, f'the preset "{preset}" lifts, which')
 
 
 @contextmanager

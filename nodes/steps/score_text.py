@@ -28,10 +28,19 @@ from ..host.latents import working_pixels
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import attend, run_session
-from .checks import check_clip, check_image, check_kind, check_lifts, check_model, check_predicted, check_vae
+from .checks import (
+    check_clip,
+    check_grid,
+    check_image,
+    check_kind,
+    check_lifts,
+    check_model,
+    check_predicted,
+    check_vae,
+)
 from .extract import latents_of
 from .select import picture_under
-from .values import Segmentation, size_of
+from .values import Segmentation, Size, size_of
 
 log = logging.getLogger("EmerDiff")
 
@@ -113,13 +122,12 @@ class Respondent:
         predicted latent, averaged over channels, [levels, h'*w'].
         """
         attention, errors = [], []
-        height, width = latent.shape[-2:]
-        rows = RowsAtOnce(self.model, (height, width))
+        rows, grid = RowsAtOnce(self.model, size_of(latent)), unet.grid_of(self.model, self.layers[0], size_of(latent))
 
         def work(x0, predict):
             for timestep, draws in zip(self.timesteps, self.noise):
                 sigma = network.sigma_of(self.model, timestep)
-                level = rows.in_parts(partial(self._answer, predict, x0, sigma, draws, groups), len(draws))
+                level = rows.in_parts(partial(self._answer, predict, x0, sigma, draws, groups, grid), len(draws))
                 maps, error = zip(*level)
                 attention.append(torch.cat(maps, 1).mean(1))  # [groups, h*w]
                 errors.append(torch.cat(error).mean(0))  # [h'*w']
@@ -128,20 +136,22 @@ class Respondent:
         run_session(self.model, conditioning, latent, work, min(rows.most, self.noise.shape[1]))
         return torch.stack(attention, 1), torch.stack(errors)
 
-    def _answer(self, predict, x0, sigma: float, draws, groups, rows: range) -> tuple[Tensor, Tensor]:
+    def _answer(self, predict, x0, sigma: float, draws, groups, grid: Size, rows: range) -> tuple[Tensor, Tensor]:
         """Attention to the groups of tokens, [groups, rows, h*w], and squared error, [rows, h'*w'], of some draws."""
         hook = hooks.WordAttention(self.layers, groups, attend)
         x = sample_level(x0, sigma, draws[rows.start : rows.stop].to(x0))
         denoised = check_predicted(predict(x, sigma, hook))
-        answer = attention_of(hook), (denoised - x0).square().mean(1).flatten(1).float()
+        answer = attention_of(hook, grid), (denoised - x0).square().mean(1).flatten(1).float()
         self.progress.step("row", len(rows))
         return answer
 
 
-def attention_of(hook: hooks.WordAttention) -> Tensor:
-    """The mean of the layers' maps: [groups, rows, h*w]."""
+def attention_of(hook: hooks.WordAttention, grid: Size) -> Tensor:
+    """The mean of the layers' maps on their grid (h, w): [groups, rows, h*w]."""
     if not hook.maps:
         raise ValueError("another node replaces this model's blocks; connect the model from before that node")
+    for each in hook.maps.values():
+        check_grid(each.shape[-1], grid)
     return torch.stack(list(hook.maps.values())).mean(0)
 
 

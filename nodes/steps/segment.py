@@ -23,4 +23,4 @@ def segment_pictures(
         label_picture(maps, trajectory.image_size, place, progress, picture)
         for maps, picture in zip(pictures, under, strict=True)
     ]
-    return as_segmentation(labels, count, low_res_masks.counts)
+    return as_segmentation(labels, low_res_masks)

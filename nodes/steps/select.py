@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from ...emerdiff_ops.segments.colors import colorize, draw_highlight, palette
+from ...emerdiff_ops.segments.labels import unwritten
 from ...emerdiff_ops.segments.selection import pixels_of, select
 from ..host.progress import counted
 from .checks import check_belongs, check_kind
-from .picks import Picks, Request
+from .picks import CHANGED, NUMBERED_APART, Picks, Request, are_numbered_apart
 from .shown import Shown, for_the_widget, shown
 from .values import Segmentation
 
 NOTHING = "Nothing is selected yet: click segments in the picture, or type their numbers, then run again."
 LEFT_OUT = "Nothing is selected in number {} of the list: nothing behind this node runs for it."
-CHANGED = (
-    "The segmentation has changed since these segments were picked, so their numbers may mean other regions now: "
-    "look at the picture, pick anew or keep them. Without the ending @{} nothing is compared."
-)
 
 
 class Selected(NamedTuple):
@@ -32,13 +28,14 @@ class Selected(NamedTuple):
     entries: list[dict]  # for the click widget, one a picture
 
 
-def notes_on(picks: list[Picks]) -> list[str]:
+def notes_on(asked: list[Request], picks: list[Picks]) -> list[str]:
     """What the user should know of the picks before looking at the masks, each thing once."""
-    changed = [CHANGED.format(each.numbers.made_on) for each in picks if each.are_old]
+    changed = [CHANGED.format(each.numbers.made_on) for each in picks if each.numbers.are_old]
     empty = [str(number) for number, each in enumerate(picks, 1) if each.nothing]
     if len(empty) == len(picks):
         return [*dict.fromkeys(changed), NOTHING]
-    return [*dict.fromkeys(changed), *([LEFT_OUT.format(", ".join(empty))] * bool(empty))]
+    apart = [NUMBERED_APART] * are_numbered_apart(asked)
+    return [*dict.fromkeys(changed), *apart, *([LEFT_OUT.format(", ".join(empty))] * bool(empty))]
 
 
 def selected(asked: list[Request], picks: list[Picks]) -> list[Selected]:
@@ -61,7 +58,7 @@ def _nothing_yet(request: Request, picks: Picks) -> Selected:
     if picks.nothing:
         return Selected(None, None, [], [])
     shape = request.segmentation.labels.shape
-    return Selected(torch.empty(shape), torch.empty(*shape, 3), [], [])
+    return Selected(unwritten(*shape), unwritten(*shape, 3), [], [])
 
 
 def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, result: Selected) -> None:

@@ -7,6 +7,7 @@ hundreds of pictures reads them all, and draws none.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.segments.colors import colorize, in_bytes, overlay
 from ...emerdiff_ops.segments.labels import labels_to_rgb, segment_areas
 from ..host.folders import temp_picture
+from ..host.progress import counted
 from .picks import Picks
 from .values import Segmentation
 
@@ -34,6 +36,14 @@ class Shown(NamedTuple):
     @property
     def for_the_widget(self) -> dict[str, File]:
         return {"picture": self.picture, "labels": self.labels}
+
+
+def shown_pictures(pictures: Tensor) -> dict:
+    """What the browser is sent of pictures [B, H, W, 3] that a node shows as they are."""
+    files = [
+        temp_picture(f"{digest(each)}.png", partial(in_bytes, each)) for each in counted(list(pictures), "pictures")
+    ]
+    return {"images": files, "animated": (False,)}
 
 
 def numbered_labels(labels: Tensor, coloured: Tensor, colours: Tensor) -> File:

@@ -3,6 +3,10 @@
 NamedTuples, because the host's cache counts the tensors in tuples; never written in place. Features, the masks on their
 grid and difference maps lie where the network ran, trajectories and segmentations on the processor. Axes and dtypes are
 in one table, that of the files they are saved in: SPECS in emerdiff_ops/files/layout.py. Floats are float32.
+
+`pictures` is the digest of the pictures that were read, so that values of different ones are not taken together.
+`numbering` is the same wherever a number means the same segment: in all pictures whose clusters are shared. Both are
+None where nothing tells, as in files of version 0.1.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ class Features(NamedTuple):
     features: Tensor
     latent_size: Size  # h', w'; larger than the picture by the VAE's padding at the right and at the bottom
     working_size: Size | None = None  # None in files of version 0.1: as large as the latent
+    pictures: str | None = None
 
     @property
     def grid(self) -> Grid:
@@ -48,6 +53,7 @@ class Trajectory(NamedTuple):
     working_size: Size  # what the model sees of the image, without the padding
     image_size: Size
     latent_format: str
+    pictures: str | None = None
 
 
 Counts = tuple[int, ...]  # how many of the numbers each picture has, where that was decided one by one
@@ -57,6 +63,8 @@ class LowResMasks(NamedTuple):
     masks: Tensor  # 0 or 1
     latent_size: Size
     counts: Counts | None = None
+    pictures: str | None = None
+    numbering: str | None = None
 
     def of(self, picture: int) -> Tensor:
         """Those of one picture: [K, h, w]."""
@@ -67,6 +75,8 @@ class DifferenceMaps(NamedTuple):
     difference: Tensor  # at working size
     image_size: Size
     counts: Counts | None = None
+    pictures: str | None = None
+    numbering: str | None = None
 
     def of(self, picture: int) -> Tensor:
         """Those of one picture: [K, H, W]."""
@@ -78,6 +88,8 @@ class Segmentation(NamedTuple):
     count: int  # type: ignore[assignment]  # hides the method tuple.count, which nothing calls
     scores: Tensor | None = None
     counts: Counts | None = None
+    pictures: str | None = None
+    numbering: str | None = None
 
     @property
     def of_each(self) -> list[int]:

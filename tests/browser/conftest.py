@@ -6,14 +6,12 @@ import pytest
 
 pytest.importorskip("playwright", reason="the tests in a browser need the package playwright")
 
-from front_end import SHOTS, FrontEnd, put_scenes
+from front_end import EXTENSION, SHOTS, FrontEnd, put_scenes
 
 from comfyui.browser import chromium, open_page, set_up
 from comfyui.chromium import find_browser
 from comfyui.front_ends import NEWEST, ensure_front_end
 from comfyui.server import HostServer, default_host, device_flags, interrupt_on_termination
-
-EXTENSION = "/extensions/ComfyUI-EmerDiff/"
 
 
 @pytest.hookimpl(wrapper=True)

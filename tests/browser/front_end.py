@@ -20,6 +20,7 @@ from show.video_file import encoded
 from small_model.clips import clip
 from small_model.scenes import HELD_OUT, scene
 
+EXTENSION = "/extensions/ComfyUI-EmerDiff/"
 SHOTS = Path(__file__).resolve().parents[2] / "test_output" / "browser"
 SCENES = ("scene.png", "other.png")
 PAINTED = "painted.png"  # the first scene with a square painted over in the mask editor

@@ -1,13 +1,25 @@
 """Picking segments by clicking in the picture, in the classic canvas and in the Vue nodes."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from front_end import EXTENSION
 
 from measure.metrics import interior
 
 CANVAS = ".emerdiff-stage canvas"
+CASES = json.loads((Path(__file__).parent.parent / "texts.json").read_text())
+READ_TEXTS = """async ([cases, extension]) => {
+  const { readSelection } = await import(extension + "js/selection_text.js")
+  const { readPoints } = await import(extension + "js/points_text.js")
+  const numbers = ({ text, counts }) => readSelection(text, counts).lists.map((list) => [...list].sort((a, b) => a - b))
+  const points = ({ text, sizes, first_alone: alone }) =>
+    readPoints(text, sizes.map(([width, height]) => ({ width, height })), Boolean(alone))
+      ?.map((list) => list.map(({ x, y }) => [x, y])) ?? null
+  return { selections: cases.selections.map(numbers), points: cases.points.map(points) }
+}"""
 
 
 @pytest.fixture
@@ -37,6 +49,15 @@ def numbers(text: str) -> set[int]:
         first, *last = map(int, piece.split("-"))
         found |= set(range(first, (last or [first])[0] + 1))
     return found
+
+
+def test_the_widget_reads_texts_as_the_node_does(front_end):
+    """The cases of tests/pure/test_texts.py; what the node refuses, the widget does not show."""
+    read = front_end.page.evaluate(READ_TEXTS, [CASES, EXTENSION])
+    for kind in ("selections", "points"):
+        wanted = [case.get("lists") for case in CASES[kind]]
+        for case, found, lists in zip(CASES[kind], read[kind], wanted, strict=True):
+            assert found == lists or (kind == "selections" and lists is None), case
 
 
 def test_before_the_first_run_it_says_what_to_do(front_end):

@@ -113,6 +113,7 @@ def test_progress_counts_every_row_and_shows_the_label_map_as_it_forms(sd1, prep
     _, trajectory, low_res = prepared
     seen = []
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_PREVIEWS", -1.0)
+    monkeypatch.setattr(progress, "shows_previews", lambda: True)
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", lambda *call, **_: seen.append(call))
     modulate_attention(sd1, trajectory, low_res, Push(timestep=PUSHED), rows=5, preview=True)
     values, totals, previews = zip(*seen)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 from emerdiff.emerdiff_ops.kmeans import one_hot
-from emerdiff.emerdiff_ops.segments.boxes import parse_boxes, select_in_boxes
+from emerdiff.emerdiff_ops.segments.boxes import select_in_boxes
+from emerdiff.emerdiff_ops.segments.texts import parse_boxes
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.host.latents import to_output
 from emerdiff.nodes.steps import exchange

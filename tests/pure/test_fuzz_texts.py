@@ -9,8 +9,7 @@ import time
 
 import pytest
 from emerdiff.emerdiff_ops.files import names
-from emerdiff.emerdiff_ops.segments.boxes import parse_boxes
-from emerdiff.emerdiff_ops.segments.selection import parse_points, parse_selection, split_fingerprint
+from emerdiff.emerdiff_ops.segments.texts import parse_boxes, parse_points, parse_selection, split_fingerprint
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

@@ -7,12 +7,12 @@ from emerdiff.emerdiff_ops.lifting import (
     apart,
     contenders,
     contest,
-    deal_out,
     kappa,
     shared_out,
     with_peaks_of,
     with_prior,
 )
+from emerdiff.emerdiff_ops.segments.labels import deal_out
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score

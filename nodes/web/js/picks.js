@@ -64,7 +64,7 @@ export class Picks {
 
   /** The points of a text field, a list for each picture, or null where it cannot be read. */
   points(name) {
-    return readPoints(String(this.texts.value(name) ?? ""), this.entries.length, this.everywhere)
+    return readPoints(String(this.texts.value(name) ?? ""), this.entries, this.everywhere)
   }
 
   /** Those on this page. */

@@ -1,19 +1,75 @@
-// The text of points: [{"x": 10, "y": 20}] for every picture, or a list of such lists, one a picture. Where what is
-// picked in one picture is picked in all, a single list is for the first picture.
+// The text of points: [{"x": 10, "y": 20}] for every picture, or a list of such lists, one a picture, in every form that
+// emerdiff_ops/segments/texts.py reads. Where what is picked in one picture is picked in all, a single list is for the
+// first picture.
 
-/** The points {x, y} of each picture; null where the text is no such thing: the server says what is wrong with it. */
-export function readPoints(text, pictures, firstAlone) {
-  let read
+import { asTyped } from "./typed.js"
+
+/** The points {x, y} in each picture of `sizes` {width, height}; null where the server says what is wrong with the text. */
+export function readPoints(text, sizes, firstAlone) {
   try {
-    read = JSON.parse(text.trim() || "[]") || [] // some editors write "" for none
+    const lists = partsOf(text).flatMap((part) => listsOf(valueOf(part)))
+    if (lists.length === 1) while (lists.length < sizes.length) lists.push(firstAlone ? [] : [...lists[0]])
+    if (lists.length !== sizes.length) return null
+    const places = lists.map((list) => list.map(placeOf))
+    const shares = areShares(places.flat(2))
+    return places.map((list, picture) => list.map((place) => pixelAt(place, sizes[picture], shares)))
   } catch {
     return null
   }
-  if (!Array.isArray(read)) return null
-  const plain = () => Array.from({ length: pictures }, (_, picture) => (picture && firstAlone ? [] : read))
-  const lists = read.length && read.every(Array.isArray) ? read : plain()
-  const right = lists.flat().every((point) => Number.isFinite(point?.x) && Number.isFinite(point?.y))
-  return right && lists.length === pictures ? lists.map((list) => [...list]) : null
+}
+
+/** The text, or what its semicolons part where it is no JSON. */
+function partsOf(text) {
+  return parsed(text) === undefined ? asTyped(text).split(";") : [text]
+}
+
+function valueOf(text) {
+  if (["", '""'].includes(text.trim())) return null // some editors write "" for none
+  const spaced = text.replaceAll(",", " ").split(/\s+/).filter(Boolean).join(", ")
+  const value = [text, `[${text}]`, `[${spaced}]`].map(parsed).find((each) => each !== undefined)
+  if (value === undefined) throw new Error(text)
+  return value
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A single list of points for every picture, or one for each; {} among them is nothing. */
+function listsOf(value) {
+  if (value === null || value === "" || (Array.isArray(value) && value.length === 0) || isEmpty(value)) return [[]]
+  if (placeOf(value)) return [[value]]
+  const many = Array.isArray(value) ? value : [value]
+  const nested = many.every((each) => Array.isArray(each) && !placeOf(each))
+  const lists = (nested ? many : [many]).map((list) => list.filter((each) => !isEmpty(each)))
+  if (!lists.flat().every(placeOf)) throw new Error("no point")
+  return lists
+}
+
+function isEmpty(value) {
+  return Object(value) === value && !Array.isArray(value) && Object.keys(value).length === 0
+}
+
+/** [x, y] of a point, or null where it is none; points with labels are of two kinds. */
+function placeOf(point) {
+  if (point?.labels) throw new Error("labels")
+  const place = Array.isArray(point) ? point : [point?.x, point?.y]
+  return place.length === 2 && place.every(Number.isFinite) ? place : null
+}
+
+/** Whether these are shares of the picture's sides, not pixels: all within 0..1, and one no whole number. */
+function areShares(numbers) {
+  return numbers.every((each) => each >= 0 && each <= 1) && numbers.some((each) => !Number.isInteger(each))
+}
+
+function pixelAt([x, y], { width, height }, shares) {
+  const [across, down] = shares ? [x * width, y * height] : [x, y]
+  if (across < 0 || down < 0 || across > width || down > height) throw new Error("outside")
+  return { x: Math.min(Math.floor(across), width - 1), y: Math.min(Math.floor(down), height - 1) }
 }
 
 /** The text for these lists; nothing where no list has a point. */

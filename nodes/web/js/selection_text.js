@@ -1,29 +1,39 @@
 // The text of `selection`: "3, 7-9" for every picture, or "3; ; 5" one list a picture, and at its end
 // perhaps " @1a2b3c4d", the fingerprint of the segmentation that the numbers were picked on.
-// Read here as emerdiff_ops/segments/selection.py reads it, but a piece that is no number is passed over: the server names it.
+// Read here as emerdiff_ops/segments/texts.py reads it, but a piece that is no number is passed over: the server names it.
 
-const FINGERPRINT = /\s*@([0-9a-f]{8})\s*$/i
-const PIECE = /^\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?$/
+import { asTyped } from "./typed.js"
+
+const FINGERPRINT = /^[0-9a-f]{8}$/i
+const PIECE = /^(\d{1,9})(?:-(\d{1,9}))?$/
 
 /** {lists: for each picture a Set of numbers below its count, fingerprint: eight digits or null} */
 export function readSelection(text, counts) {
-  const match = FINGERPRINT.exec(text)
-  const parts = (match ? text.slice(0, match.index) : text).split(";")
+  const at = text.lastIndexOf("@")
+  const digits = text.slice(at + 1).trim()
+  const made = at >= 0 && FINGERPRINT.test(digits)
+  const parts = asTyped(made ? text.slice(0, at) : text).split(";")
   return {
     lists: counts.map((count, index) => numbersOf(parts.length === 1 ? parts[0] : parts[index] ?? "", count)),
-    fingerprint: match ? match[1].toLowerCase() : null,
+    fingerprint: made ? digits.toLowerCase() : null,
   }
 }
 
 function numbersOf(part, count) {
   const numbers = new Set()
-  for (const piece of part.split(",")) {
+  for (const piece of piecesOf(part)) {
     const match = PIECE.exec(piece)
     if (!match) continue
     const last = Math.min(match[2] ?? match[1], count - 1)
     for (let number = Number(match[1]); number <= last; number++) numbers.add(number)
   }
   return numbers
+}
+
+/** What stands between commas or spaces, a range as one: "[3, 7 - 9]" as 3 and 7-9. */
+function piecesOf(part) {
+  const words = part.trim().replace(/^\[/, "").replace(/\]$/, "").split(/\s+/).join(" ")
+  return words.replaceAll("- ", "-").replaceAll(" -", "-").replaceAll(",", " ").split(" ").filter(Boolean)
 }
 
 /** The text for these lists; nothing where no list has a number. */

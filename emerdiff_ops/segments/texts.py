@@ -1,0 +1,298 @@
+"""Selections, points and boxes in the forms that people type and other packs write: the one parser of them all.
+
+docs/compatibility.md has the table of forms. web/js/selection_text.js and points_text.js read the same, and one list of
+cases, tests/texts.json, holds for both. Points are (x, y) and boxes (x1, y1, x2, y2) in whole pixels, x2 and y2
+exclusive. A semicolon parts pictures, as in "3; 5, 6". Numbers of points and boxes are pixels, or shares of the
+picture's sides where all of them lie in 0..1 and one is no whole number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from numbers import Real
+from typing import TypeGuard
+
+from ..errors import shortened
+
+Point = tuple[int, int]
+Points = list[Point]
+Box = tuple[int, int, int, int]
+Size = tuple[int, int]  # width, height
+
+PIECE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
+FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}")
+FULL_WIDTH = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"\u3000": " ", "\u3001": ","}
+DASHES = dict.fromkeys("\u2013\u2014\u2212", "-")
+TYPED = str.maketrans(DASHES | FULL_WIDTH)
+PLAIN = str.maketrans("()'", '[]"')
+SIDES = ("x", "y", "width", "height")
+CORNERS = (("x1", "y1", "x2", "y2"), ("startX", "startY", "endX", "endY"), ("xmin", "ymin", "xmax", "ymax"))
+FAR = 1e9  # pixels; nothing larger is meant
+A_POINT = '{"x": 10, "y": 20}'
+A_BOX = '{"x": 10, "y": 20, "width": 30, "height": 40} or [x1, y1, x2, y2]'
+OF_LABELS = (
+    "give the points labelled 1 to positive_points and those labelled 0 to negative_points, each as [[x, y], ...]"
+)
+
+
+# --- numbers of segments ---
+
+
+def split_fingerprint(text: str) -> tuple[str, str | None]:
+    """A selection without its ending " @1a2b3c4d", and those digits: the fingerprint of what it was made on."""
+    numbers, at, digits = text.rpartition("@")  # not a regular expression: \s*@ takes hours to search many spaces
+    if at and FINGERPRINT.fullmatch(digits.strip()):
+        return numbers.rstrip(), digits.strip().lower()
+    return text, None
+
+
+def parse_selections(text: str, count: int, pictures: int, clip: bool = False) -> list[list[int]]:
+    """Segment numbers for each picture of a batch: parse_lists for pictures that all have `count` segments."""
+    return parse_lists(text, [count] * pictures, clip)
+
+
+def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[list[int]]:
+    """Segment numbers for each picture: one list for all, or lists such as "3; ; 5, 6", one a picture.
+
+    `counts` says how many segments each picture has. Pictures beyond the lists get none. With `clip`, numbers and
+    lists that do not exist are left out. Raises ValueError as parse_selection does, and for more lists than pictures.
+    """
+    parts = _as_typed(text).split(";")
+    if any(map(str.strip, parts[len(counts) :])) and not clip:
+        raise ValueError(f"selection has {len(parts)} lists (between semicolons), but there are {len(counts)} pictures")
+    parts = parts * len(counts) if len(parts) == 1 else parts + [""] * (len(counts) - len(parts))
+    several = len(counts) > 1
+    return [
+        _numbers(part, count, clip, f" in picture {picture}" if several else "")
+        for picture, (part, count) in enumerate(zip(parts, counts))
+    ]
+
+
+def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:
+    """Segment numbers of a text such as "3, 7-9", sorted, each once; nothing for an empty text.
+
+    Raises ValueError for a piece that is neither a number nor a rising range, and for numbers beyond 0..count-1,
+    which `clip` leaves out instead.
+    """
+    return _numbers(_as_typed(text), count, clip)
+
+
+def _numbers(text: str, count: int, clip: bool, where: str = "") -> list[int]:
+    numbers: set[int] = set()
+    for piece in _pieces(text):
+        match = PIECE.fullmatch(piece)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if first > last or (last >= count and not clip):
+            raise ValueError(
+                f'"{shortened(piece)}" selects no segments{where}: use numbers and ranges within 0-{count - 1}, such '
+                'as "3, 7-9"'
+            )
+        numbers.update(range(first, min(last, count - 1) + 1))
+    return sorted(numbers)
+
+
+def _pieces(text: str) -> list[str]:
+    """What stands between commas or spaces, a range as one: "[3, 7 - 9]" as 3 and 7-9."""
+    text = " ".join(text.strip().removeprefix("[").removesuffix("]").split())
+    return text.replace("- ", "-").replace(" -", "-").replace(",", " ").split()
+
+
+def _as_typed(text: str) -> str:
+    """Full-width characters, dashes, round brackets and single quotes as the plain ones they stand for."""
+    return text.translate(TYPED).translate(PLAIN)
+
+
+# --- points ---
+
+
+def parse_points(text: str, width: int, height: int) -> Points:
+    """The points of one picture: `parse_points_in` for a picture of `width` x `height`."""
+    return parse_points_in([(width, height)], text)[0]
+
+
+def parse_points_in(sizes: Sequence[Size], text: str, first_alone: bool = False) -> list[Points]:
+    """The points (x, y) in each picture of `sizes` (width, height), in pixels, rounded down.
+
+    A point is {"x": 10, "y": 20}, whatever else it holds, or two numbers x, y. `text` has one point, a list of them for
+    every picture, or with `first_alone` for the first, or such a list for each picture; nothing for an empty text. A
+    point on the far edge, x = width or y = height, as points editors give it, belongs to the last pixel.
+    Raises ValueError for anything else, for lists of other than all pictures, and for a point outside.
+    """
+    lists = _for_each(sizes, _lists_of(text, _is_point, "point", A_POINT), "points", first_alone)
+    scaled = _are_shares(coordinate for own in lists for point in own for coordinate in _place(point))
+    return [
+        [_pixel(number, _place(point), size, scaled) for number, point in enumerate(own, 1)]
+        for own, size in zip(lists, sizes)
+    ]
+
+
+def _is_point(value: object) -> bool:
+    if isinstance(value, dict) and "labels" in value:
+        raise ValueError(f"points with labels are of two kinds: {OF_LABELS}")
+    return len(_place(value)) == 2
+
+
+def _place(point: object) -> list[float]:
+    """x and y of a point; nothing where it is none."""
+    values = [point.get("x"), point.get("y")] if isinstance(point, dict) else point
+    return values if isinstance(values, list) and len(values) == 2 and all(map(_is_number, values)) else []
+
+
+def _pixel(number: int, place: list[float], size: Size, scaled: bool) -> Point:
+    (x, y), (width, height) = place, size
+    if scaled:
+        x, y = x * width, y * height
+    if not (0 <= x <= width and 0 <= y <= height):
+        raise ValueError(
+            f"point {number} of the list, ({shortened(str(x))}, {shortened(str(y))}), lies outside the image: "
+            f"x must be within 0-{width - 1} and y within 0-{height - 1}"
+        )
+    return min(math.floor(x), width - 1), min(math.floor(y), height - 1)
+
+
+# --- boxes ---
+
+
+def parse_boxes(value: object, width: int, height: int, pictures: int = 1) -> list[list[Box]]:
+    """The boxes of each picture of a batch: parse_boxes_in for `pictures` pictures of one size."""
+    return parse_boxes_in([(width, height)] * pictures, value)
+
+
+def parse_boxes_in(sizes: Sequence[Size], value: object, first_alone: bool = False) -> list[list[Box]]:
+    """The boxes of each picture of `sizes` (width, height), cut at the borders, fractions rounded outwards.
+
+    `value` is one box, a list of boxes for every picture, or with `first_alone` for the first, a list of such lists
+    with one for each picture, or any of these as text; tuples, arrays and tensors count as lists. A box is {"x", "y",
+    "width", "height"} or two corners by one of the names in CORNERS, whatever else it holds, or four numbers x1, y1,
+    x2, y2, perhaps with a score of 0..1 and a class behind them. None, "" and {} are no box.
+    Raises ValueError for anything else, a box without a pixel in the picture, and lists for other than all pictures.
+    """
+    try:
+        lists = _for_each(sizes, _lists_of(_plain(value), _is_box, "box", A_BOX), "boxes", first_alone)
+        scaled = _are_shares(side for own in lists for box in own for side in _sides(box))
+        return [
+            [_cut(number, box, size, scaled) for number, box in enumerate(own, 1)] for own, size in zip(lists, sizes)
+        ]
+    except RecursionError:  # reading them, or naming them in an error
+        raise ValueError("boxes are lists within lists without end; give a list of boxes for each picture") from None
+
+
+def _is_box(value: object) -> bool:
+    if isinstance(value, dict) and not _sides(value) and {"bbox", "boxes"} & set(value):
+        raise ValueError(
+            f'"bbox" in {shortened(str(value))} has two meanings, the corners x1, y1, x2, y2 and x, y, width, height: '
+            f"write a box as {A_BOX}"
+        )
+    return bool(_sides(value))
+
+
+def _sides(box: object) -> list[float]:
+    """The four numbers that a box is given by; nothing where it is none."""
+    if isinstance(box, dict):
+        found = ([box.get(name) for name in names] for names in (SIDES, *CORNERS))
+        return next((each for each in found if all(map(_is_number, each))), [])
+    if not isinstance(box, list) or not 4 <= len(box) <= 6 or not all(map(_is_number, box)):
+        return []
+    return box[:4] if len(box) == 4 or 0 <= box[4] <= 1 else []
+
+
+def _cut(number: int, box: object, size: Size, scaled: bool) -> Box:
+    (width, height), (x1, y1, x2, y2) = size, _sides(box)
+    if isinstance(box, dict) and all(name in box for name in SIDES):
+        x2, y2 = x1 + x2, y1 + y2
+    elif isinstance(box, dict):  # drawn from any corner
+        (x1, x2), (y1, y2) = sorted([x1, x2]), sorted([y1, y2])
+    across, down = size if scaled else (1, 1)
+    left, top = max(0, math.floor(x1 * across)), max(0, math.floor(y1 * down))
+    right, bottom = min(width, math.ceil(x2 * across)), min(height, math.ceil(y2 * down))
+    if not (left < right and top < bottom):
+        raise ValueError(
+            f"box {number}, {shortened(str(box))}, holds no pixel of the picture of {width} x {height}; four "
+            "numbers are the corners x1, y1, x2, y2 (bbox_format xyxy in KJNodes)"
+        )
+    return left, top, right, bottom
+
+
+# --- what points and boxes have in common ---
+
+
+def _lists_of(value: object, is_one: Callable[[object], bool], what: str, example: str) -> list[list]:
+    """Points or boxes: a single list for every picture, or one for each."""
+    if isinstance(value, str):
+        read = [_read(part, what, example) for part in _parts(value)]
+        return [own for part in read for own in _sorted_out(part, is_one, what, example)]
+    return _sorted_out(value, is_one, what, example)
+
+
+def _parts(text: str) -> list[str]:
+    """The text, or what its semicolons part where it is no JSON."""
+    with suppress(ValueError, RecursionError):
+        json.loads(text)
+        return [text]
+    return _as_typed(text).split(";")
+
+
+def _read(text: str, what: str, example: str) -> object:
+    """JSON, or what people type for it: without the outer brackets, with spaces for commas. None for nothing."""
+    if text.strip() in ("", '""'):  # some editors write "" for none
+        return None
+    for form in (text, f"[{text}]", f"[{', '.join(text.replace(',', ' ').split())}]"):
+        with suppress(ValueError, RecursionError):
+            return json.loads(form)
+    raise ValueError(f"a {what} must look like {example}, or be in a list of such, not {shortened(text)}")
+
+
+def _sorted_out(value: object, is_one: Callable[[object], bool], what: str, example: str) -> list[list]:
+    """One thing, a list of them, or a list of such lists, as lists; {} among them is nothing."""
+    if not value and not isinstance(value, (int, float)):
+        return [[]]
+    if is_one(value):
+        return [[value]]
+    many = value if isinstance(value, list) else [value]
+    nested = all(isinstance(each, list) and not is_one(each) for each in many)
+    lists = [[each for each in own if each != {}] for own in (many if nested else [many])]
+    for own in lists:
+        for number, each in enumerate(own, 1):
+            if not is_one(each):
+                raise ValueError(_no_such_thing(number, each, many, what, example))
+    return lists
+
+
+def _no_such_thing(number: int, one: object, many: list, what: str, example: str) -> str:
+    if _is_number(one) and len(many) == 4:  # points alone: a box they are
+        return f"{shortened(str(many))} has two meanings, two points and a box: write points as [[10, 20], [30, 40]]"
+    return f"{what} {number} of the list must look like {example}, not {shortened(str(one))}"
+
+
+def _for_each(sizes: Sequence[Size], lists: list[list], what: str, first_alone: bool) -> list[list]:
+    """A list for each picture; a single one is for all of them, or for the first alone."""
+    if len(lists) == 1:
+        lists = lists + ([[]] if first_alone else lists) * (len(sizes) - 1)
+    if len(lists) != len(sizes):
+        raise ValueError(
+            f"there are {what} for {len(lists)} pictures, but {len(sizes)} pictures: give one list for each; a "
+            "semicolon parts pictures"
+        )
+    return lists
+
+
+def _are_shares(numbers: Iterable[float]) -> bool:
+    """Whether these are shares of the picture's sides, not pixels: all within 0..1, and one no whole number."""
+    every = list(numbers)
+    return all(0 <= each <= 1 for each in every) and any(each != int(each) for each in every)
+
+
+def _plain(value: object) -> object:
+    """Tuples, arrays and tensors as lists, all the way down."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    return abs(value) < FAR  # type: ignore[operator]  # Real does not say that its abs can be compared; false for NaN

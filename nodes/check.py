@@ -1,0 +1,29 @@
+"""Hidden: what a later step of EmerDiff Segment Image would refuse, refused before any work."""
+
+from comfy_api.latest import io
+
+from . import inputs
+from .steps.checks import check_model
+from .steps.presets import check_suits
+
+
+class EmerDiffCheck(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffCheck",
+            display_name="EmerDiff Check",
+            category="EmerDiff",
+            description="Hands on the model if it can do what the presets ask for; used inside EmerDiff Segment Image.",
+            search_aliases=["EmerDiff Segment Image"],
+            inputs=[inputs.model(), io.AnyType.Input("presets", tooltip="A list as one value.")],
+            outputs=[io.Model.Output(display_name="model", tooltip="As it came in.")],
+            is_dev_only=True,
+        )
+
+    @classmethod
+    def execute(cls, model, presets) -> io.NodeOutput:
+        check_model(model)
+        for preset in presets:
+            check_suits(model, preset)
+        return io.NodeOutput(model)

@@ -1,0 +1,159 @@
+"""Selections, points and boxes in every form that is understood: one list of cases, which the widget's tests share."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from emerdiff.emerdiff_ops.segments.labels import fingerprint
+from emerdiff.emerdiff_ops.segments.texts import (
+    parse_boxes,
+    parse_boxes_in,
+    parse_lists,
+    parse_points,
+    parse_points_in,
+    parse_selection,
+    parse_selections,
+    split_fingerprint,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+CASES = json.loads((Path(__file__).parent.parent / "texts.json").read_text())
+BOX = {"x": 10, "y": 20, "width": 30, "height": 40}
+CORNERS = (10, 20, 40, 60)
+
+
+def check(case: dict, parse) -> None:
+    """What a case gives, or the sentence that it is refused with."""
+    if "error" not in case:
+        assert [[list(each) if isinstance(each, tuple) else each for each in own] for own in parse()] == case["lists"]
+        return
+    with pytest.raises(ValueError, match=re.escape(case["error"])) as error:
+        parse()
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("case", CASES["selections"], ids=lambda case: ascii(case["text"]))
+def test_a_selection(case):
+    check(case, lambda: parse_lists(case["text"], case["counts"]))
+
+
+@pytest.mark.parametrize("case", CASES["points"], ids=lambda case: ascii(case["text"]))
+def test_points(case):
+    check(case, lambda: parse_points_in(case["sizes"], case["text"], case.get("first_alone", False)))
+
+
+@pytest.mark.parametrize("case", CASES["boxes"], ids=lambda case: ascii(case["text"]))
+def test_boxes(case):
+    check(case, lambda: parse_boxes_in(case["sizes"], case["text"]))
+
+
+# --- numbers of segments
+
+
+@given(st.sets(st.integers(0, 40)), st.data())
+def test_selections_survive_being_written_in_any_way(numbers, data):
+    pieces = [f"{n}" for n in data.draw(st.permutations(sorted(numbers)))]
+    blank = st.text(" \t\n", max_size=2)
+    text = ",".join(data.draw(blank) + piece + data.draw(blank) for piece in pieces)
+    assert parse_selection(text + data.draw(st.sampled_from(["", ",", " , "])), 41) == sorted(numbers)
+
+
+def test_clipping_leaves_out_what_does_not_exist_and_nothing_else():
+    assert parse_selections("3, 8-12, 40-50; 2; 5", 10, 2, clip=True) == [[3, 8, 9], [2]]
+    for text in ("x", "9-7"):
+        with pytest.raises(ValueError, match=text):
+            parse_selections(text, 10, 2, clip=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("3, 7-9 @1a2b3c4d", ("3, 7-9", "1a2b3c4d")),
+        ("3@1A2B3C4D ", ("3", "1a2b3c4d")),
+        ("3, 7-9", ("3, 7-9", None)),
+        ("3 @1a2b3c4", ("3 @1a2b3c4", None)),  # seven digits
+        ("", ("", None)),
+    ],
+)
+def test_a_fingerprint_at_the_end_is_split_off(text, parts):
+    assert split_fingerprint(text) == parts
+
+
+def test_a_fingerprint_tells_label_maps_apart_by_values_and_shape():
+    labels = torch.arange(12, dtype=torch.int16).reshape(1, 3, 4)
+    others = [labels.flip(-1), labels.reshape(1, 4, 3), labels.repeat(2, 1, 1), labels + 1]
+    assert len({fingerprint(each) for each in (labels, *others)}) == 5
+    assert fingerprint(labels.clone()) == fingerprint(labels.mT.contiguous().mT) == fingerprint(labels)
+    assert split_fingerprint(f"1 @{fingerprint(labels)}") == ("1", fingerprint(labels))
+
+
+@given(st.text())
+def test_any_text_is_a_selection_or_a_value_error(text):
+    try:
+        numbers = parse_selection(text, 6)
+    except ValueError:
+        return
+    assert numbers == sorted(set(numbers)) and all(0 <= number < 6 for number in numbers)
+
+
+# --- points and boxes
+
+
+@given(st.lists(st.tuples(st.floats(1, 31.99), st.floats(1, 15.99))))
+def test_points_are_rounded_down(points):
+    text = json.dumps([{"x": x, "y": y} for x, y in points])
+    assert parse_points(text, 32, 16) == [(int(x), int(y)) for x, y in points]
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["x", "y", "width", "height", "x1"]), inner),
+).map(json.dumps)
+
+
+@given(st.text() | ANY_JSON | st.text("0123456789 ,;.[](){}-"))
+def test_any_text_is_points_and_boxes_or_a_value_error(text):
+    for parse, most in ((parse_points, [5, 7]), (parse_boxes, [5, 7, 5, 7])):
+        try:
+            found = parse(text, 5, 7)
+        except ValueError:
+            continue
+        each = found if parse is parse_points else found[0]
+        assert all(0 <= number <= end for one in each for number, end in zip(one, most))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        BOX,  # core's Bounding Box
+        [BOX],
+        [[BOX]],  # core's detectors, one list a picture
+        [CORNERS],  # KJNodes' Points Editor and SAM2 nodes
+        CORNERS,  # one SEG's bbox of the Impact Pack
+        tuple(np.array(CORNERS)),
+        [[CORNERS]],
+        np.array([CORNERS], np.float32),
+        torch.tensor(CORNERS),
+        torch.tensor([[*CORNERS, 0.9]]),
+    ],
+)
+def test_every_form_of_a_box_that_comes_through_a_link_is_the_same_box(value):
+    assert parse_boxes(value, 64, 80) == [[CORNERS]]
+    assert parse_boxes(value, 64, 80, pictures=3) == [[CORNERS]] * 3
+
+
+@pytest.mark.parametrize("value", [None, [], {}, [{}], [[{}]], [[]], torch.empty(0, 4)])
+def test_no_boxes_are_no_boxes(value):
+    """[{}] is what KJNodes' Points Editor gives before a box is drawn."""
+    assert parse_boxes(value, 64, 80, pictures=2) == [[], []]
+
+
+@pytest.mark.parametrize("box", [1, None, [1, 2, 3], ["1", 2, 3, 4], (0, 0, float("nan"), 4), (0, 0, True, 4), [[BOX]]])
+def test_a_box_of_another_shape_is_named(box):
+    with pytest.raises(ValueError, match="box 2 of the list must look like") as error:
+        parse_boxes([BOX, box], 64, 80)
+    assert len(str(error.value)) < 300
