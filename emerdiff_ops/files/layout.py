@@ -31,6 +31,7 @@ class Spec(NamedTuple):
     required: bool = True
 
 
+GRAM = Spec(("B", "K", "K"), FLOATS, required=False)  # inner products of the segments' mean features
 SPECS = {
     "features": {"features": Spec(("B", "h", "w", "C"), FLOATS)},
     "trajectory": {
@@ -38,10 +39,11 @@ SPECS = {
         "seed": Spec((), WHOLE),
         "timesteps": Spec(("T",), WHOLE),  # falling
     },
-    "low_res_masks": {"masks": Spec(("B", "K", "h", "w"), FLOATS)},
+    "low_res_masks": {"masks": Spec(("B", "K", "h", "w"), FLOATS), "gram": GRAM},
     "difference_maps": {
         "difference": Spec(("B", "K", "H", "W"), FLOATS),
         "image_size": Spec((IMAGE_SIZE,), WHOLE),
+        "gram": GRAM,
     },
     "segmentation": {
         "labels": Spec(("B", "H", "W"), (torch.int16,)),  # below K, and below the metadata's "count" if it is there
@@ -168,4 +170,23 @@ def _labels_problem(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, 
         return f"the numbers of segments differ: {' and '.join(sorted(counts))}"
     own = json.loads(metadata.get("counts", "null")) or []
     beyond = [number for number, most in enumerate(own) if tensors["labels"][number].amax() >= most]
-    return f"the labels of picture {beyond[0]} reach beyond its {own[beyond[0]]} segments" if beyond else None
+    if beyond:
+        return f"the labels of picture {beyond[0]} reach beyond its {own[beyond[0]]} segments"
+    return _tree_problem(metadata, len(tensors["labels"]), highest)
+
+
+def _tree_problem(metadata: Mapping[str, str], pictures: int, highest: int) -> str | None:
+    """How segments merge: for each picture a list of pairs of numbers."""
+    if "tree" not in metadata:
+        return None
+    tree = _from_json(metadata["tree"])
+    lists = tree if isinstance(tree, list) and len(tree) == pictures else [None]
+    pairs = [pair for own in lists for pair in (own if isinstance(own, list) else [None])]
+    if all(_is_pair(pair, highest) for pair in pairs):
+        return None
+    return f"the tree is not a list of pairs of segments for each picture: {shortened(metadata['tree'])}"
+
+
+def _is_pair(value: object, highest: int) -> bool:
+    numbers = value if isinstance(value, list) and len(value) == 2 else [None]
+    return all(type(each) is int and 0 <= each <= highest for each in numbers)

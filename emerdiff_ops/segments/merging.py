@@ -1,7 +1,7 @@
 """Merging segments that are alike, by their mask embeddings (paper, section 3: the mean feature inside a mask).
 
 labels [B, H, W], numbers 0..count-1, of one picture or of several whose numbers mean the same; features [B, h, w, C]
-on the network's grid; embeddings [count, C].
+on the network's grid; embeddings [count, C], and gram [count, count] their inner products, all that merging asks for.
 """
 
 from __future__ import annotations
@@ -21,33 +21,58 @@ def neighbours(labels: torch.Tensor, count: int) -> torch.Tensor:
     """Which segments share a border, by 4 neighbours: [count, count] bool, symmetric, false on the diagonal."""
     touching = torch.zeros(count, count, dtype=torch.bool)
     for one, other in ((labels[..., :-1], labels[..., 1:]), (labels[..., :-1, :], labels[..., 1:, :])):
-        touching[one.long(), other.long()] = True
+        border = one != other
+        touching[one[border].long(), other[border].long()] = True
     return (touching | touching.T).fill_diagonal_(False)
 
 
-def merge_segments(
-    labels: torch.Tensor, embeddings: torch.Tensor, target: int = 1, similarity: float = -1.0
-) -> torch.Tensor:
+def gram_of(features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Inner products of the mean features inside masks [K, h, w] of features [h, w, C]: [K, K], on the processor."""
+    means = mask_embeddings(features, masks.flatten(1).T.to(features))
+    return (means @ means.T).cpu()
+
+
+def merged_gram(gram: torch.Tensor, parts: torch.Tensor) -> torch.Tensor:
+    """The inner products of means of means: gram [K, K], parts [M, K] the weight of every segment in each new one."""
+    weights = parts / parts.sum(1, keepdim=True).clamp_min(1e-8)
+    return weights @ gram @ weights.T
+
+
+def merge_segments(labels: torch.Tensor, gram: torch.Tensor, target: int = 1, similarity: float = -1.0) -> torch.Tensor:
     """Merge the two neighbouring segments that are most alike, again and again: labels [B, H, W] int16, renumbered.
 
-    Alike is the cosine of two embeddings; a merged segment's is the mean of its parts', weighted by area. Ends at
-    `target` segments, or when no two neighbours are as alike as `similarity`. Equal cosines: the lowest numbers first.
-    Segments keep their order; a merged one stands where its first part stood, and empty ones are left out.
+    Alike is the cosine of their mean features, of which gram [count, count] has the inner products; a merged segment's
+    is the mean of its parts', weighted by area. Ends at `target` segments, or when no two neighbours are as alike as
+    `similarity`. Equal cosines: the lowest numbers first. Segments keep their order; a merged one stands where its
+    first part stood, and empty ones are left out.
     """
-    count = len(embeddings)
-    areas = torch.bincount(labels.flatten().long(), minlength=count).float()
-    touching, sums = neighbours(labels, count), embeddings.float() * areas[:, None]
-    owner = torch.arange(count)
+    owner = torch.arange(len(gram))
+    for kept, gone in merges(labels, gram, target, similarity):
+        owner[owner == gone] = kept
+    return owner[labels.long()].unique(return_inverse=True)[1].to(torch.int16)
+
+
+def merges(
+    labels: torch.Tensor, gram: torch.Tensor, target: int = 1, similarity: float = -1.0
+) -> list[tuple[int, int]]:
+    """The tree in which segments merge, as `merge_segments` does it: (kept, gone) of each merge, the first ones first.
+
+    A merged segment goes by the number of its first part.
+    """
+    count = len(gram)
+    areas = torch.bincount(labels.flatten().long(), minlength=count).double()
+    touching, products = neighbours(labels, count), gram.double() * areas * areas[:, None]  # of sums over pixels
+    found = []
     for _ in range(int((areas > 0).sum()) - target):
-        unit = torch.nn.functional.normalize(sums, dim=1)
-        alike = (unit @ unit.T).masked_fill(~touching.triu(), -torch.inf)
+        lengths = products.diagonal().clamp_min(1e-30).sqrt()
+        alike = (products / lengths / lengths[:, None]).masked_fill(~touching.triu(), -torch.inf)
         kept, gone = divmod(int(alike.argmax()), count)
         if alike[kept, gone] < similarity or not touching[kept, gone]:
             break
-        sums[kept] += sums[gone]
+        products[kept] += products[gone]
+        products[:, kept] += products[:, gone]
         touching[kept] |= touching[gone]
         touching[:, kept] |= touching[:, gone]
         touching[gone] = touching[:, gone] = touching[kept, kept] = False
-        owner[owner == gone] = kept
-    merged = owner[labels.long()]
-    return merged.unique(return_inverse=True)[1].to(torch.int16)
+        found.append((kept, gone))
+    return found

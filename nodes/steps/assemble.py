@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,13 +12,15 @@ from ...emerdiff_ops.difference import gaussian_smooth
 from ...emerdiff_ops.guided import guided_upsampler, is_larger
 from ...emerdiff_ops.segments import regions
 from ...emerdiff_ops.segments.labels import assign
+from ...emerdiff_ops.segments.merging import merges
 from ..host.memory import PROCESSOR, Workplace
 from ..host.progress import Progress
 from .checks import check_belongs, check_kind
 from .modulate import Maps, workplace
-from .values import DifferenceMaps, LowResMasks, Segmentation, Size, size_of
+from .values import DifferenceMaps, LowResMasks, Merges, Segmentation, Size, size_of
 
 MOST_PARTS = 256  # of a picture
+MOST_IN_TREE = 64  # segments, whose merges the click widget gets
 ASSEMBLY = 0.02  # what a map may cost against a row of the UNet, before any has run
 
 
@@ -50,7 +53,7 @@ def assemble_masks(
     progress = Progress("maps")
     progress.expect("assembly", sum(len(difference_maps.of(picture)) for picture in range(len(maps))), ASSEMBLY)
     how, labels = How(smoothing, normalize), []
-    for number, picture in enumerate(pictures_under(image, (len(maps), *size))):
+    for number, picture in enumerate(pictures_under(image, (len(maps), *size), difference_maps.pictures)):
         own = difference_maps.of(number)
         whole = label_picture(partial(one_by_one, own), size, place, progress, picture, how)
         labels.append(regions.fill_holes(regions.remove_small_regions(whole, min_area), fill_holes))
@@ -66,13 +69,29 @@ def one_by_one(maps: Tensor, device: torch.device) -> Iterator[Tensor]:
 
 def as_segmentation(labels: list[Tensor], made_of: LowResMasks | DifferenceMaps) -> Segmentation:
     """Label maps [H, W] of pictures; where each has its own count, numbers that cover no pixel are left out."""
-    pictures, numbering = made_of.pictures, made_of.numbering
     if made_of.counts is None:
         count = made_of[0].shape[1]
-        return Segmentation(torch.stack(labels), count, pictures=pictures, numbering=numbering)
+        tree = tree_of(labels, made_of.gram)
+        return Segmentation(torch.stack(labels), count, None, None, made_of.pictures, made_of.numbering, tree)
     used = [each.unique(return_inverse=True) for each in labels]
     left = tuple(len(numbers) for numbers, _ in used)
-    return Segmentation(torch.stack([each.to(torch.int16) for _, each in used]), max(left), None, left, pictures)
+    renumbered = [each.to(torch.int16) for _, each in used]
+    tree = tree_of(renumbered, made_of.gram, [numbers for numbers, _ in used])
+    return Segmentation(torch.stack(renumbered), max(left), None, left, made_of.pictures, None, tree)
+
+
+def tree_of(labels: list[Tensor], gram, were: list[Tensor] | None = None) -> tuple[Merges, ...] | None:
+    """How the segments of each picture merge, by the inner products [K, K] of each; None where there are too many.
+
+    Where they were numbered anew, `were` has for each picture the old number of every new one.
+    """
+    if gram is None:
+        return None
+    if were is not None:
+        gram = [own[old.long()][:, old.long()] for own, old in zip(gram, were, strict=True)]
+    if max(map(len, gram)) > MOST_IN_TREE:
+        return None
+    return tuple(merges(*each) for each in zip(labels, gram, strict=True))
 
 
 def label_picture(
@@ -103,9 +122,9 @@ def comparable(maps: Iterator[Tensor], picture: Tensor | None, progress: Progres
         progress.step("assembly")
 
 
-def pictures_under(image, shape: tuple[int, int, int]) -> Sequence[Tensor | None]:
+def pictures_under(image, shape: tuple[int, int, int], read: str | None = None) -> Sequence[Tensor | None]:
     """The pictures [H, W, 3] that labels of this shape [B, H, W] belong to, or nothing for each."""
-    return [None] * shape[0] if image is None else [*check_belongs(image, shape)]
+    return [None] * shape[0] if image is None else [*check_belongs(image, shape, read)]
 
 
 def split(labels: list[Tensor], made_of: DifferenceMaps) -> Segmentation:
@@ -118,5 +137,11 @@ def split(labels: list[Tensor], made_of: DifferenceMaps) -> Segmentation:
             "that specks vanish first"
         )
     left = tuple(int(each.max()) + 1 for each in parts) if made_of.counts else None
-    labels = [each.to(torch.int16) for each in parts]
-    return Segmentation(torch.stack(labels), count, None, left, made_of.pictures)
+    whole = [own.flatten()[first_of_each(part)] for own, part in zip(labels, parts)]  # the number each is a part of
+    tree = tree_of(parts, made_of.gram, whole)
+    return Segmentation(torch.stack(parts).to(torch.int16), count, None, left, made_of.pictures, None, tree)
+
+
+def first_of_each(labels: Tensor) -> Tensor:
+    """Where, counted row by row, labels [H, W] have each of their numbers 0..n-1 first: [n]."""
+    return torch.from_numpy(np.unique(labels.flatten().numpy(), return_index=True)[1])

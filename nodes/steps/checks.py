@@ -9,9 +9,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...emerdiff_ops.files.digest import digest
 from ..host import clip as clips
 from ..host import network
 from ..host.latents import pixels_per_cell
+from ..host.progress import show_notes
 from ..host.transformers import FAMILIES
 from .values import DifferenceMaps, Features, LowResMasks, Segmentation, Size, Source, Trajectory, size_of
 
@@ -27,6 +29,10 @@ KINDS_IN_WORDS = {
     DifferenceMaps: "difference maps",
     Segmentation: "a segmentation",
 }
+OTHER_PICTURE = (
+    "the image is not the one that the features were read of: its borders may not be theirs. If you did not mean that, "
+    "connect the image of EmerDiff Extract Features"
+)
 MEND_VAE = (
     "in fp16 some do; start ComfyUI with --fp32-vae or --bf16-vae, or load another VAE (for SDXL one with fp16 fix)"
 )
@@ -166,8 +172,12 @@ def check_image(image: Tensor) -> Tensor:
     return image
 
 
-def check_belongs(image: Tensor, shape: Sequence[int]) -> Tensor:
-    """IMAGE as `pictures_of` gives it; ValueError unless it is the pictures [B, H, W] that something was made from."""
+def check_belongs(image: Tensor, shape: Sequence[int], read: str | None = None) -> Tensor:
+    """IMAGE as `pictures_of` gives it; ValueError unless it has the shape [B, H, W] that something was made from.
+
+    `read` is the digest of the pictures that were read: others are taken, as somebody may have retouched them, but a
+    note says so.
+    """
     pictures = pictures_of(image)
     if tuple(pictures.shape[:3]) != tuple(shape):
         count, height, width = shape
@@ -175,6 +185,8 @@ def check_belongs(image: Tensor, shape: Sequence[int]) -> Tensor:
             f"image is {tuple(image.shape[:3])}, but {count} pictures of {width} x {height} were segmented; "
             "connect the image that was segmented, or none"
         )
+    if read and digest(pictures) != read:
+        show_notes([OTHER_PICTURE])
     return pictures
 
 

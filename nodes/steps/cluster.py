@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
+
 from ...emerdiff_ops.cuts import cut_masks, points_of_graph, reference_cut_masks
 from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.kmeans import cluster_masks, reference_masks
+from ...emerdiff_ops.segments.merging import gram_of
 from ..host.progress import Progress
 from .checks import check_kind, check_reference
 from .values import Features, LowResMasks
@@ -31,13 +34,21 @@ def cluster_features(
     """
     check_kind(features, Features)
     if reference is not None:
-        return cluster_as(reference, features, segments, seed, restarts, granularity)
-    if segments == 0:
-        return cut_features(features, granularity, shared_clusters)
+        found = cluster_as(reference, features, segments, seed, restarts, granularity)
+    elif segments == 0:
+        found = cut_features(features, granularity, shared_clusters)
+    else:
+        found = cluster_means(features, segments, seed, shared_clusters, restarts)
+    gram = torch.stack([gram_of(*each) for each in zip(features.features, found.masks)])  # [B, K, K]
+    return found._replace(pictures=features.pictures, gram=gram)
+
+
+def cluster_means(features: Features, segments: int, seed: int, shared_clusters: bool, restarts: int) -> LowResMasks:
+    """k-means of each image, or of all of them together."""
     step = steps_of("attempts", restarts * (1 if shared_clusters else len(features.features)))
     masks = cluster_masks(features.features, segments, seed, restarts, shared=shared_clusters, step=step)
     numbering = numbering_of(features, segments, seed, restarts) if shared_clusters else None
-    return LowResMasks(masks, features.latent_size, pictures=features.pictures, numbering=numbering)
+    return LowResMasks(masks, features.latent_size, numbering=numbering)
 
 
 def numbering_of(clustered: Features, *how: float) -> str:
@@ -58,7 +69,7 @@ def cut_features(features: Features, granularity: float, shared: bool) -> LowRes
     step = steps_of("cells", groups * points_of_graph(points // groups))
     masks, counts = cut_masks(features.features, granularity, MOST_SEGMENTS, shared, step)
     own, numbering = (None, numbering_of(features, granularity)) if shared else (tuple(counts), None)
-    return LowResMasks(masks, features.latent_size, own, features.pictures, numbering)
+    return LowResMasks(masks, features.latent_size, own, numbering=numbering)
 
 
 def cluster_as(reference: Features, features: Features, segments, seed, restarts, granularity) -> LowResMasks:
@@ -71,4 +82,4 @@ def cluster_as(reference: Features, features: Features, segments, seed, restarts
     else:
         masks = reference_masks(*both, segments, seed, restarts, steps_of("attempts", restarts))
         how = segments, seed, restarts
-    return LowResMasks(masks, features.latent_size, None, features.pictures, numbering_of(reference, *how))
+    return LowResMasks(masks, features.latent_size, numbering=numbering_of(reference, *how))

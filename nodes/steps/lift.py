@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ...emerdiff_ops.borders import ROUGH
 from ...emerdiff_ops.difference import gaussian_smooth, resize_maps
@@ -18,7 +19,7 @@ from ..host.memory import PROCESSOR
 from ..host.progress import Progress
 from .checks import check_belongs, check_kind, check_lifts, check_mask, check_model, check_same_pictures, pictures_of
 from .cluster import cluster_features
-from .extract import ROBUST, extract_features, invert, read_features
+from .extract import ROBUST, invert, read_features
 from .modulate import Maps, Push, maps_of_pictures, workplace
 from .values import Features, LowResMasks, Source, Trajectory, size_of
 
@@ -51,29 +52,37 @@ def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YE
     features, trajectory = read_where_unknown(source, image, known)
     weights = on_grid(source, masks, trajectory, push).to(features.features.device)  # [B, N, h, w]
     clusters = clusters_on_grid(features, weights.shape[-2:])
-    contending = torch.stack([contenders(*each) for each in zip(weights, clusters, strict=True)])
-    low_res_masks, alone = LowResMasks(contending, features.latent_size), push._replace(prior=False)
+    some = [varied(each) for each in masks]  # of each picture the masks to lift: those that fill up a batch are empty
+    contending = [contenders(own[which], rest) for own, which, rest in zip(weights, some, clusters, strict=True)]
+    counts = tuple(map(len, contending))
+    low_res_masks = LowResMasks(pad_sequence(contending, batch_first=True), features.latent_size, counts)
+    alone = push._replace(prior=False)
     pictures = maps_of_pictures(source, trajectory, low_res_masks, alone, Progress("steps"), image=image)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
-    soft = [
-        place.run(partial(lifted, *each, smoothing, contending.shape[1] // weights.shape[1]))
-        for each in zip(pictures, weights, masks, pictures_of(image), strict=True)
-    ]
+    soft = []
+    for maps, own, rough, which, picture in zip(pictures, weights, masks, some, pictures_of(image), strict=True):
+        work = partial(lifted, maps, own[which], rough[which], picture, smoothing, 2 + clusters.shape[1])
+        soft.append(resize_maps(rough, trajectory.image_size).clone())
+        soft[-1][which] = place.run(work)
     return Lifted(torch.cat(soft), out_of_place(torch.cat(soft), masks.flatten(0, 1)))
+
+
+def varied(masks: Tensor) -> list[int]:
+    """Numbers of the masks [N, any, any] that are not the same everywhere; the first one where all are."""
+    return [number for number, each in enumerate(masks) if each.amin() < each.amax()] or [0]
 
 
 def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, Trajectory]:
     """Features and trajectory of the pictures; of those that came in nothing is computed again."""
     seed, resolution, features, trajectory = known
-    if features is None and trajectory is None:
-        return extract_features(source, image, seed, resolution, reading=ROBUST)
+    if features is not None:
+        check_kind(features, Features)
     if trajectory is None:
         trajectory = invert(source, image, seed, resolution, enlarge=ROBUST.enlarge)
     check_kind(trajectory, Trajectory)
-    check_belongs(image, (len(trajectory.latent), *trajectory.image_size))
+    check_belongs(image, (len(trajectory.latent), *trajectory.image_size), trajectory.pictures)
     if features is None:
         features = read_features(source, trajectory, ROBUST)
-    check_kind(features, Features)
     check_same_pictures(features, trajectory)
     return features, trajectory
 

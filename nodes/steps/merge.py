@@ -1,10 +1,12 @@
 """segmentation -> fewer segments: neighbours that are alike are joined. From cached features, no UNet evaluation."""
 
 import torch
+from torch import Tensor
 
 from ...emerdiff_ops.files.digest import digest
-from ...emerdiff_ops.segments.merging import mask_embeddings, merge_segments
+from ...emerdiff_ops.segments.merging import mask_embeddings, merge_segments, merged_gram
 from ..host.progress import counted
+from .assemble import tree_of
 from .checks import check_features, check_kind
 from .values import Features, Segmentation
 
@@ -21,12 +23,22 @@ def merge_alike(segmentation: Segmentation, features: Features, target=8, simila
         raise ValueError("nothing says where to stop: give a target, a similarity, or both")
     together = len(segmentation.labels) if segmentation.numbering else 1
     groups = list(zip(segmentation.labels.split(together), features.features.split(together)))
-    merged = []
+    merged, trees = [], []
     for labels, maps in counted(groups, "pictures"):
         pixels = torch.cat([features.grid.of_segments(each, segmentation.count) for each in labels])  # [B*h*w, count]
-        embeddings = mask_embeddings(maps, pixels.to(maps.device)).cpu()  # few numbers, one merge after the other
-        merged.append(merge_segments(labels, embeddings, max(1, target), similarity or -1.0))
+        embeddings = mask_embeddings(maps, pixels.to(maps.device))
+        gram = (embeddings @ embeddings.T).cpu()  # few numbers, one merge after the other
+        merged.append(merge_segments(labels, gram, max(1, target), similarity or -1.0))
+        gram = merged_gram(gram, parts_of(labels, merged[-1], len(gram)))
+        trees += tree_of([*merged[-1]], [gram] * len(labels)) or [None]
     left = [int(each.max()) + 1 for each in merged]
     numbering = f"{segmentation.numbering}-{digest(*merged)}" if segmentation.numbering else None
-    counts = tuple(left) if segmentation.counts else None
-    return Segmentation(torch.cat(merged), max(left), None, counts, segmentation.pictures, numbering)
+    counts, tree = tuple(left) if segmentation.counts else None, None if None in trees else tuple(trees)
+    return Segmentation(torch.cat(merged), max(left), None, counts, segmentation.pictures, numbering, tree)
+
+
+def parts_of(before: Tensor, after: Tensor, count: int) -> Tensor:
+    """How many pixels of `count` segments of `before` went into each of `after`, labels [B, H, W]: [M, count]."""
+    most = int(after.max()) + 1
+    both = (after.long() * count + before.long()).flatten()
+    return torch.bincount(both, minlength=most * count).view(most, count).float()

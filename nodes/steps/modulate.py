@@ -92,7 +92,7 @@ def modulate_attention(
     count = low_res_masks.masks.shape[1]
     maps = [place.run(partial(all_of, own, count)) for own in pictures]
     difference = torch.stack([each.to(place.device) for each in maps])
-    return DifferenceMaps(difference, trajectory.image_size, *low_res_masks[2:])  # counts, pictures, numbering
+    return DifferenceMaps(difference, trajectory.image_size, *low_res_masks[2:])  # counts, pictures, numbering, gram
 
 
 def all_of(maps: Maps, count: int, device: torch.device) -> Tensor:
@@ -180,7 +180,9 @@ def grid_of_masks(low_res_masks: LowResMasks, trajectory: Trajectory) -> Grid:
 def seen_of(image: Tensor | None, trajectory: Trajectory) -> Sequence[Tensor | None]:
     """The pictures [any, any, 3] of a trajectory, or nothing for each."""
     count = len(trajectory.latent)
-    return [None] * count if image is None else [*check_belongs(image, (count, *trajectory.image_size))]
+    if image is None:
+        return [None] * count
+    return [*check_belongs(image, (count, *trajectory.image_size), trajectory.pictures)]
 
 
 class Run:

@@ -37,7 +37,7 @@ def pick_by_points(features, trajectory, image, positive_points: str, negative_p
     check_kind(features, Features)
     check_kind(trajectory, Trajectory)
     check_same_pictures(features, trajectory)
-    pictures = check_belongs(image, (len(trajectory.latent), *trajectory.image_size))
+    pictures = check_belongs(image, (len(trajectory.latent), *trajectory.image_size), trajectory.pictures)
     height, width = trajectory.image_size
     sizes = [(width, height)] * len(pictures)
     positive, negative = (parse_points_in(sizes, text) for text in (positive_points, negative_points))

@@ -74,6 +74,7 @@ def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colour
     return {
         "colors": ["#" + bytes(colour).hex() for colour in (colours[:count] * 255).byte().tolist()],
         "areas": segment_areas(labels[None], segmentation.count)[0, :count].tolist(),
+        "tree": segmentation.tree and segmentation.tree[number],
         "boxed": picks.boxed[number],
         "used": used_texts(picks, number),
         "width": labels.shape[1],

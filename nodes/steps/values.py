@@ -6,7 +6,8 @@ in one table, that of the files they are saved in: SPECS in emerdiff_ops/files/l
 
 `pictures` is the digest of the pictures that were read, so that values of different ones are not taken together.
 `numbering` is the same wherever a number means the same segment: in all pictures whose clusters are shared. Both are
-None where nothing tells, as in files of version 0.1.
+None where nothing tells, as in files of version 0.1. `gram` are the inner products of the masks' mean features,
+and `tree` is how the segments of each picture merge by them, until one is left.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Trajectory(NamedTuple):
     pictures: str | None = None
 
 
+Merges = list[tuple[int, int]]  # which number took which other one in, the most alike first
 Counts = tuple[int, ...]  # how many of the numbers each picture has, where that was decided one by one
 
 
@@ -65,6 +67,7 @@ class LowResMasks(NamedTuple):
     counts: Counts | None = None
     pictures: str | None = None
     numbering: str | None = None
+    gram: Tensor | None = None
 
     def of(self, picture: int) -> Tensor:
         """Those of one picture: [K, h, w]."""
@@ -77,6 +80,7 @@ class DifferenceMaps(NamedTuple):
     counts: Counts | None = None
     pictures: str | None = None
     numbering: str | None = None
+    gram: Tensor | None = None
 
     def of(self, picture: int) -> Tensor:
         """Those of one picture: [K, H, W]."""
@@ -90,6 +94,7 @@ class Segmentation(NamedTuple):
     counts: Counts | None = None
     pictures: str | None = None
     numbering: str | None = None
+    tree: tuple[Merges, ...] | None = None
 
     @property
     def of_each(self) -> list[int]:

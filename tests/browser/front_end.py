@@ -45,6 +45,14 @@ SHOWN = {  # addresses of the pictures that a node shows, in each mode
 }
 
 
+def numbers(text: str) -> set[int]:
+    found = set()
+    for piece in filter(None, text.replace(" ", "").split(",")):
+        first, *last = map(int, piece.split("-"))
+        found |= set(range(first, (last or [first])[0] + 1))
+    return found
+
+
 def found(node: str) -> str:
     """In JavaScript the first node of a type, in the graph that is open."""
     return f"app.canvas.graph.nodes.find((node) => node.type === '{node}')"
@@ -262,6 +270,15 @@ class FrontEnd:
     def status(self) -> str:
         return self.page.locator(".emerdiff-status").inner_text()
 
+    def wait_for_numbers(self, wanted: set[int]) -> None:
+        """Wait until these segments are picked, and see that it stays so."""
+        for _ in range(50):
+            if numbers(self.picked) == wanted:
+                break
+            self.page.wait_for_timeout(20)
+        self.page.wait_for_timeout(60)
+        assert numbers(self.picked) == wanted
+
     def labels(self) -> np.ndarray:
         """The label maps that the widget got: [B, H, W]."""
         sent = self.outputs("EmerDiffSelectSegments")["emerdiff_segments"]
@@ -283,11 +300,11 @@ class FrontEnd:
         left, top = (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2
         return box["x"] + left + (column + 0.5) * scale, box["y"] + top + (row + 0.5) * scale
 
-    def click(self, labels: np.ndarray, number: int, key: str | None = None) -> None:
+    def click(self, labels: np.ndarray, number: int, key: str | None = None, button: str = "left") -> None:
         """In the middle of a segment, perhaps with a key held down."""
         if key:
             self.page.keyboard.down(key)
-        self.page.mouse.click(*self.point(labels, number))
+        self.page.mouse.click(*self.point(labels, number), button=button)
         if key:
             self.page.keyboard.up(key)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from front_end import EXTENSION
+from front_end import EXTENSION, numbers
 
 from measure.metrics import interior
 
@@ -43,14 +43,6 @@ def most_crossed(labels: np.ndarray) -> int:
     return max(steady, key=lambda row: len(rows[row]))
 
 
-def numbers(text: str) -> set[int]:
-    found = set()
-    for piece in filter(None, text.replace(" ", "").split(",")):
-        first, *last = map(int, piece.split("-"))
-        found |= set(range(first, (last or [first])[0] + 1))
-    return found
-
-
 def test_the_widget_reads_texts_as_the_node_does(front_end):
     """The cases of tests/pure/test_texts.py; what the node refuses, the widget does not show."""
     read = front_end.page.evaluate(READ_TEXTS, [CASES, EXTENSION])
@@ -64,6 +56,34 @@ def test_before_the_first_run_it_says_what_to_do(front_end):
     front_end.make_graph()
     assert "Run once" in front_end.page.locator(".emerdiff-hint").inner_text()
     assert not front_end.page.locator(CANVAS).is_visible()
+
+
+def branches(tree: list, number: int) -> list[set[int]]:
+    """The branches that hold a segment, from itself on, by the merges that the node sent."""
+    parts, found = {}, [{number}]
+    for kept, gone in tree:
+        parts[kept] = parts.get(kept, {kept}) | parts.get(gone, {gone})
+        found += [parts[kept]] * (number in parts[kept])
+    return found
+
+
+def test_the_wheel_over_a_pick_makes_it_larger_and_smaller(picker):
+    (labels,) = picker.labels()
+    (entry,) = picker.outputs("EmerDiffSelectSegments")["emerdiff_segments"]
+    chosen = int(np.argsort(np.bincount(labels.ravel()))[-3])
+    levels, mouse = branches(entry["tree"], chosen), picker.page.mouse
+    assert len(levels) > 2 and levels[-1] == set(range(6))
+    scale = picker.page.evaluate("app.canvas.ds.scale")
+    picker.click(labels, chosen)
+    for turn, level in ((-100, 1), (-30, 1), (-30, 2), (100, 1), (100, 0), (100, 0)):
+        mouse.wheel(0, turn)
+        picker.wait_for_numbers(levels[level])
+    for key, level in (("]", 1), ("]", 2), ("[", 1)):
+        picker.page.keyboard.press(key)
+        picker.wait_for_numbers(levels[level])
+    assert picker.page.evaluate("app.canvas.ds.scale") == scale, "over a pick the wheel does not zoom"
+    picker.run()
+    assert (picker.masks()[0] == np.isin(labels, list(levels[1]))).all()
 
 
 @pytest.mark.parametrize("zoom", [0.5, 1.3])
@@ -215,6 +235,10 @@ def test_with_a_key_a_click_sets_points_and_the_mask_is_their_segments(picker):
     picker.click(labels, 1)
     picker.click(labels, 2, "Alt")
     assert picker.points("negative") == [middle(labels, 2)]
+    picker.click(labels, 0, button="right")
+    assert picker.points("negative") == [middle(labels, 2), middle(labels, 0)]
+    assert not picker.page.locator(".litecontextmenu, .p-contextmenu").is_visible()
+    picker.click(labels, 0, button="right")
     picker.shot("points")
     picker.press("all")
     picker.run()
@@ -222,6 +246,8 @@ def test_with_a_key_a_click_sets_points_and_the_mask_is_their_segments(picker):
     picker.wait_for_picture()
     picker.click(labels, 2, "Shift")  # on the point itself, whichever key is held
     assert picker.points("negative") == [] and len(picker.points("positive")) == 1
+    picker.press("clear")
+    assert picker.points("positive") == [] and picker.selection == ""
     assert "Shift+click" in picker.page.locator(".emerdiff-keys").inner_text()
 
 

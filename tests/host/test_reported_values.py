@@ -15,10 +15,12 @@ from emerdiff.nodes.host.progress import shows_previews
 from emerdiff.nodes.pick_by_points import EmerDiffPickByPoints
 from emerdiff.nodes.results import segmentation_result, soft_result
 from emerdiff.nodes.select_segments import EmerDiffSelectSegments
+from emerdiff.nodes.steps import modulate
 from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.checks import check_mask
+from emerdiff.nodes.steps.checks import OTHER_PICTURE, check_mask
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, extract_features
+from emerdiff.nodes.steps.lift import lift_mask
 from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.picks import CHANGED, NUMBERED_APART
@@ -51,6 +53,23 @@ def test_masks_of_unequal_counts_stay_with_their_pictures(unequal):
     found, each = EmerDiffBoundingBoxes.execute(masks, image=image).result
     assert [[box["label"] for box in boxes] for boxes in found] == [list("012"), list("0123456")]
     assert found[0][1]["x"] == 22 and found[1][1]["x"] == 10 and len(each) == 10
+
+
+def test_masks_that_fill_up_a_batch_are_not_lifted(small, pictures, monkeypatch):
+    masks, rows, predict = torch.zeros(4, 128, 128), [], modulate.predict_pushed
+    masks[0, 30:70, 30:70] = masks[1, 80:120, 80:120] = masks[2, 40:60, 40:90] = 1
+
+    def counted(predict_, layer, push, x, *others):
+        rows.append(len(x))
+        return predict(predict_, layer, push, x, *others)
+
+    monkeypatch.setattr(modulate, "predict_pushed", counted)
+    soft = lift_mask(small, pictures, masks, Push("fast", relative=True)).soft
+    assert not soft[3].any() and all((each > 0.5).any() for each in soft[:3])
+    of_both, _ = sum(rows), rows.clear()
+    for picture, own in zip(pictures, (masks[:2], masks[2:3])):
+        lift_mask(small, picture[None], own, Push("fast", relative=True))
+    assert of_both == sum(rows)
 
 
 def test_one_mask_is_for_all_pictures():
@@ -177,7 +196,7 @@ def test_numbers_that_are_shared_stay_shared_when_segments_are_merged(shared, pi
 # --- two values of one picture ---
 
 
-def test_values_of_different_pictures_are_refused(small, pictures):
+def test_values_of_different_pictures_are_refused(small, pictures, caplog):
     one, other = pictures
     features, trajectory, masks = prepare(small, one[None], 3)
     of_other = prepare(small, other[None], 3)
@@ -189,6 +208,11 @@ def test_values_of_different_pictures_are_refused(small, pictures):
         modulate_attention(small, trajectory, of_other[2], Push("draft"))
     with pytest.raises(ValueError, match="the features and the trajectory are of different pictures"):
         EmerDiffPickByPoints.execute(of_other.features, trajectory, one[None], "9, 9", "")
+    with caplog.at_level(logging.WARNING, "EmerDiff"):
+        EmerDiffPickByPoints.execute(features, trajectory, one[None], "9, 9", "")
+        assert OTHER_PICTURE not in caplog.text
+        EmerDiffPickByPoints.execute(features, trajectory, other[None], "9, 9", "")
+    assert OTHER_PICTURE in caplog.text
 
 
 def test_a_segmentation_of_another_shape_is_refused():

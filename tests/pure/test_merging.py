@@ -53,7 +53,7 @@ def plain_merge(labels: np.ndarray, embeddings: np.ndarray, target: int, similar
 def test_it_is_the_definition(target, similarity):
     for seed in range(5):
         labels, embeddings = mosaic(seed), noise(9, 4, seed=seed)
-        ours = merge_segments(labels, embeddings, target, similarity)
+        ours = merge_segments(labels, embeddings @ embeddings.T, target, similarity)
         assert ours.dtype == torch.int16
         assert (ours.numpy() == plain_merge(labels.numpy(), embeddings.numpy(), target, similarity)).all()
 
@@ -81,4 +81,4 @@ def test_neighbours_share_a_side():
 def test_segments_that_do_not_touch_are_never_joined():
     labels = torch.tensor([[0, 1, 2]], dtype=torch.int16).repeat(3, 1)
     alike = torch.tensor([[1.0, 0.0], [-1.0, 0.1], [1.0, 0.0]])  # the outer two are the same, the middle parts them
-    assert torch.equal(merge_segments(labels, alike, 1, 0.9), labels)
+    assert torch.equal(merge_segments(labels, alike @ alike.T, 1, 0.9), labels)

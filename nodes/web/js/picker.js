@@ -11,6 +11,8 @@ import { say } from "./texts.js"
 
 const LOOK_EVERY = 150 // milliseconds
 const NOTHING = []
+const [LEFT, RIGHT] = [0, 2] // buttons
+const NOTCH = 50 // of the wheel: less than a mouse sends at once, and a few moves of a trackpad
 const REACH = 9 // pixels of the page: as far as a click may be beside a point to mean it
 const PROGRESS_TEXT = "$$node-text-preview"
 
@@ -39,11 +41,11 @@ export class Picker {
     const back = button("\u2039", say("previous"), () => this.turn(-1))
     const next = button("\u203a", say("next"), () => this.turn(1))
     this.pager = element("span", "emerdiff-pager", back, this.place, next)
-    const tool = (label, title, keep) => button(label, title, () => this.change(() => picks.edit(keep)))
+    const tool = (label, title, act) => button(label, title, () => this.change(act))
     this.tools = [
-      tool(say("all"), say("all_in_full"), () => true),
-      tool(say("invert"), say("invert_in_full"), (number, list) => !list.has(number)),
-      tool(say("clear"), say("none_in_full"), () => false),
+      tool(say("all"), say("all_in_full"), () => picks.edit(() => true)),
+      tool(say("invert"), say("invert_in_full"), () => picks.edit((number, list) => !list.has(number))),
+      tool(say("clear"), say("none_in_full"), () => picks.clear()),
     ]
     const above = element("div", "emerdiff-stage", stage.canvas, this.hint, this.pager, stage.tip)
     const bar = element("div", "emerdiff-bar", this.status, ...this.tools)
@@ -137,27 +139,56 @@ export class Picker {
     on("pointerup", (event) => this.release(event))
     on("pointercancel", () => this.abandon())
     on("pointerleave", () => this.stage.hover(null))
-    on("wheel", (event) => window.LiteGraph.vueNodesMode || app.canvas.processMouseWheel(event))
+    on("contextmenu", (event) => this.picks.map && stopped(event)) // the right button is for "not this"
+    on("wheel", (event) => this.turnWheel(event))
+    on("keydown", (event) => this.type(event))
+  }
+
+  /** Over a pick the wheel makes it larger or smaller; elsewhere it is the front end's. */
+  turnWheel(event) {
+    if (!this.grow(this.stage.pointAt(event), event.deltaY < 0, Math.abs(event.deltaY))) {
+      if (!window.LiteGraph.vueNodesMode) app.canvas.processMouseWheel(event)
+      return
+    }
+    stopped(event)
+  }
+
+  /** With [ and ] as with the wheel. */
+  type(event) {
+    if (!"[]".includes(event.key) || !this.stage.pointer) return
+    if (this.grow(this.stage.pointAt(this.stage.pointer), event.key === "]", NOTCH)) event.stopPropagation()
+  }
+
+  /** Whether there is a pick at a point; it grows a step for each notch, of which a trackpad sends many parts. */
+  grow(point, larger, turned) {
+    const { picks } = this
+    if (!picks.map || this.texts.closed || !picks.isPicked(point)) return false
+    this.turned = (larger === this.larger ? this.turned : 0) + turned
+    this.larger = larger
+    if (this.turned < NOTCH) return true
+    this.turned = 0
+    this.change(() => picks.grow(point, larger))
+    return true
   }
 
   press(event) {
     if (event.button === 1) app.canvas.processMouseDown(event) // moves the canvas
-    if (event.button !== 0 || !event.isPrimary) return this.abandon() // a second finger
+    if (![LEFT, RIGHT].includes(event.button) || !event.isPrimary) return this.abandon() // a second finger
     if (!this.picks.map) return
     this.refused = null
-    if (event.shiftKey || event.altKey) return this.point(event)
+    if (event.button === RIGHT || event.shiftKey || event.altKey) return this.point(event)
     if (this.texts.closed) return
     event.preventDefault()
+    this.stage.canvas.focus({ preventScroll: true })
     this.picks.begin(this.stage.pointAt(event))
     if (!this.picks.stroke) return
     this.stage.canvas.setPointerCapture(event.pointerId)
     this.show()
   }
 
-  /** With a key: a point instead of a segment. The front end shall not take it for its own Shift or Alt and click. */
+  /** With a key or the right button: a point instead of a segment. The front end shall not take it for its own Shift or Alt and click. */
   point(event) {
-    event.preventDefault()
-    event.stopPropagation()
+    stopped(event)
     const at = this.stage.pointAt(event)
     if (this.picks.labelAt(at) === null) return
     const name = event.shiftKey ? POSITIVE : NEGATIVE
@@ -231,4 +262,10 @@ export class Picker {
     const others = points && boxes ? "_both" : points ? "_points" : boxes ? "_boxes" : ""
     return say(`summary${others}`, { count, all: mask.length, area })
   }
+}
+
+/** The front end shall not take it for something of its own. */
+function stopped(event) {
+  event.preventDefault()
+  event.stopPropagation()
 }

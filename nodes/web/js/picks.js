@@ -117,6 +117,43 @@ export class Picks {
     this.replace(new Set([...this.entry.colors.keys()].filter((number) => keep(number, list))))
   }
 
+  /** Whether a segment that is picked by its number lies at a point, and there is a tree that it can grow by. */
+  isPicked(point) {
+    return Boolean(this.entry.tree) && this.list.has(this.labelAt(point))
+  }
+
+  /** The pick at a point becomes the next larger or smaller branch of the tree in which segments merge. */
+  grow(point, larger) {
+    const branches = this.branches(this.labelAt(point))
+    const { list } = this
+    const level = branches.findLastIndex((branch) => branch.every((number) => list.has(number)))
+    const next = branches[larger ? level + 1 : level - 1]
+    if (next && larger) this.replace(new Set([...list, ...next]))
+    else if (next) this.replace(new Set([...list].filter((each) => next.includes(each) || !branches[level].includes(each))))
+  }
+
+  /** The branches of the tree that hold a segment, from itself to the whole picture, each a list of numbers. */
+  branches(number) {
+    if (number === null) return []
+    const parts = new Map(this.entry.colors.map((_, each) => [each, [each]]))
+    const found = [[number]]
+    for (const [kept, gone] of this.entry.tree ?? []) {
+      const whole = [...parts.get(kept), ...parts.get(gone)]
+      parts.set(kept, whole)
+      if (whole.includes(number)) found.push(whole)
+    }
+    return found
+  }
+
+  /** Nothing on this page: no segments, and no points where they can be written. */
+  clear() {
+    this.edit(() => false)
+    for (const name of [POSITIVE, NEGATIVE]) {
+      if (this.pointsHere(name).length === 0 || this.texts.closedTo(name)) continue
+      this.texts.write(writePoints(this.points(name).map((list, page) => (page === this.page ? [] : list))), name)
+    }
+  }
+
   /** Another list for this page; picks of an old segmentation stay marked as such. */
   replace(list) {
     const lists = this.everywhere ? this.lists.map(() => list) : this.lists

@@ -13,7 +13,7 @@ export class Stage {
   constructor(picks) {
     this.picks = picks
     this.hovered = null
-    this.canvas = element("canvas")
+    this.canvas = Object.assign(element("canvas"), { tabIndex: 0 })
     this.tip = element("div", "emerdiff-tip")
   }
 
