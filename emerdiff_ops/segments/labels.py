@@ -87,6 +87,11 @@ def segment_areas(labels: torch.Tensor, count: int) -> torch.Tensor:
     return counts / labels[0].numel()
 
 
+def first_of_each(labels: torch.Tensor) -> torch.Tensor:
+    """Where, counted row by row, labels [H, W] have each of their numbers 0..n-1 first: [n]."""
+    return torch.from_numpy(np.unique(labels.flatten().numpy(), return_index=True)[1])
+
+
 def labels_to_rgb(labels: torch.Tensor) -> torch.Tensor:
     """Labels [..., H, W] as colours [..., H, W, 3] uint8 that a browser reads back: five bits a channel, lowest in red.
 

@@ -16,6 +16,9 @@ from contextlib import suppress
 from numbers import Real
 from typing import TypeGuard
 
+import numpy as np
+import torch
+
 from ..errors import shortened
 
 Point = tuple[int, int]
@@ -193,8 +196,11 @@ def _is_box(value: object) -> bool:
 def _sides(box: object) -> list[float]:
     """The four numbers that a box is given by; nothing where it is none."""
     if isinstance(box, dict):
-        found = ([box.get(name) for name in names] for names in (SIDES, *CORNERS))
-        return next((each for each in found if all(map(_is_number, each))), [])
+        for names in (SIDES, *CORNERS):
+            sides = [box[name] for name in names if _is_number(box.get(name))]
+            if len(sides) == 4:
+                return sides
+        return []
     if not isinstance(box, list) or not 4 <= len(box) <= 6 or not all(map(_is_number, box)):
         return []
     return box[:4] if len(box) == 4 or 0 <= box[4] <= 1 else []
@@ -252,7 +258,7 @@ def _sorted_out(value: object, is_one: Callable[[object], bool], what: str, exam
         return [[]]
     if is_one(value):
         return [[value]]
-    many = value if isinstance(value, list) else [value]
+    many: list = value if isinstance(value, list) else [value]
     nested = all(isinstance(each, list) and not is_one(each) for each in many)
     lists = [[each for each in own if each != {}] for own in (many if nested else [many])]
     for own in lists:
@@ -288,7 +294,8 @@ def _are_shares(numbers: Iterable[float]) -> bool:
 
 def _plain(value: object) -> object:
     """Tuples, arrays and tensors as lists, all the way down."""
-    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return value.tolist()
     return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -28,14 +28,15 @@ class QueryCapture:
 
     def __init__(self, layer: Layer):
         self.layer = layer
-        self.grid: tuple[int, ...] | None = None
+        self.grid: tuple[int, int] | None = None
         self.features: Tensor | None = None
 
     def install(self, transformer_options) -> None:
         _replacements(transformer_options, "attn2")[self.layer] = self.attention
 
     def attention(self, query, key, value, options):
-        self.grid = tuple(options["activations_shape"][-2:])
+        height, width = options["activations_shape"][-2:]
+        self.grid = height, width
         self.features = query.float()
         raise Captured
 

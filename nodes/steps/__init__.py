@@ -1,7 +1,8 @@
 """What the nodes do: the method of `emerdiff_ops` on the model of `host`, in the order of the method.
 
 values      what travels on the wires between nodes
-checks      what is refused, and the way out
+checks      what models, pictures and masks are refused, and the way out
+belongs     what values of earlier steps are refused: another kind, other pictures
 extract     image -> features, trajectory
 cluster     features -> low-resolution masks
 modulate    low-resolution masks -> difference maps: modulated denoising, the heart of EmerDiff

@@ -4,18 +4,17 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...emerdiff_ops.difference import gaussian_smooth
 from ...emerdiff_ops.guided import guided_upsampler, is_larger
 from ...emerdiff_ops.segments import regions
-from ...emerdiff_ops.segments.labels import assign
+from ...emerdiff_ops.segments.labels import assign, first_of_each
 from ...emerdiff_ops.segments.merging import merges
 from ..host.memory import PROCESSOR, Workplace
 from ..host.progress import Progress
-from .checks import check_belongs, check_kind
+from .belongs import check_belongs, check_kind
 from .modulate import Maps, workplace
 from .values import DifferenceMaps, LowResMasks, Merges, Segmentation, Size, size_of
 
@@ -140,8 +139,3 @@ def split(labels: list[Tensor], made_of: DifferenceMaps) -> Segmentation:
     whole = [own.flatten()[first_of_each(part)] for own, part in zip(labels, parts)]  # the number each is a part of
     tree = tree_of(parts, made_of.gram, whole)
     return Segmentation(torch.stack(parts).to(torch.int16), count, None, left, made_of.pictures, None, tree)
-
-
-def first_of_each(labels: Tensor) -> Tensor:
-    """Where, counted row by row, labels [H, W] have each of their numbers 0..n-1 first: [n]."""
-    return torch.from_numpy(np.unique(labels.flatten().numpy(), return_index=True)[1])

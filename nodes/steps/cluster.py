@@ -12,7 +12,7 @@ from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.kmeans import cluster_masks, reference_masks
 from ...emerdiff_ops.segments.merging import gram_of
 from ..host.progress import Progress
-from .checks import check_kind, check_reference
+from .belongs import check_kind, check_reference
 from .values import Features, LowResMasks
 
 GRANULARITY = 0.3  # cuts are made as long as one costs less: Ncut, 0..2
@@ -78,8 +78,8 @@ def cluster_as(reference: Features, features: Features, segments, seed, restarts
     both = features.features, reference.features.to(features.features.device)  # it may come from a file
     if segments == 0:
         step = steps_of("cells", points_of_graph(both[1][..., 0].numel()))
-        masks, how = reference_cut_masks(*both, granularity, MOST_SEGMENTS, step), (granularity,)
+        masks = reference_cut_masks(*both, granularity, MOST_SEGMENTS, step)
     else:
         masks = reference_masks(*both, segments, seed, restarts, steps_of("attempts", restarts))
-        how = segments, seed, restarts
+    how: tuple[float, ...] = (granularity,) if segments == 0 else (segments, seed, restarts)
     return LowResMasks(masks, features.latent_size, numbering=numbering_of(reference, *how))

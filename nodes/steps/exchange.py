@@ -8,7 +8,8 @@ from ...emerdiff_ops.segments.boxes import Box, box_around, boxes_of_segments, c
 from ...emerdiff_ops.segments.labels import deal_out
 from ...emerdiff_ops.segments.texts import split_fingerprint
 from ..host.progress import Progress, counted, show_notes
-from .checks import check_belongs, check_kind, in_full, masks_of, pictures_of
+from .belongs import check_belongs, check_kind
+from .checks import in_full, masks_of, pictures_of
 from .picks import CHANGED, numbers_of
 from .values import Segmentation
 
@@ -23,11 +24,12 @@ def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> lis
     found: list[list[dict]] = [[] for _ in dealt]
     for picture, row, mask in counted(rows, "masks"):
         box = box_around(in_full(mask), padding)
-        found[picture] += [as_bounding_box(box, row)] * bool(box)
+        if box:
+            found[picture].append(as_bounding_box(box, row))
     if not any(found):
         raise ValueError(
-            "every mask is 0 everywhere, so there is nothing to put a box around; check what makes the masks (without "
-            "make_masks a node of EmerDiff gives an empty one)"
+            "every mask is empty, 0 everywhere, so there is nothing to put a box around; check what makes the masks "
+            "(without make_masks a node of EmerDiff gives an empty one)"
         )
     return found
 

@@ -17,7 +17,8 @@ from ...emerdiff_ops.segments.labels import deal_out
 from ..host import unet
 from ..host.memory import PROCESSOR
 from ..host.progress import Progress
-from .checks import check_belongs, check_kind, check_lifts, check_mask, check_model, check_same_pictures, pictures_of
+from .belongs import check_belongs, check_kind, check_same_pictures
+from .checks import check_lifts, check_mask, check_model, pictures_of
 from .cluster import cluster_features
 from .extract import ROBUST, invert, read_features
 from .modulate import Maps, Push, maps_of_pictures, workplace

@@ -31,7 +31,8 @@ from ..host.memory import RowsAtOnce, Workplace
 from ..host.network import sigma_of
 from ..host.progress import Progress
 from ..host.session import run_session
-from .checks import check_belongs, check_kind, check_predicted, check_source, check_trajectory
+from .belongs import check_belongs, check_kind, check_trajectory
+from .checks import check_predicted, check_source
 from .presets import check_suits
 from .read_out import READOUTS, guide_of
 from .values import DifferenceMaps, LowResMasks, Size, Source, Trajectory, size_of

@@ -13,7 +13,7 @@ from ...emerdiff_ops.likeness import likeness, with_points
 from ...emerdiff_ops.segments.texts import Box, Points, parse_boxes_in, parse_points_in
 from ..host.memory import Workplace
 from ..host.progress import counted
-from .checks import check_belongs, check_kind, check_same_pictures
+from .belongs import check_belongs, check_kind, check_same_pictures
 from .modulate import workplace
 from .values import Features, Size, Trajectory, size_of
 
@@ -53,7 +53,7 @@ def pick_by_points(features, trajectory, image, positive_points: str, negative_p
     for own in pointed:
         check_apart(own, grid, (height, width))
     each = list(zip(features.features, pictures, pointed, strict=True))
-    soft = [picked(*own, grid, place) for own in counted(each, "pictures")]
+    soft = [picked(own, picture, one, grid, place) for own, picture, one in counted(each, "pictures")]
     return torch.stack(soft)
 
 

@@ -12,7 +12,7 @@ from ...emerdiff_ops.segments.boxes import select_in_boxes
 from ...emerdiff_ops.segments.labels import fingerprint
 from ...emerdiff_ops.segments.selection import under
 from ...emerdiff_ops.segments.texts import Points, parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
-from .checks import check_kind
+from .belongs import check_kind
 from .values import Segmentation
 
 CHANGED = (

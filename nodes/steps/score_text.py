@@ -28,16 +28,8 @@ from ..host.latents import working_pixels
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import attend, run_session
-from .checks import (
-    check_clip,
-    check_grid,
-    check_image,
-    check_kind,
-    check_lifts,
-    check_model,
-    check_predicted,
-    check_vae,
-)
+from .belongs import check_kind
+from .checks import check_clip, check_grid, check_image, check_lifts, check_model, check_predicted, check_vae
 from .extract import latents_of
 from .select import picture_under
 from .values import Segmentation, Size, size_of
@@ -122,12 +114,12 @@ class Respondent:
         predicted latent, averaged over channels, [levels, h'*w'].
         """
         attention, errors = [], []
-        rows, grid = RowsAtOnce(self.model, size_of(latent)), unet.grid_of(self.model, self.layers[0], size_of(latent))
+        rows = RowsAtOnce(self.model, size_of(latent))
 
         def work(x0, predict):
             for timestep, draws in zip(self.timesteps, self.noise):
                 sigma = network.sigma_of(self.model, timestep)
-                level = rows.in_parts(partial(self._answer, predict, x0, sigma, draws, groups, grid), len(draws))
+                level = rows.in_parts(partial(self._answer, predict, x0, sigma, draws, groups), len(draws))
                 maps, error = zip(*level)
                 attention.append(torch.cat(maps, 1).mean(1))  # [groups, h*w]
                 errors.append(torch.cat(error).mean(0))  # [h'*w']
@@ -136,11 +128,12 @@ class Respondent:
         run_session(self.model, conditioning, latent, work, min(rows.most, self.noise.shape[1]))
         return torch.stack(attention, 1), torch.stack(errors)
 
-    def _answer(self, predict, x0, sigma: float, draws, groups, grid: Size, rows: range) -> tuple[Tensor, Tensor]:
+    def _answer(self, predict, x0, sigma: float, draws, groups, rows: range) -> tuple[Tensor, Tensor]:
         """Attention to the groups of tokens, [groups, rows, h*w], and squared error, [rows, h'*w'], of some draws."""
         hook = hooks.WordAttention(self.layers, groups, attend)
         x = sample_level(x0, sigma, draws[rows.start : rows.stop].to(x0))
         denoised = check_predicted(predict(x, sigma, hook))
+        grid = unet.grid_of(self.model, self.layers[0], size_of(x0))
         answer = attention_of(hook, grid), (denoised - x0).square().mean(1).flatten(1).float()
         self.progress.step("row", len(rows))
         return answer

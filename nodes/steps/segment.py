@@ -2,7 +2,7 @@
 
 from ..host.progress import Progress
 from .assemble import ASSEMBLY, as_segmentation, label_picture, pictures_under
-from .checks import check_kind
+from .belongs import check_kind
 from .modulate import Push, maps_of_pictures, workplace
 from .values import LowResMasks, Segmentation, Source, Trajectory
 

@@ -10,7 +10,7 @@ from ...emerdiff_ops.segments.colors import colorize, draw_highlight, palette
 from ...emerdiff_ops.segments.labels import unwritten
 from ...emerdiff_ops.segments.selection import pixels_of, select
 from ..host.progress import counted
-from .checks import check_belongs, check_kind
+from .belongs import check_belongs, check_kind
 from .picks import CHANGED, NUMBERED_APART, Picks, Request, are_numbered_apart
 from .shown import Shown, for_the_widget, shown
 from .values import Segmentation

@@ -270,13 +270,9 @@ class FrontEnd:
     def status(self) -> str:
         return self.page.locator(".emerdiff-status").inner_text()
 
-    def wait_for_numbers(self, wanted: set[int]) -> None:
-        """Wait until these segments are picked, and see that it stays so."""
-        for _ in range(50):
-            if numbers(self.picked) == wanted:
-                break
-            self.page.wait_for_timeout(20)
-        self.page.wait_for_timeout(60)
+    def assert_picked(self, wanted: set[int]) -> None:
+        """These segments are picked as soon as the page has drawn."""
+        self.page.wait_for_timeout(80)
         assert numbers(self.picked) == wanted
 
     def labels(self) -> np.ndarray:

@@ -77,10 +77,10 @@ def test_the_wheel_over_a_pick_makes_it_larger_and_smaller(picker):
     picker.click(labels, chosen)
     for turn, level in ((-100, 1), (-30, 1), (-30, 2), (100, 1), (100, 0), (100, 0)):
         mouse.wheel(0, turn)
-        picker.wait_for_numbers(levels[level])
+        picker.assert_picked(levels[level])
     for key, level in (("]", 1), ("]", 2), ("[", 1)):
         picker.page.keyboard.press(key)
-        picker.wait_for_numbers(levels[level])
+        picker.assert_picked(levels[level])
     assert picker.page.evaluate("app.canvas.ds.scale") == scale, "over a pick the wheel does not zoom"
     picker.run()
     assert (picker.masks()[0] == np.isin(labels, list(levels[1]))).all()

@@ -102,7 +102,8 @@ def values_of(draw, node, wires):
 
 
 # See test_fuzz_files.py; of any type, and only inside EmerDiff Segment Image (see tests/server/test_lists.py).
-FUZZED = [name for name in NODES if name not in ("EmerDiffLoad", "EmerDiffEach", "EmerDiffGather")]
+OTHERS = ("EmerDiffLoad", "EmerDiffCheck", "EmerDiffEach", "EmerDiffGather")
+FUZZED = [name for name in NODES if name not in OTHERS]
 WIDGETS = ("INT", "FLOAT", "BOOLEAN", "COMBO", "STRING")
 
 

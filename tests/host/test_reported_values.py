@@ -17,7 +17,8 @@ from emerdiff.nodes.results import segmentation_result, soft_result
 from emerdiff.nodes.select_segments import EmerDiffSelectSegments
 from emerdiff.nodes.steps import modulate
 from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.checks import OTHER_PICTURE, check_mask
+from emerdiff.nodes.steps.belongs import OTHER_PICTURE
+from emerdiff.nodes.steps.checks import check_mask
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, extract_features
 from emerdiff.nodes.steps.lift import lift_mask
@@ -107,7 +108,7 @@ def test_a_heat_map_counts_by_its_own_maximum(scale):
 
 
 def test_masks_of_nothing_are_called_so():
-    with pytest.raises(ValueError, match="every mask is 0 everywhere"):
+    with pytest.raises(ValueError, match="every mask is empty, 0 everywhere"):
         EmerDiffBoundingBoxes.execute(torch.zeros(2, SIDE, SIDE))
 
 

@@ -65,7 +65,7 @@ def test_segments_that_lie_mostly_in_a_box_are_added(segmentation, boxes):
         ({"selection": "1; 2; 3"}, "3 lists"),
         ({"selection": "1, x"}, "x"),
         ({"positive_points": '[{"x": 9, "y": 0}]'}, "9"),
-        ({"negative_points": "{"}, "JSON|json"),
+        ({"negative_points": "{"}, "a point must look like"),
         ({"selection": "1", "image": torch.zeros(2, 5, 8, 3)}, "connect the image that was segmented"),
     ],
 )
@@ -287,11 +287,14 @@ def test_segment_image_expands_into_the_steps():
     output = execute(EmerDiffSegmentImage, **inputs, segments=9, preset="paper", seed=3)
     steps = {node["class_type"]: node["inputs"] for node in output.expand.values()}
     assert list(steps) == [
+        "EmerDiffCheck",
         "EmerDiffExtractFeatures",
         "EmerDiffClusterFeatures",
         "EmerDiffModulateAndAssemble",
         "EmerDiffGather",
     ]
+    checked = next(name for name, node in output.expand.items() if node["class_type"] == "EmerDiffCheck")
+    assert steps["EmerDiffExtractFeatures"]["model"] == [checked, 0]  # what does not suit is refused before the work
     assert steps["EmerDiffClusterFeatures"]["segments"] == 9 and steps["EmerDiffExtractFeatures"]["seed"] == 3
 
 

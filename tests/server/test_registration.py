@@ -44,6 +44,7 @@ NODES = {  # saved workflows rely on these ids and orders
         ["model", "vae", "conditioning", "image", "trajectory", "low_res_masks", "preset", "make_masks"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
+    "EmerDiffCheck": (["model", "presets"], ["MODEL"]),
     "EmerDiffEach": (["values"], ["*"]),
     "EmerDiffGather": (["masks", "segmentation", "label_image", "features", "trajectory"], ["*"] * 5),
     "EmerDiffAssembleMasks": (
@@ -78,7 +79,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSave": (["value", "filename_prefix"], ["COMFY_MATCHTYPE_V3"]),
     "EmerDiffLoad": (["file_name"], ["*"]),
 }  # fmt: skip
-HIDDEN = {"EmerDiffModulateAndAssemble", "EmerDiffEach", "EmerDiffGather"}  # others expand into them
+HIDDEN = {"EmerDiffCheck", "EmerDiffModulateAndAssemble", "EmerDiffEach", "EmerDiffGather"}  # others expand into them
 TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL, VIDEO, COMPARE)
 
 
