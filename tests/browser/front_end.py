@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -270,7 +271,7 @@ class FrontEnd:
     def status(self) -> str:
         return self.page.locator(".emerdiff-status").inner_text()
 
-    def assert_picked(self, wanted: set[int]) -> None:
+    def assert_picked(self, wanted: Collection[int]) -> None:
         """These segments are picked as soon as the page has drawn."""
         self.page.wait_for_timeout(80)
         assert numbers(self.picked) == wanted

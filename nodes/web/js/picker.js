@@ -144,6 +144,12 @@ export class Picker {
     on("keydown", (event) => this.type(event))
   }
 
+  /** Whether the pointer is over a pick. The Vue nodes leave the wheel to what has the focus and says so. */
+  takeWheel() {
+    const { canvas, pointer } = this.stage
+    canvas.dataset.captureWheel = Boolean(this.picks.map && pointer && this.picks.isPicked(this.stage.pointAt(pointer)))
+  }
+
   /** Over a pick the wheel makes it larger or smaller; elsewhere it is the front end's. */
   turnWheel(event) {
     if (!this.grow(this.stage.pointAt(event), event.deltaY < 0, Math.abs(event.deltaY))) {
@@ -203,6 +209,7 @@ export class Picker {
     if (!this.picks.map) return
     const point = this.stage.pointAt(event)
     this.stage.hover(this.picks.labelAt(point), event)
+    this.takeWheel()
     if (!this.picks.stroke || !event.isPrimary) return
     this.picks.paint(point)
     this.show()
@@ -237,6 +244,7 @@ export class Picker {
     else {
       this.status.textContent = this.status.title = this.summary()
       stage.draw()
+      this.takeWheel()
     }
     stage.showTip()
   }
