@@ -9,7 +9,7 @@ from torch import Tensor
 from ...emerdiff_ops.segments.colors import colorize, draw_highlight, palette
 from ...emerdiff_ops.segments.labels import unwritten
 from ...emerdiff_ops.segments.selection import pixels_of, select
-from ..host.progress import counted
+from ..host.progress import side_by_side
 from .belongs import check_belongs, check_kind
 from .picks import CHANGED, NUMBERED_APART, Picks, Request, are_numbered_apart
 from .shown import Shown, for_the_widget, shown
@@ -44,8 +44,14 @@ def selected(asked: list[Request], picks: list[Picks]) -> list[Selected]:
     results = [_nothing_yet(*each) for each in zip(asked, picks)]
     colours = palette(max((each.segmentation.count for each in asked), default=0))
     places = [(which, number) for which, each in enumerate(asked) for number in range(len(each.segmentation.labels))]
-    for which, number in counted(places, "pictures"):
-        _select_in(number, asked[which], picks[which], colours, results[which])
+
+    def select_in(place: tuple[int, int]) -> tuple[Shown, dict]:
+        which, number = place
+        return _select_in(number, asked[which], picks[which], colours, results[which])
+
+    for (which, _), (files, entry) in zip(places, side_by_side(select_in, places, "pictures")):
+        results[which].shown.append(files)
+        results[which].entries.append(entry)
     return results
 
 
@@ -61,17 +67,16 @@ def _nothing_yet(request: Request, picks: Picks) -> Selected:
     return Selected(unwritten(*shape), unwritten(*shape, 3), [], [])
 
 
-def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, result: Selected) -> None:
-    """What one picture adds to its request's result."""
+def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, result: Selected) -> tuple[Shown, dict]:
+    """One picture of its request: mask and overlay into the result, and what shows it."""
     labels = request.segmentation.labels[number]
     picture = None if request.image is None else request.image[number]
     files = shown(labels, picture, colours)
-    result.shown.append(files)
-    result.entries.append(for_the_widget(number, request.segmentation, picks, colours) | files.for_the_widget)
     if result.mask is not None and result.overlay is not None:
         result.mask[number] = picked(labels, picks, number)
         under = colorize(labels[None], colours)[0] if picture is None else picture
         draw_highlight(under, result.mask[number], result.overlay[number])
+    return files, for_the_widget(number, request.segmentation, picks, colours) | files.for_the_widget
 
 
 def picked(labels: Tensor, picks: Picks, number: int) -> Tensor:

@@ -4,6 +4,7 @@ import comfy.model_management
 import pytest
 import torch
 from emerdiff.nodes import results
+from emerdiff.nodes.host.progress import AT_ONCE
 from emerdiff.nodes.select_segments import EmerDiffSelectSegments
 from emerdiff.nodes.steps import select, shown
 from emerdiff.nodes.steps.values import Segmentation
@@ -121,7 +122,7 @@ def test_cancel_is_heard_after_the_picture_that_is_being_drawn(clip, folders, mo
     monkeypatch.setattr(module, name, cancel)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         run()
-    assert len(calls) <= 3
+    assert len(calls) <= 3 + (AT_ONCE if node == "select" else 0)  # those that had begun
 
 
 def test_pictures_count_in_the_progress_bar(clip, folders, monkeypatch):
