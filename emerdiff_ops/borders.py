@@ -5,6 +5,7 @@ Masks [K, h, w] in 0..1 on a grid; maps [H, W], one after the other. Everything 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -44,20 +45,24 @@ class Look(NamedTuple):
         return lambda values: upsample(values).clamp_(0, 1)
 
 
-def drafted(look: Look, masks: torch.Tensor, step: Callable[[], None]) -> Iterator[torch.Tensor]:
+def drafted(look: Look, masks: torch.Tensor, step: Callable[[], None], room: int = 0) -> Iterator[torch.Tensor]:
     """Masks that share the pixels out, along the picture's borders, and sharper once more.
 
     After the first filter each map is raised to SHARPNESS and divided by the sum of all, then filtered in FINE windows
-    (docs/performance.md). A few maps are held, whatever K: the first filter runs twice. `step` is called 2 K times,
-    and may raise to cancel.
+    (docs/performance.md). Maps of `room` bytes are held in between, whatever K; for the others the first filter runs
+    twice. `step` is called 2 K times, and may raise to cancel.
     """
     total = torch.zeros(look.picture.shape[:2], device=masks.device)
+    held = deque[torch.Tensor]()
     for each in look.follow(masks):
-        total += each**SHARPNESS
+        total += each.pow_(SHARPNESS)
+        if (len(held) + 1) * each.nbytes <= room:
+            held.append(each)
         step()
-    again = look.filter(FINE)
-    for each in look.follow(masks):
-        shares = each.pow_(SHARPNESS).div_(total.clamp_min(1e-12))
+    again, others = look.filter(FINE), look.follow(masks[len(held) :])
+    for _ in masks:
+        each = held.popleft() if held else next(others).pow_(SHARPNESS)
+        shares = each.div_(total.clamp_min(1e-12))
         yield again(shares.masked_fill_(shares < LEAST, 0))
         step()
 

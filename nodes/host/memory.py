@@ -17,6 +17,7 @@ Answer = TypeVar("Answer")
 
 MOST_ROWS = 32  # more rows in one batch gain nothing
 SHARE_OF_MEMORY = 0.7  # of what is free, for one batch
+SPARE = 2**29  # bytes
 PROCESSOR = torch.device("cpu")
 
 
@@ -89,6 +90,11 @@ class Workplace:
     def _leave(self, why: str) -> None:
         log.warning("%s on %s: masks are made on the processor, which is slower", why, self.device)
         self.device = PROCESSOR
+
+
+def room_to_spare(device: torch.device) -> int:
+    """Bytes that may be held on a device for as long as they save work."""
+    return min(SPARE, int(comfy.model_management.get_free_memory(device)) // 4)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -27,7 +27,7 @@ from ...emerdiff_ops.segments.colors import colorize
 from ...emerdiff_ops.segments.labels import masks_to_labels
 from ..host import hooks, unet
 from ..host.latents import decoding_weight
-from ..host.memory import RowsAtOnce, Workplace
+from ..host.memory import RowsAtOnce, Workplace, room_to_spare
 from ..host.network import sigma_of
 from ..host.progress import Progress
 from ..host.session import run_session
@@ -141,7 +141,7 @@ def drafts(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, p
 
 def draft(look: Look, masks: Tensor, progress: Progress, device: torch.device) -> Iterator[Tensor]:
     """The coarse masks [K, h, w] of one picture along its borders, made on a device."""
-    return drafted(look.on(device), masks.to(device), partial(progress.step, "borders"))
+    return drafted(look.on(device), masks.to(device), partial(progress.step, "borders"), room_to_spare(device))
 
 
 def lifted(source, trajectory, low_res_masks, push: Push, progress: Progress, rows, seen) -> Iterator[Maps]:

@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from emerdiff.emerdiff_ops.borders import Look, drafted
+from emerdiff.emerdiff_ops.grid import Grid
 from emerdiff.emerdiff_ops.guided import UPSAMPLING_RADIUS, box_mean, guided_filter, is_larger
+from emerdiff.emerdiff_ops.kmeans import one_hot
 
 
 def random(*shape, seed=0):
@@ -115,3 +118,12 @@ def test_nan_is_not_lost():
     values = random(1, 12, 12)
     values[0, 5, 5] = torch.nan
     assert guided_filter(values, random(12, 12, 3), 2).isnan().any()
+
+
+@pytest.mark.parametrize("held", [0, 3, 100])
+def test_a_draft_is_the_same_however_many_maps_are_held(held):
+    masks = one_hot(torch.arange(48).view(1, 6, 8) % 7, 7)[0]
+    look, steps = Look(random(48, 64, 3), Grid((6, 8), (48, 64), (48, 64))), []
+    once = list(drafted(look, masks, lambda: None))
+    again = list(drafted(look, masks, lambda: steps.append(1), held * once[0].nbytes))
+    assert len(once) == 7 and len(steps) == 14 and all(map(torch.equal, once, again))
