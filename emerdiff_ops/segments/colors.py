@@ -111,7 +111,7 @@ def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 def draw_highlight(picture: torch.Tensor, mask: torch.Tensor, shown: torch.Tensor) -> None:
     """`highlight` of one picture [H, W, 3] and mask [H, W], written over `shown` [H, W, 3]."""
     picture, mask = _rgb(picture).contiguous(), mask.float().cpu()
-    grey = np.repeat(np.float32(LUMINANCE)[:, None] * np.float32(DIMMED), 3, 1)  # of all three channels to each
+    grey = np.repeat(DIMMED * np.array(LUMINANCE, np.float32)[:, None], 3, 1)  # of all three channels to each
     np.matmul(picture.numpy(), grey, out=shown.numpy())
     _fade_in(shown, picture, mask)
     _draw_outlines(shown, _borders(mask > 0.5))
