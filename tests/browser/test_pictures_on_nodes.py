@@ -1,5 +1,7 @@
 """What nodes show after a run: the finished picture and nothing else, whatever was shown or cached before."""
 
+import shutil
+
 import pytest
 from front_end import PAINTED, SCENES, SEGMENTS, FrontEnd
 from graphs import Node, Promoted, model_links
@@ -81,3 +83,15 @@ def test_a_cached_node_in_a_subgraph_shows_its_picture_too(front_end):
     front_end.run()
     front_end.wait_for_outputs(node)
     front_end.assert_shows(node, given(front_end, node))
+
+
+def test_pictures_to_click_in_that_were_removed_come_back_with_the_next_run(front_end):
+    """Also where the run before is in ComfyUI's cache."""
+    front_end.make_graph()
+    front_end.run()
+    front_end.page.wait_for_timeout(1500)
+    shutil.rmtree(front_end.server.base / "temp" / "emerdiff")
+    front_end.load_again()
+    front_end.run()
+    front_end.wait_for_picture()
+    assert front_end.page.locator(".emerdiff-stage canvas").is_visible()
