@@ -272,9 +272,12 @@ class FrontEnd:
         return self.page.locator(".emerdiff-status").inner_text()
 
     def assert_picked(self, wanted: Collection[int]) -> None:
-        """These segments are picked as soon as the page has drawn."""
-        self.page.wait_for_timeout(80)
-        assert numbers(self.picked) == wanted
+        """These segments are picked, once the page has come to it."""
+        for _ in range(60):
+            self.page.wait_for_timeout(50)
+            if numbers(self.picked) == wanted:
+                return
+        raise AssertionError(f"{self.picked} is picked, not {wanted}")
 
     def labels(self) -> np.ndarray:
         """The label maps that the widget got: [B, H, W]."""
@@ -336,10 +339,7 @@ class FrontEnd:
         self.page.wait_for_timeout(500)
 
     def undo(self, keys: str = "Control+z", text: str | None = None) -> None:
-        """However long the front end takes: first to notice what is undone, then to make the graph anew.
-
-        `text` is what was written, by default the selection.
-        """
+        """However long the front end takes to notice what is undone, the selection or `text`, and to make the graph."""
         written = self.selection if text is None else text
         self.page.wait_for_function(f"(text) => {TRACKED}.includes(JSON.stringify(text))", arg=written)
         before = self.page.evaluate(TRACKED)
