@@ -1,4 +1,8 @@
-"""Hidden: what a later step of EmerDiff Segment Image would refuse, refused before any work."""
+"""Hidden: what a later step of EmerDiff Segment Image would refuse, refused before any work.
+
+An output node, because the host runs these first; no other step takes its output, so that a change of the preset runs
+none of them again.
+"""
 
 from comfy_api.latest import io
 
@@ -14,10 +18,11 @@ class EmerDiffCheck(io.ComfyNode):
             node_id="EmerDiffCheck",
             display_name="EmerDiff Check",
             category="EmerDiff",
-            description="Hands on the model if it can do what the presets ask for; used inside EmerDiff Segment Image.",
+            description="Refuses a model that cannot do what the presets ask for; used inside EmerDiff Segment Image.",
             search_aliases=["EmerDiff Segment Image"],
             inputs=[inputs.model(), io.AnyType.Input("presets", tooltip="A list as one value.")],
-            outputs=[io.Model.Output(display_name="model", tooltip="As it came in.")],
+            outputs=[],
+            is_output_node=True,
             is_dev_only=True,
         )
 
@@ -26,4 +31,4 @@ class EmerDiffCheck(io.ComfyNode):
         check_model(model)
         for preset in presets:
             check_suits(model, preset)
-        return io.NodeOutput(model)
+        return io.NodeOutput()

@@ -62,8 +62,8 @@ class EmerDiffSegmentImage(inputs.PresetNode):
         for name in preset:
             check_preset(name)
         graph = GraphBuilder()
-        checked = graph.node("EmerDiffCheck", model=model[0], presets=preset)
-        shared = {"model": checked.out(0), "vae": vae[0], "conditioning": conditioning[0]}
+        shared = {"model": model[0], "vae": vae[0], "conditioning": conditioning[0]}
+        graph.node("EmerDiffCheck", model=model[0], presets=preset)
         seed, readings = each(graph, seed), [reading_of(name) for name in preset]
         ways = {name: each(graph, [getattr(one, name) for one in readings]) for name in WAYS}
         extract = graph.node("EmerDiffExtractFeatures", **shared, image=image[0], seed=seed, **ways)

@@ -20,7 +20,7 @@ LAST = SEGMENTS - 1
         ({"selection": "99"}, f"0-{LAST}"),
         ({"selection": "two"}, "3, 7-9"),
         ({"positive_points": "[{x: 1}]"}, '"x"'),
-        ({"positive_points": "[[1, 2]]"}, '"x"'),
+        ({"positive_points": "1, 2, 3, 4"}, "two meanings"),
         ({"positive_points": '[{"x": 5000, "y": 2}]'}, "0-127"),
         ({"selection": "0", "negative_points": "nonsense"}, '"x"'),
     ],

@@ -44,7 +44,7 @@ NODES = {  # saved workflows rely on these ids and orders
         ["model", "vae", "conditioning", "image", "trajectory", "low_res_masks", "preset", "make_masks"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
-    "EmerDiffCheck": (["model", "presets"], ["MODEL"]),
+    "EmerDiffCheck": (["model", "presets"], []),
     "EmerDiffEach": (["values"], ["*"]),
     "EmerDiffGather": (["masks", "segmentation", "label_image", "features", "trajectory"], ["*"] * 5),
     "EmerDiffAssembleMasks": (

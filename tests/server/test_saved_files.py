@@ -42,8 +42,8 @@ def contents(path) -> tuple[dict, dict]:
     [
         ("features", {"features"}),
         ("trajectory", {"latent", "seed", "timesteps"}),
-        ("low_res_masks", {"masks"}),
-        ("difference_maps", {"difference", "image_size"}),
+        ("low_res_masks", {"masks", "gram"}),
+        ("difference_maps", {"difference", "image_size", "gram"}),
         ("segmentation", {"labels"}),
     ],
 )

@@ -254,7 +254,7 @@ export class Picker {
     const lines = [closed ?? say("click")]
     if (!closed && selection.trim()) lines.push(say("picked", { selection: selection.trim() }))
     const texts = lines.map((line) => element("span", "", line))
-    this.hint.replaceChildren(element("b", "", say(this.picks.entry ? "gone" : "run_once")), ...texts)
+    this.hint.replaceChildren(element("b", "", this.picks.entry ? say("gone") : say("run_once")), ...texts)
     this.status.textContent = this.status.title = ""
   }
 
