@@ -12,6 +12,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from emerdiff.emerdiff_ops.files import safetensors_file
 from emerdiff.emerdiff_ops.segments.labels import fingerprint
 from emerdiff.nodes import EmerDiffExtension
+from emerdiff.nodes.check import EmerDiffCheck
 from emerdiff.nodes.load import EmerDiffLoad
 from emerdiff.nodes.save import EmerDiffSave
 from emerdiff.nodes.segment_image import EmerDiffSegmentImage
@@ -293,6 +294,10 @@ def test_segment_image_expands_into_the_steps():
         "EmerDiffModulateAndAssemble",
         "EmerDiffGather",
     ]
+    assert EmerDiffCheck.define_schema().is_output_node, "which the host runs before the others"
+    checked = next(name for name, node in output.expand.items() if node["class_type"] == "EmerDiffCheck")
+    links = [value for node in steps.values() for value in node.values() if isinstance(value, list)]
+    assert [checked, 0] not in links, "another preset would run all steps again"
     assert steps["EmerDiffClusterFeatures"]["segments"] == 9 and steps["EmerDiffExtractFeatures"]["seed"] == 3
 
 

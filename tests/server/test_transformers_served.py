@@ -115,6 +115,6 @@ def test_a_thing_pointed_at_on_a_server(server, name):
 
 def test_a_preset_that_lifts_says_what_works_instead(server):
     with pytest.raises(
-        WorkflowError, match='EmerDiffCheck.*needs a UNet.*this model is Flux.1, a transformer: use the preset "draft"'
+        WorkflowError, match='needs a UNet.*this model is Flux.1, a transformer: use the preset "draft"'
     ):
         server.run(segmented("Flux.1 dev", "balanced"))
