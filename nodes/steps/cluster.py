@@ -8,7 +8,6 @@ from functools import partial
 import torch
 
 from ...emerdiff_ops.cuts import cut_masks, points_of_graph, reference_cut_masks
-from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.kmeans import cluster_masks, reference_masks
 from ...emerdiff_ops.segments.merging import gram_of
 from ..host.progress import Progress
@@ -52,8 +51,9 @@ def cluster_means(features: Features, segments: int, seed: int, shared_clusters:
 
 
 def numbering_of(clustered: Features, *how: float) -> str:
-    """What is the same for all pictures that get the clusters of these features."""
-    return "-".join(map(str, (digest(clustered.features), *how)))
+    """What is the same for all pictures that get the clusters of these features, which stay where they are."""
+    mean = float(clustered.features.double().mean())
+    return "-".join(map(str, (clustered.pictures, *clustered.features.shape, mean, *how)))
 
 
 def steps_of(what: str, amount: int) -> Callable[[int], None]:

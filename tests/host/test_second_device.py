@@ -9,7 +9,6 @@ import torch
 from emerdiff.emerdiff_ops import borders
 from emerdiff.nodes.host import memory
 from emerdiff.nodes.host.memory import Workplace
-from emerdiff.nodes.steps import assemble
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
@@ -18,6 +17,7 @@ from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.pick import pick_by_points
 from emerdiff.nodes.steps.segment import segment_pictures
+from emerdiff.nodes.steps.values import Segmentation
 from second_device import FAR, SecondDevice
 
 from small_model.scenes import HELD_OUT, scene
@@ -115,12 +115,12 @@ def test_points_and_merging_move_what_only_the_processor_can(image, read, device
     labels = segment_labels(image)
     merged = merge_alike(labels, features, 3)
     assert torch.equal(merged.labels, merge_alike(labels, read[0], 3).labels)
-    assert [move.shape for move in device.left()] == [(4, features.features.shape[-1])] * 2, "an embedding a segment"
+    assert not device.left(), "products of embeddings are few"
 
 
 def segment_labels(image):
     quarters = (torch.arange(67)[:, None] > 30) * 2 + (torch.arange(65) > 25)
-    return assemble.as_segmentation([quarters.short()] * len(image), 4, None)
+    return Segmentation(torch.stack([quarters.short()] * len(image)), 4)
 
 
 def test_a_mask_is_lifted_on_the_device(far, image, read, device):
