@@ -11,7 +11,7 @@ from .host.progress import counted, show_notes, show_text
 from .steps.checks import pictures_of
 from .steps.lift import Lifted
 from .steps.select import Selected
-from .steps.shown import numbered_labels, shown_pictures
+from .steps.shown import as_images, numbered_labels, shown_pictures
 from .steps.values import LowResMasks, Segmentation
 from .wires import SegmentationType
 
@@ -55,8 +55,7 @@ def segmentation_result(segmentation: Segmentation, make_masks: bool = True) -> 
         files.append(numbered_labels(own, coloured, colours))
     if not make_masks:
         show_text(MASKS_LEFT_OUT)
-    shown = {"images": files, "animated": (False,)}
-    return io.NodeOutput(to_output(masks), segmentation, to_output(image), ui=shown)
+    return io.NodeOutput(to_output(masks), segmentation, to_output(image), ui=as_images(files))
 
 
 def coarse_preview(low_res_masks: LowResMasks) -> dict:
@@ -81,9 +80,7 @@ def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
 
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:
     """Masks and overlays, an element each, and what the click widget needs; nothing runs where nothing is selected."""
-    shown = {
-        "images": [one.numbered for each in elements for one in each.shown],
-        "animated": (False,),
+    shown = as_images([one.numbered for each in elements for one in each.shown]) | {
         "emerdiff_segments": [entry for each in elements for entry in each.entries],
         "text": notes,
     }

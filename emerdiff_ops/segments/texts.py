@@ -53,16 +53,12 @@ def split_fingerprint(text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def parse_selections(text: str, count: int, pictures: int, clip: bool = False) -> list[list[int]]:
-    """Segment numbers for each picture of a batch: parse_lists for pictures that all have `count` segments."""
-    return parse_lists(text, [count] * pictures, clip)
-
-
 def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[list[int]]:
     """Segment numbers for each picture: one list for all, or lists such as "3; ; 5, 6", one a picture.
 
-    `counts` says how many segments each picture has. Pictures beyond the lists get none. With `clip`, numbers and
-    lists that do not exist are left out. Raises ValueError as parse_selection does, and for more lists than pictures.
+    Each is sorted, every number once. `counts` says how many segments each picture has. Pictures beyond the lists get
+    none. Raises ValueError for a piece that is neither a number nor a rising range, for numbers beyond 0..count-1 and
+    for more lists than pictures; `clip` leaves out numbers and lists that do not exist instead.
     """
     parts = _as_typed(text).split(";")
     if any(map(str.strip, parts[len(counts) :])) and not clip:
@@ -73,15 +69,6 @@ def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[li
         _numbers(part, count, clip, f" in picture {picture}" if several else "")
         for picture, (part, count) in enumerate(zip(parts, counts))
     ]
-
-
-def parse_selection(text: str, count: int, clip: bool = False) -> list[int]:
-    """Segment numbers of a text such as "3, 7-9", sorted, each once; nothing for an empty text.
-
-    Raises ValueError for a piece that is neither a number nor a rising range, and for numbers beyond 0..count-1,
-    which `clip` leaves out instead.
-    """
-    return _numbers(_as_typed(text), count, clip)
 
 
 def _numbers(text: str, count: int, clip: bool, where: str = "") -> list[int]:
@@ -110,11 +97,6 @@ def _as_typed(text: str) -> str:
 
 
 # --- points ---
-
-
-def parse_points(text: str, width: int, height: int) -> Points:
-    """The points of one picture: `parse_points_in` for a picture of `width` x `height`."""
-    return parse_points_in([(width, height)], text)[0]
 
 
 def parse_points_in(sizes: Sequence[Size], text: str, first_alone: bool = False) -> list[Points]:
@@ -160,11 +142,6 @@ def _pixel(number: int, place: list[float], size: Size, scaled: bool) -> Point:
 # --- boxes ---
 
 
-def parse_boxes(value: object, width: int, height: int, pictures: int = 1) -> list[list[Box]]:
-    """The boxes of each picture of a batch: parse_boxes_in for `pictures` pictures of one size."""
-    return parse_boxes_in([(width, height)] * pictures, value)
-
-
 def parse_boxes_in(sizes: Sequence[Size], value: object, first_alone: bool = False) -> list[list[Box]]:
     """The boxes of each picture of `sizes` (width, height), cut at the borders, fractions rounded outwards.
 
@@ -185,7 +162,7 @@ def parse_boxes_in(sizes: Sequence[Size], value: object, first_alone: bool = Fal
 
 
 def _is_box(value: object) -> bool:
-    if isinstance(value, dict) and not _sides(value) and {"bbox", "boxes"} & set(value):
+    if isinstance(value, dict) and not _form_of(value) and {"bbox", "boxes"} & set(value):
         raise ValueError(
             f'"bbox" in {shortened(str(value))} has two meanings, the corners x1, y1, x2, y2 and x, y, width, height: '
             f"write a box as {A_BOX}"
@@ -193,14 +170,15 @@ def _is_box(value: object) -> bool:
     return bool(_sides(value))
 
 
+def _form_of(box: dict) -> tuple[str, ...]:
+    """The names that a box is given by; nothing where it is none."""
+    return next((names for names in (SIDES, *CORNERS) if all(_is_number(box.get(name)) for name in names)), ())
+
+
 def _sides(box: object) -> list[float]:
     """The four numbers that a box is given by; nothing where it is none."""
     if isinstance(box, dict):
-        for names in (SIDES, *CORNERS):
-            sides = [box[name] for name in names if _is_number(box.get(name))]
-            if len(sides) == 4:
-                return sides
-        return []
+        return [box[name] for name in _form_of(box)]
     if not isinstance(box, list) or not 4 <= len(box) <= 6 or not all(map(_is_number, box)):
         return []
     return box[:4] if len(box) == 4 or 0 <= box[4] <= 1 else []
@@ -208,7 +186,7 @@ def _sides(box: object) -> list[float]:
 
 def _cut(number: int, box: object, size: Size, scaled: bool) -> Box:
     (width, height), (x1, y1, x2, y2) = size, _sides(box)
-    if isinstance(box, dict) and all(name in box for name in SIDES):
+    if isinstance(box, dict) and _form_of(box) == SIDES:
         x2, y2 = x1 + x2, y1 + y2
     elif isinstance(box, dict):  # drawn from any corner
         (x1, x2), (y1, y2) = sorted([x1, x2]), sorted([y1, y2])

@@ -52,22 +52,22 @@ def read_selection(data: bytes) -> None:
 
     text, _ = texts.split_fingerprint(as_text(data))
     for clip in (False, True):
-        lists = refused(texts.parse_selections, text, SEGMENTS, PICTURES, clip)
+        lists = refused(texts.parse_lists, text, [SEGMENTS] * PICTURES, clip)
         require(lists is None or len(lists) == PICTURES)
         require(all(0 <= number < SEGMENTS for each in lists or [] for number in each))
 
 
 def read_points(data: bytes) -> None:
-    from emerdiff.emerdiff_ops.segments.texts import parse_points
+    from emerdiff.emerdiff_ops.segments.texts import parse_points_in
 
-    points = refused(parse_points, as_text(data), WIDTH, HEIGHT)
-    require(all(0 <= x < WIDTH and 0 <= y < HEIGHT for x, y in points or []))
+    (points,) = refused(parse_points_in, [(WIDTH, HEIGHT)], as_text(data)) or [[]]
+    require(all(0 <= x < WIDTH and 0 <= y < HEIGHT for x, y in points))
 
 
 def read_boxes(data: bytes) -> None:
-    from emerdiff.emerdiff_ops.segments.texts import parse_boxes
+    from emerdiff.emerdiff_ops.segments.texts import parse_boxes_in
 
-    lists = refused(parse_boxes, as_text(data), WIDTH, HEIGHT, PICTURES)
+    lists = refused(parse_boxes_in, [(WIDTH, HEIGHT)] * PICTURES, as_text(data))
     require(lists is None or len(lists) == PICTURES)
     boxes = [box for each in lists or [] for box in each]
     require(all(0 <= x1 < x2 <= WIDTH and 0 <= y1 < y2 <= HEIGHT for x1, y1, x2, y2 in boxes))

@@ -186,7 +186,7 @@ def check_mask(mask: Tensor) -> Tensor:
     Each counts by its own maximum, so that a faint heat map is as good as a bright one.
     """
     mask = masks_of(mask)
-    flat = [number for number, each in enumerate(mask) if each.amin() == each.amax()]
+    flat = [number for number, each in enumerate(mask) if is_flat(each)]
     if len(flat) == len(mask):
         raise ValueError(
             "the mask is the same everywhere, so there is nothing to lift: paint over the thing first (right-click the "
@@ -195,6 +195,11 @@ def check_mask(mask: Tensor) -> Tensor:
     if flat:
         log.warning("masks %s are the same everywhere and come back as they are", flat)
     return torch.stack([each.clamp(0, 1) if number in flat else in_full(each) for number, each in enumerate(mask)])
+
+
+def is_flat(mask: Tensor) -> bool:
+    """Whether a mask is the same everywhere, so that there is nothing to lift."""
+    return bool(mask.amin() == mask.amax())
 
 
 def in_full(mask: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from .values import Segmentation
 def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> list[list[dict]]:
     """The boxes of each picture of `image`: masks [B * K, H, W], K after K for each; empty masks have none."""
     masks = masks_of(masks)
-    dealt = deal_out(masks, pictures_under(masks, image))  # [B, K, H, W]
+    dealt = deal_out(masks, count_of_pictures(masks, image))  # [B, K, H, W]
     rows = [(picture, row, mask) for picture, own in enumerate(dealt) for row, mask in enumerate(own)]
     found: list[list[dict]] = [[] for _ in dealt]
     for picture, row, mask in counted(rows, "masks"):
@@ -34,7 +34,7 @@ def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> lis
     return found
 
 
-def pictures_under(masks: Tensor, image: Tensor | None) -> int:
+def count_of_pictures(masks: Tensor, image: Tensor | None) -> int:
     """How many pictures the masks [M, H, W] belong to; all of them to one without an image."""
     if image is None:
         return 1

@@ -18,7 +18,7 @@ from ..host import unet
 from ..host.memory import PROCESSOR
 from ..host.progress import Progress
 from .belongs import check_belongs, check_kind, check_same_pictures
-from .checks import check_lifts, check_mask, check_model, pictures_of
+from .checks import check_lifts, check_mask, check_model, is_flat, pictures_of
 from .cluster import cluster_features
 from .extract import ROBUST, invert, read_features
 from .modulate import Maps, Push, maps_of_pictures, workplace
@@ -70,7 +70,7 @@ def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YE
 
 def varied(masks: Tensor) -> list[int]:
     """Numbers of the masks [N, any, any] that are not the same everywhere; the first one where all are."""
-    return [number for number, each in enumerate(masks) if each.amin() < each.amax()] or [0]
+    return [number for number, each in enumerate(masks) if not is_flat(each)] or [0]
 
 
 def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, Trajectory]:

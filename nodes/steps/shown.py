@@ -43,6 +43,11 @@ def shown_pictures(pictures: Tensor) -> dict:
     files = [
         temp_picture(f"{digest(each)}.png", partial(in_bytes, each)) for each in counted(list(pictures), "pictures")
     ]
+    return as_images(files)
+
+
+def as_images(files: list[File]) -> dict:
+    """Files as the front end shows a node's pictures."""
     return {"images": files, "animated": (False,)}
 
 

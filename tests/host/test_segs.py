@@ -6,7 +6,7 @@ import pytest
 import torch
 from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.segments.boxes import select_in_boxes
-from emerdiff.emerdiff_ops.segments.texts import parse_boxes
+from emerdiff.emerdiff_ops.segments.texts import parse_boxes_in
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.host.latents import to_output
 from emerdiff.nodes.steps import exchange
@@ -176,7 +176,7 @@ def test_boxes_are_sorted_by_picture_and_labelled_by_row(labels, image):
 def test_our_boxes_are_read_back(labels):
     found, (box,) = boxes(masks=(labels == 2).half())  # without a batch dimension, as some packs have it
     for value in (found, box):
-        assert select_in_boxes(labels, parse_boxes(value, WIDTH, HEIGHT)[0]) == [2]
+        assert select_in_boxes(labels, parse_boxes_in([(WIDTH, HEIGHT)], value)[0]) == [2]
 
 
 def test_boxes_that_cannot_be_made_say_why(labels, image):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from emerdiff.emerdiff_ops.files import names
-from emerdiff.emerdiff_ops.segments.texts import parse_boxes, parse_points, parse_selection, split_fingerprint
+from emerdiff.emerdiff_ops.segments.texts import parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -83,9 +83,9 @@ def test_a_crash_a_sentence_of_pythons_and_a_wrong_value_are_all_found():
 
 @pytest.mark.parametrize("text", DEEP, ids=len)
 def test_lists_within_lists_are_refused(text):
-    for parse in (parse_boxes, parse_points):
+    for parse in (parse_boxes_in, parse_points_in):
         with pytest.raises(ValueError) as error:
-            parse(text, 8, 8)
+            parse([(8, 8)], text)
         assert len(str(error.value)) < 300
 
 
@@ -95,20 +95,20 @@ def test_lists_within_lists_are_refused_when_another_node_gives_them():
         boxes = [boxes]
     for value in (boxes, [{"x": boxes, "y": 0, "width": 1, "height": 1}]):
         with pytest.raises(ValueError, match="without end"):
-            parse_boxes(value, 8, 8)
+            parse_boxes_in([(8, 8)], value)
 
 
 @pytest.mark.parametrize("text", ["\u0663", "1-\uff17", HUGE, f"0-{HUGE}", "\u00b2"])
 def test_only_plain_digits_of_sensible_length_are_numbers(text):
     with pytest.raises(ValueError, match="selects no segments: use numbers and ranges within 0-5"):
-        parse_selection(text, 6)
+        parse_lists(text, [6])
 
 
 @pytest.mark.parametrize("text", [" " * 200_000, "@" + " " * 200_000 + "x", "1" + "\t@" * 100_000, "1," * 100_000])
 def test_a_long_text_is_read_in_no_time(text):
     begin = time.perf_counter()
     numbers, _ = split_fingerprint(text)
-    refused(parse_selection, numbers, 6)
+    refused(parse_lists, numbers, [6])
     assert time.perf_counter() - begin < 2
 
 

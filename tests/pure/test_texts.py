@@ -9,13 +9,9 @@ import pytest
 import torch
 from emerdiff.emerdiff_ops.segments.labels import fingerprint
 from emerdiff.emerdiff_ops.segments.texts import (
-    parse_boxes,
     parse_boxes_in,
     parse_lists,
-    parse_points,
     parse_points_in,
-    parse_selection,
-    parse_selections,
     split_fingerprint,
 )
 from hypothesis import given
@@ -59,14 +55,14 @@ def test_selections_survive_being_written_in_any_way(numbers, data):
     pieces = [f"{n}" for n in data.draw(st.permutations(sorted(numbers)))]
     blank = st.text(" \t\n", max_size=2)
     text = ",".join(data.draw(blank) + piece + data.draw(blank) for piece in pieces)
-    assert parse_selection(text + data.draw(st.sampled_from(["", ",", " , "])), 41) == sorted(numbers)
+    assert parse_lists(text + data.draw(st.sampled_from(["", ",", " , "])), [41]) == [sorted(numbers)]
 
 
 def test_clipping_leaves_out_what_does_not_exist_and_nothing_else():
-    assert parse_selections("3, 8-12, 40-50; 2; 5", 10, 2, clip=True) == [[3, 8, 9], [2]]
+    assert parse_lists("3, 8-12, 40-50; 2; 5", [10, 10], clip=True) == [[3, 8, 9], [2]]
     for text in ("x", "9-7"):
         with pytest.raises(ValueError, match=text):
-            parse_selections(text, 10, 2, clip=True)
+            parse_lists(text, [10, 10], clip=True)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +90,7 @@ def test_a_fingerprint_tells_label_maps_apart_by_values_and_shape():
 @given(st.text())
 def test_any_text_is_a_selection_or_a_value_error(text):
     try:
-        numbers = parse_selection(text, 6)
+        (numbers,) = parse_lists(text, [6])
     except ValueError:
         return
     assert numbers == sorted(set(numbers)) and all(0 <= number < 6 for number in numbers)
@@ -106,7 +102,7 @@ def test_any_text_is_a_selection_or_a_value_error(text):
 @given(st.lists(st.tuples(st.floats(1, 31.99), st.floats(1, 15.99))))
 def test_points_are_rounded_down(points):
     text = json.dumps([{"x": x, "y": y} for x, y in points])
-    assert parse_points(text, 32, 16) == [(int(x), int(y)) for x, y in points]
+    assert parse_points_in([(32, 16)], text) == [[(int(x), int(y)) for x, y in points]]
 
 
 ANY_JSON = st.recursive(
@@ -117,13 +113,12 @@ ANY_JSON = st.recursive(
 
 @given(st.text() | ANY_JSON | st.text("0123456789 ,;.[](){}-"))
 def test_any_text_is_points_and_boxes_or_a_value_error(text):
-    for parse, most in ((parse_points, [5, 7]), (parse_boxes, [5, 7, 5, 7])):
+    for parse, most in ((parse_points_in, [5, 7]), (parse_boxes_in, [5, 7, 5, 7])):
         try:
-            found = parse(text, 5, 7)
+            (found,) = parse([(5, 7)], text)
         except ValueError:
             continue
-        each = found if parse is parse_points else found[0]
-        assert all(0 <= number <= end for one in each for number, end in zip(one, most))
+        assert all(0 <= number <= end for one in found for number, end in zip(one, most))
 
 
 @pytest.mark.parametrize(
@@ -142,18 +137,18 @@ def test_any_text_is_points_and_boxes_or_a_value_error(text):
     ],
 )
 def test_every_form_of_a_box_that_comes_through_a_link_is_the_same_box(value):
-    assert parse_boxes(value, 64, 80) == [[CORNERS]]
-    assert parse_boxes(value, 64, 80, pictures=3) == [[CORNERS]] * 3
+    assert parse_boxes_in([(64, 80)], value) == [[CORNERS]]
+    assert parse_boxes_in([(64, 80)] * 3, value) == [[CORNERS]] * 3
 
 
 @pytest.mark.parametrize("value", [None, [], {}, [{}], [[{}]], [[]], torch.empty(0, 4)])
 def test_no_boxes_are_no_boxes(value):
     """[{}] is what KJNodes' Points Editor gives before a box is drawn."""
-    assert parse_boxes(value, 64, 80, pictures=2) == [[], []]
+    assert parse_boxes_in([(64, 80)] * 2, value) == [[], []]
 
 
 @pytest.mark.parametrize("box", [1, None, [1, 2, 3], ["1", 2, 3, 4], (0, 0, float("nan"), 4), (0, 0, True, 4), [[BOX]]])
 def test_a_box_of_another_shape_is_named(box):
     with pytest.raises(ValueError, match="box 2 of the list must look like") as error:
-        parse_boxes([BOX, box], 64, 80)
+        parse_boxes_in([(64, 80)], [BOX, box])
     assert len(str(error.value)) < 300
