@@ -13,6 +13,7 @@ select_by_text         segmentation -> the masks that words mean
 pick_by_points         points and boxes -> a rough mask
 lift_mask              any rough mask -> a precise one
 merge_segments         segmentation -> fewer segments
+cut_out                picture and mask -> the thing on a transparent ground
 bounding_boxes         masks -> the boxes around them
 to_segs                segmentation -> SEGS
 save                   any value -> a file
@@ -30,6 +31,7 @@ from .assemble_masks import EmerDiffAssembleMasks
 from .bounding_boxes import EmerDiffBoundingBoxes
 from .check import EmerDiffCheck
 from .cluster_features import EmerDiffClusterFeatures
+from .cut_out import EmerDiffCutOut
 from .extract_features import EmerDiffExtractFeatures
 from .lift_mask import EmerDiffLiftMask
 from .lists import EmerDiffEach, EmerDiffGather
@@ -53,6 +55,7 @@ class EmerDiffExtension(ComfyExtension):
             EmerDiffSelectByText,
             EmerDiffPickByPoints,
             EmerDiffLiftMask,
+            EmerDiffCutOut,
             EmerDiffMergeSegments,
             EmerDiffExtractFeatures,
             EmerDiffClusterFeatures,

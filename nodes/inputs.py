@@ -7,6 +7,7 @@ from .steps.cluster import GRANULARITY, MOST_SEGMENTS
 from .steps.extract import ROBUST
 from .steps.modulate import PAPER
 from .steps.presets import fault_of
+from .steps.segment import SPECKS
 from .wires import FeaturesType, LowResMasksType, TrajectoryType
 
 
@@ -85,6 +86,45 @@ def every_picture():
         optional=True,
         tooltip="What is picked in one picture is picked in all: for videos and batches whose segment numbers mean the "
         "same in every picture, by shared_clusters or a reference.",
+    )
+
+
+def grow():
+    return io.Int.Input(
+        "grow",
+        default=0,
+        min=-512,
+        max=512,
+        optional=True,
+        tooltip="Pixels by which the mask grows at its edge, below 0 shrinks. Inpainting likes a few.",
+    )
+
+
+def feather(default: float = 0.0):
+    return io.Float.Input(
+        "feather",
+        default=default,
+        min=0.0,
+        max=256.0,
+        step=0.5,
+        round=0.1,
+        optional=True,
+        tooltip="Pixels over which the mask's edge falls from 1 to 0, half of them at each side; 0 = a hard edge.",
+    )
+
+
+def specks():
+    return io.Float.Input(
+        "specks",
+        default=SPECKS,
+        min=0.0,
+        max=0.1,
+        step=0.0001,
+        round=0.0001,
+        optional=True,
+        advanced=True,
+        tooltip="Connected parts smaller than this fraction of the picture go to their neighbours, and holes of that "
+        "size are filled. 0 = every speck stays, as in the paper.",
     )
 
 

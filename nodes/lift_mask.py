@@ -48,6 +48,7 @@ class EmerDiffLiftMask(inputs.PresetNode):
                 io.Mask.Output(display_name="mask", tooltip="0 or 1, exactly the picture's size."),
                 io.Mask.Output(display_name="soft_mask", tooltip="0 to 1: how far each pixel sides with the mask."),
             ],
+            is_output_node=True,  # it shows the masks over the picture
         )
 
     @classmethod

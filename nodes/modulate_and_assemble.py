@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from . import inputs
 from .results import segmentation_outputs, segmentation_result
 from .steps.presets import known
-from .steps.segment import segment_pictures
+from .steps.segment import SPECKS, segment_pictures
 from .steps.values import Source
 
 
@@ -32,6 +32,7 @@ class EmerDiffModulateAndAssemble(inputs.PresetNode):
                 inputs.low_res_masks(),
                 inputs.preset(),
                 inputs.make_masks(),
+                inputs.specks(),
             ],
             outputs=segmentation_outputs(),
             is_dev_only=True,
@@ -39,9 +40,9 @@ class EmerDiffModulateAndAssemble(inputs.PresetNode):
 
     @classmethod
     def execute(
-        cls, model, vae, conditioning, image, trajectory, low_res_masks, preset, make_masks=True
+        cls, model, vae, conditioning, image, trajectory, low_res_masks, preset, make_masks=True, specks=SPECKS
     ) -> io.NodeOutput:
         source = Source(model, vae, conditioning)
         with known(preset) as name:
-            segmentation = segment_pictures(source, image, trajectory, low_res_masks, name)
+            segmentation = segment_pictures(source, image, trajectory, low_res_masks, name, specks)
         return segmentation_result(segmentation, make_masks)

@@ -78,6 +78,11 @@ def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
     return io.NodeOutput(to_output(hard), to_output(soft), ui=shown_pictures(highlight(pictures, hard)))
 
 
+def cut_out_result(pictures: torch.Tensor, masks: torch.Tensor) -> io.NodeOutput:
+    """What was cut out [M, H, W, 4] and its masks, the pictures as preview."""
+    return io.NodeOutput(to_output(pictures), to_output(masks), ui=shown_pictures(pictures))
+
+
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:
     """Masks and overlays, an element each, and what the click widget needs; nothing runs where nothing is selected."""
     shown = as_images([one.numbered for each in elements for one in each.shown]) | {

@@ -12,6 +12,7 @@ from .lists import GATHERED
 from .results import segmentation_outputs
 from .steps.extract import reading_of
 from .steps.presets import check_preset
+from .steps.segment import SPECKS
 from .wires import FeaturesType, TrajectoryType
 
 WAYS = ("surroundings", "mirrored", "dense", "enlarge")
@@ -39,6 +40,7 @@ class EmerDiffSegmentImage(inputs.PresetNode):
                 inputs.granularity(),
                 inputs.shared_clusters(optional=True, advanced=True),
                 inputs.reference(raw_link=True),
+                inputs.specks(),
             ],
             outputs=[
                 *segmentation_outputs(lists=True),
@@ -51,13 +53,14 @@ class EmerDiffSegmentImage(inputs.PresetNode):
                     display_name="trajectory", is_output_list=True, tooltip="Goes with the features."
                 ),
             ],
+            is_output_node=True,  # its label map is a result to look at
             is_input_list=True,  # the four links hide whether lists come; every result is handed on as one
             enable_expand=True,
         )
 
     @classmethod
     def execute(
-        cls, model, vae, conditioning, image, preset, seed, make_masks=(True,), reference=(None,), **how
+        cls, model, vae, conditioning, image, preset, seed, make_masks=(True,), reference=(None,), specks=(SPECKS,), **how
     ) -> io.NodeOutput:
         for name in preset:
             check_preset(name)
@@ -78,6 +81,7 @@ class EmerDiffSegmentImage(inputs.PresetNode):
             low_res_masks=cluster.out(0),
             preset=each(graph, preset),
             make_masks=each(graph, make_masks),
+            specks=each(graph, specks),
         )
         made = dict(zip(GATHERED, [*map(masks.out, range(3)), *map(extract.out, range(2))], strict=True))
         gathered = graph.node("EmerDiffGather", **made)

@@ -50,6 +50,11 @@ class EmerDiffSelectSegments(io.ComfyNode):
                     "box, a list, or a list for each picture.",
                 ),
                 inputs.every_picture(),
+                inputs.grow(),
+                inputs.feather(),
+                io.Boolean.Input(
+                    "fill_holes", default=False, optional=True, tooltip="What the mask encloses is part of it."
+                ),
             ],
             outputs=[
                 io.Mask.Output(
@@ -81,9 +86,12 @@ class EmerDiffSelectSegments(io.ComfyNode):
         image=(None,),
         boxes=(None,),
         every_picture=(False,),
+        grow=(0,),
+        feather=(0.0,),
+        fill_holes=(False,),
     ) -> io.NodeOutput:
         texts = selection, positive_points, negative_points
-        asked = requests(segmentation, image, *texts, invert, boxes, every_picture)
+        asked = requests(segmentation, image, *texts, invert, boxes, every_picture, grow, feather, fill_holes)
         picks = read_picks(asked, Together(*(len(each) == 1 for each in (*texts, boxes))))
         results, notes = selected(asked, picks), notes_on(asked, picks)
         show_notes(notes)

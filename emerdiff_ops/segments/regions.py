@@ -12,6 +12,11 @@ import torch
 from scipy import ndimage
 
 
+def tidied(labels: torch.Tensor, least: float, hole: float) -> torch.Tensor:
+    """Without connected parts below `least`, and then without holes below `hole`."""
+    return fill_holes(remove_small_regions(labels, least), hole)
+
+
 def remove_small_regions(labels: torch.Tensor, min_area: float) -> torch.Tensor:
     """Give connected parts below `min_area` the label of the nearest pixel that stays.
 

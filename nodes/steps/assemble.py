@@ -55,7 +55,7 @@ def assemble_masks(
     for number, picture in enumerate(pictures_under(image, (len(maps), *size), difference_maps.pictures)):
         own = difference_maps.of(number)
         whole = label_picture(partial(one_by_one, own), size, place, progress, picture, how)
-        labels.append(regions.fill_holes(regions.remove_small_regions(whole, min_area), fill_holes))
+        labels.append(regions.tidied(whole, min_area, fill_holes))
     if split_parts:
         return split(labels, difference_maps)
     return as_segmentation(labels, difference_maps)

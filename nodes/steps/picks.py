@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ...emerdiff_ops.segments.boxes import select_in_boxes
+from ...emerdiff_ops.segments.edge import Edge
 from ...emerdiff_ops.segments.labels import fingerprint
 from ...emerdiff_ops.segments.selection import under
 from ...emerdiff_ops.segments.texts import Points, parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
@@ -36,6 +37,14 @@ class Request(NamedTuple):
     invert: bool
     boxes: object
     every_picture: bool = False  # what is picked in one picture is picked in all
+    grow: int = 0
+    feather: float = 0.0
+    fill_holes: bool = False
+
+    @property
+    def edge(self) -> Edge:
+        """What is done to the mask at its edge."""
+        return Edge(self.grow, self.feather, self.fill_holes)
 
 
 class Together(NamedTuple):

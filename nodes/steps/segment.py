@@ -1,16 +1,19 @@
 """low-resolution masks -> segmentation in one go: modulation and assembly, one difference map held at a time."""
 
+from ...emerdiff_ops.segments.regions import tidied
 from ..host.progress import Progress
 from .assemble import ASSEMBLY, as_segmentation, label_picture, pictures_under
 from .belongs import check_kind
 from .modulate import Push, maps_of_pictures, workplace
 from .values import LowResMasks, Segmentation, Source, Trajectory
 
+SPECKS = 0.0002  # of a picture: connected parts below it are given away, holes filled
+
 
 def segment_pictures(
-    source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str
+    source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str, specks=0.0
 ) -> Segmentation:
-    """Modulation and assembly, at their defaults."""
+    """Modulation and assembly at their defaults; parts and holes below `specks` of the picture go to what is around."""
     check_kind(trajectory, Trajectory)
     check_kind(low_res_masks, LowResMasks)
     progress, push = Progress("steps"), Push(preset, relative=True)
@@ -20,7 +23,7 @@ def segment_pictures(
     progress.expect("assembly", sum(low_res_masks.counts or [count] * len(under)), ASSEMBLY)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
     labels = [
-        label_picture(maps, trajectory.image_size, place, progress, picture)
+        tidied(label_picture(maps, trajectory.image_size, place, progress, picture), specks, specks)
         for maps, picture in zip(pictures, under, strict=True)
     ]
     return as_segmentation(labels, low_res_masks)

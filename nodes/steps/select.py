@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ...emerdiff_ops.segments.colors import colorize, draw_highlight, palette
+from ...emerdiff_ops.segments.edge import edged
 from ...emerdiff_ops.segments.labels import unwritten
 from ...emerdiff_ops.segments.selection import pixels_of, select
 from ..host.progress import side_by_side
@@ -73,7 +74,7 @@ def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, res
     picture = None if request.image is None else request.image[number]
     files = shown(labels, picture, colours)
     if result.mask is not None and result.overlay is not None:
-        result.mask[number] = picked(labels, picks, number)
+        result.mask[number] = edged(picked(labels, picks, number), request.edge)
         under = colorize(labels[None], colours)[0] if picture is None else picture
         draw_highlight(under, result.mask[number], result.overlay[number])
     return files, for_the_widget(number, request.segmentation, picks, colours) | files.for_the_widget

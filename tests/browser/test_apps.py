@@ -66,5 +66,5 @@ def test_in_an_app_one_clicks_and_paints_and_the_graph_knows_it(app):
     app.look(0.85)
     app.wait_for_picture()
     app.click(labels, chosen)  # the widget is in its node again
-    assert app.picked == "" and app.status == "nothing selected"
+    assert app.picked == "" and app.status == "click what you want, then run again"
     app.page.evaluate(TOGGLE)

@@ -37,6 +37,21 @@ def test_the_widget_is_whole_at_every_zoom_and_in_a_light_theme(front_end, scale
     assert not page.locator(".emerdiff-status").evaluate(cut)
 
 
+def test_the_panel_of_properties_leaves_the_widget_as_wide_as_its_node(front_end):
+    front_end.make_graph()
+    front_end.run()
+    front_end.wait_for_picture()
+    width = front_end.page.locator(".emerdiff-stage").bounding_box()["width"]
+    front_end.page.mouse.click(*front_end.page.evaluate(TITLE))
+    panel = front_end.page.get_by_role("button", name="Toggle properties panel").first
+    panel.click()
+    front_end.page.get_by_role("tab", name="Parameters").click()
+    front_end.page.evaluate(SETTLED)
+    front_end.page.wait_for_timeout(500)
+    assert front_end.page.locator(".emerdiff-stage").last.bounding_box()["width"] == pytest.approx(width, rel=0.02)
+    panel.click()
+
+
 @pytest.fixture
 def japanese(front_end):
     front_end.leave_subgraph()

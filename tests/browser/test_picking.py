@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from front_end import EXTENSION, numbers
+import torch
+from emerdiff.emerdiff_ops.segments.boxes import select_in_boxes
+from emerdiff.emerdiff_ops.segments.edge import Edge, edged
+from front_end import EXTENSION, SELECT, numbers
 
 from measure.metrics import interior
 
@@ -20,6 +23,12 @@ READ_TEXTS = """async ([cases, extension]) => {
       ?.map((list) => list.map(({ x, y }) => [x, y])) ?? null
   return { selections: cases.selections.map(numbers), points: cases.points.map(points) }
 }"""
+
+EDGED = """async ([extension, inside, width, height, edge]) => {
+  const { edged } = await import(extension + "js/edge.js")
+  return [...edged(Uint8Array.from(inside), width, height, edge)]
+}"""
+DRAWN_IN_PICTURE = f"document.querySelector('{CANVAS}').toDataURL()"
 
 
 @pytest.fixture
@@ -101,6 +110,54 @@ def test_a_click_selects_the_segment_under_it_and_the_mask_is_that_segment(picke
     assert picker.selection == ""
 
 
+def test_a_box_picks_what_lies_mostly_in_it(picker):
+    (labels,) = picker.labels()
+    height, width = labels.shape
+    picker.press("box")
+    for (x1, y1, x2, y2), undo in (((0, 0, width - 1, height // 2), True), ((4, 4, 9, 9), False)):
+        picker.drag(picker.on_page(labels.shape, y2, x1), picker.on_page(labels.shape, y1, x2))  # any corner first
+        around = (x1, y1, x2 + 1, y2 + 1)
+        assert numbers(picker.picked) == set(select_in_boxes(torch.from_numpy(labels), [around]))
+        if undo:
+            picker.undo()
+    picker.page.keyboard.press("b")  # back to painting
+    picker.press("clear")
+    picker.click(labels, 1)
+    assert picker.picked == "1"
+
+
+def test_grow_feather_and_holes_are_shown_at_once_as_the_node_makes_them(picker):
+    mask = torch.from_numpy(np.random.default_rng(0).random((40, 60)) < 0.6)
+    for edge in (Edge(2), Edge(-1, 3.0), Edge(0, 2.5, True)):
+        sides = {"grow": edge.grow, "feather": edge.feather, "fillHoles": edge.fill_holes}
+        drawn = picker.page.evaluate(EDGED, [EXTENSION, mask.int().flatten().tolist(), 60, 40, sides])
+        assert np.allclose(np.reshape(drawn, (40, 60)), edged(mask, edge).numpy(), atol=1e-5)
+    (labels,) = picker.labels()
+    chosen = int(np.argsort(np.bincount(labels.ravel()))[-3])
+    picker.click(labels, chosen)
+    plain = picker.page.evaluate(DRAWN_IN_PICTURE)
+    picker.set("EmerDiffSelectSegments", "grow", 8)
+    picker.page.wait_for_function(f"(plain) => ({DRAWN_IN_PICTURE}) !== plain", arg=plain, timeout=3000)
+    picker.run()
+    assert (picker.masks()[0] == (edged(torch.from_numpy(labels == chosen), Edge(8)).numpy() > 0.5)).all()
+
+
+def test_the_picture_can_be_picked_in_by_the_keyboard(picker):
+    (labels,) = picker.labels()
+    picker.page.locator(CANVAS).focus()
+    picker.page.keyboard.press("ArrowDown")
+    tip = picker.page.locator(".emerdiff-tip").inner_text()
+    picker.page.keyboard.press("Enter")
+    assert tip.startswith(f"segment {picker.picked},")
+    seen = {picker.picked}
+    for key in ("ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"):
+        picker.page.keyboard.press(key)
+        seen.add(picker.page.locator(".emerdiff-tip").inner_text().split()[1].strip(","))
+    assert len(seen) > 2, "the arrows go from segment to segment"
+    picker.page.keyboard.press("Delete")
+    assert picker.selection == "" and picker.page.evaluate(f"Boolean({SELECT})"), "the node stays"
+
+
 def test_hovering_shows_number_and_area(picker):
     (labels,) = picker.labels()
     picker.page.mouse.move(*picker.point(labels, 0))
@@ -121,7 +178,7 @@ def test_a_drag_paints_all_it_crosses_and_one_undo_takes_it_back(picker):
     assert numbers(picker.picked) == crossed(labels, row) and len(crossed(labels, row)) > 2
     for _ in range(2):
         picker.undo()
-        assert picker.selection == "" and picker.status.startswith("nothing selected")
+        assert picker.selection == "" and picker.status == "click what you want, then run again"
         picker.undo("Control+y")
         assert numbers(picker.picked) == crossed(labels, row)
         assert picker.status.startswith(f"{len(crossed(labels, row))} of 6")
@@ -157,13 +214,11 @@ def test_buttons_and_text_fields_work_with_the_clicks(picker):
     assert picker.picked == "0-5" and "100.0%" in picker.status
     picker.set("EmerDiffSelectSegments", "selection", "1, 3")
     picker.page.locator(".emerdiff-status", has_text="2 of 6").wait_for(timeout=2000)
-    picker.press("invert")
-    assert picker.picked == "0, 2, 4-5"
     picker.set("EmerDiffSelectSegments", "invert", True)
-    picker.page.locator(".emerdiff-status", has_text="2 of 6").wait_for(timeout=2000)
+    picker.page.locator(".emerdiff-status", has_text="4 of 6").wait_for(timeout=2000)
     (labels,) = picker.labels()
-    picker.click(labels, 1)  # in the mask, because it is not in the numbers
-    assert picker.picked == "0-2, 4-5"
+    picker.click(labels, 2)  # in the mask, because it is not in the numbers
+    assert picker.picked == "1-3"
     picker.press("clear")
     assert picker.selection == ""
 
@@ -255,7 +310,7 @@ def test_one_undo_takes_a_point_back(picker):
     (labels,) = picker.labels()
     picker.click(labels, 3, "Shift")
     picker.undo(text=json.dumps(picker.points("positive"), separators=(",", ":")))
-    assert picker.points("positive") == [] and picker.status == "nothing selected"
+    assert picker.points("positive") == [] and picker.status == "click what you want, then run again"
 
 
 def test_a_point_is_for_the_picture_it_was_set_in(front_end):

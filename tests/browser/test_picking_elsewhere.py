@@ -146,7 +146,7 @@ def test_a_click_writes_the_promoted_text_and_one_undo_takes_it_back(front_end, 
     front_end.shot(f"promoted_{times}")
     front_end.run()
     front_end.undo()
-    assert on_host(front_end, "selection") == "" and shown(front_end) == "nothing selected"
+    assert on_host(front_end, "selection") == "" and shown(front_end) == "click what you want, then run again"
     front_end.undo("Control+y")
     assert on_host(front_end, "selection").split(" @")[0] == "3"
     front_end.leave_subgraph()

@@ -15,6 +15,8 @@ const [LEFT, RIGHT] = [0, 2] // buttons
 const NOTCH = 50 // of the wheel: less than a mouse sends at once, and a few moves of a trackpad
 const REACH = 9 // pixels of the page: as far as a click may be beside a point to mean it
 const PROGRESS_TEXT = "$$node-text-preview"
+const TOWARDS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
+const EDGES = ["grow", "feather", "fill_holes"]
 
 export class Picker {
   constructor(node) {
@@ -44,11 +46,12 @@ export class Picker {
     const tool = (label, title, act) => button(label, title, () => this.change(act))
     this.tools = [
       tool(say("all"), say("all_in_full"), () => picks.edit(() => true)),
-      tool(say("invert"), say("invert_in_full"), () => picks.edit((number, list) => !list.has(number))),
       tool(say("clear"), say("none_in_full"), () => picks.clear()),
     ]
+    this.boxes = button(say("box"), say("box_in_full"), () => this.turnBoxes())
+    this.turnBoxes(false)
     const above = element("div", "emerdiff-stage", stage.canvas, this.hint, this.pager, stage.tip)
-    const bar = element("div", "emerdiff-bar", this.status, ...this.tools)
+    const bar = element("div", "emerdiff-bar", this.status, this.boxes, ...this.tools)
     this.keys = Object.assign(element("div", "emerdiff-keys", say("keys")), { title: say("keys_in_full") })
     this.root = element("div", "emerdiff-picker", ownStyles(), above, this.banner, bar, this.keys)
     this.listen()
@@ -79,7 +82,8 @@ export class Picker {
     const sent = this.result()?.emerdiff_segments ?? NOTHING
     if (sent !== this.sent) this.receive(sent)
     const { texts } = this
-    const read = [texts.selection, texts.value("invert"), texts.value(POSITIVE), texts.value(NEGATIVE), texts.closed].join("\n")
+    const values = ["invert", POSITIVE, NEGATIVE, ...EDGES].map((name) => texts.value(name))
+    const read = [texts.selection, ...values, texts.closed].join("\n")
     if (read !== this.read) this.refused = null // what it was about has changed
     this.read = read
     const seen = [read, ...this.stage.size()].join("\n")
@@ -159,10 +163,38 @@ export class Picker {
     stopped(event)
   }
 
-  /** With [ and ] as with the wheel. */
+  /** What the pointer does, by keys: the front end shall not take them for its own while the picture has the focus. */
   type(event) {
-    if (!"[]".includes(event.key) || !this.stage.pointer) return
-    if (this.grow(this.stage.pointAt(this.stage.pointer), event.key === "]", NOTCH)) event.stopPropagation()
+    if (!this.picks.map || event.ctrlKey || event.metaKey) return
+    const act = this.keyed(event.key)
+    if (!act) return
+    stopped(event)
+    act()
+  }
+
+  keyed(key) {
+    const { picks, stage } = this
+    if (TOWARDS[key]) return () => this.walk(TOWARDS[key])
+    if (key === "Escape") return picks.box && (() => this.abandon())
+    if (this.texts.closed) return null
+    if (key === "Delete" || key === "Backspace") return () => this.change(() => picks.clear())
+    if (key === "b") return () => this.turnBoxes()
+    const point = stage.pointer && stage.hovered !== null && stage.pointAt(stage.pointer)
+    if (!point) return null
+    if (key === "Enter" || key === " ") return () => this.change(() => (picks.begin(point), picks.end()))
+    return (key === "[" || key === "]") && (() => this.grow(point, key === "]", NOTCH))
+  }
+
+  /** To the next segment in a direction, as if the pointer were there. */
+  walk(direction) {
+    const point = this.picks.neighbour(this.stage.hovered, direction)
+    if (point) this.stage.hover(this.picks.labelAt(point), this.stage.eventAt(point))
+  }
+
+  /** Whether dragging draws a box or paints over segments. */
+  turnBoxes(on = !this.boxing) {
+    this.boxing = on
+    this.boxes.setAttribute("aria-pressed", on)
   }
 
   /** Whether there is a pick at a point; it grows a step for each notch, of which a trackpad sends many parts. */
@@ -186,8 +218,10 @@ export class Picker {
     if (this.texts.closed) return
     event.preventDefault()
     this.stage.canvas.focus({ preventScroll: true })
-    this.picks.begin(this.stage.pointAt(event))
-    if (!this.picks.stroke) return
+    const point = this.stage.pointAt(event)
+    if (this.boxing) this.picks.box = { from: point, to: point }
+    else this.picks.begin(point)
+    if (!this.picks.stroke && !this.picks.box) return
     this.stage.canvas.setPointerCapture(event.pointerId)
     this.show()
   }
@@ -210,18 +244,22 @@ export class Picker {
     const point = this.stage.pointAt(event)
     this.stage.hover(this.picks.labelAt(point), event)
     this.takeWheel()
-    if (!this.picks.stroke || !event.isPrimary) return
-    this.picks.paint(point)
+    if (!event.isPrimary) return
+    if (this.picks.box) this.picks.box.to = point
+    else if (this.picks.stroke) this.picks.paint(point)
+    else return
     this.show()
   }
 
   release(event) {
     if (event.button === 1) app.canvas.processMouseUp(event)
-    if (this.picks.stroke && event.isPrimary) this.change(() => this.picks.end())
+    if (!event.isPrimary) return
+    if (this.picks.box) this.change(() => this.picks.endBox())
+    else if (this.picks.stroke) this.change(() => this.picks.end())
   }
 
   abandon() {
-    this.picks.stroke = null
+    this.picks.stroke = this.picks.box = null
     if (this.picks.map) this.show()
   }
 
@@ -237,8 +275,8 @@ export class Picker {
     this.pager.hidden = picks.entries.length <= 1
     this.place.textContent = `${picks.page + 1} / ${picks.entries.length}`
     const { closed } = this.texts
-    for (const tool of this.tools) tool.disabled = !ready
-    for (const each of [...this.tools, ...this.ways]) each.hidden = Boolean(closed)
+    for (const tool of [this.boxes, ...this.tools]) tool.disabled = !ready
+    for (const each of [this.boxes, ...this.tools, ...this.ways]) each.hidden = Boolean(closed)
     this.keys.hidden = !ready || Boolean(closed)
     if (!ready) this.instruct()
     else {

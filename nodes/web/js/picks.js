@@ -2,6 +2,7 @@
 
 import { readPoints, writePoints } from "./points_text.js"
 import { readSelection, writeSelection } from "./selection_text.js"
+import { middles } from "./segment_map.js"
 import { say } from "./texts.js"
 
 const NOTHING = []
@@ -15,6 +16,7 @@ export class Picks {
     this.page = 0
     this.map = null // of the entry on this page, once it is loaded
     this.stroke = null // {add, last point, list} while the pointer is down
+    this.box = null // {from, to} while one is drawn
   }
 
   /** What the node sent with its last result. */
@@ -25,7 +27,7 @@ export class Picks {
 
   turnTo(page) {
     this.page = page
-    this.stroke = null
+    this.stroke = this.box = null
     this.texts.used = this.entry?.used ?? {}
   }
 
@@ -90,6 +92,13 @@ export class Picks {
   /** Whether what is picked in one picture is picked in all. */
   get everywhere() {
     return Boolean(this.texts.value("every_picture"))
+  }
+
+  /** What the node does to the mask at its edge; null where nothing. */
+  get edge() {
+    const [grow, feather] = ["grow", "feather"].map((name) => Number(this.texts.value(name)) || 0)
+    const fillHoles = Boolean(this.texts.value("fill_holes"))
+    return grow || feather || fillHoles ? { grow, feather, fillHoles } : null
   }
 
   /** Which segments the mask will have. */
@@ -179,6 +188,49 @@ export class Picks {
     lists[this.page] = [...others, ...added]
     this.texts.write(writePoints(lists), changed)
     return null
+  }
+
+  // --- from segment to segment by keys
+
+  /** The middle of the next segment in a direction, as a point of the true picture; null where there is none. */
+  neighbour(number, [right, down]) {
+    const { map, entry } = this
+    map.middles ??= middles(map, entry.colors.length)
+    const here = map.middles[number] ?? [map.width / 2, map.height / 2]
+    let best = { cost: Infinity, point: null }
+    for (const point of map.middles) {
+      if (!point) continue
+      const [x, y] = [point[0] - here[0], point[1] - here[1]]
+      const [along, aside] = [x * right + y * down, Math.abs(x * down) + Math.abs(y * right)]
+      const cost = along + 2 * aside
+      if (along > 0 && cost < best.cost) best = { cost, point }
+    }
+    return best.point && [(best.point[0] * entry.width) / map.width, (best.point[1] * entry.height) / map.height]
+  }
+
+  // --- boxes, from one corner to the other, in pixels of the true picture
+
+  /** The segments mostly in the box are picked, or the one that fills most of it, as the node's own boxes do. */
+  endBox() {
+    const numbers = this.inBox(this.box)
+    this.box = null
+    const list = new Set(this.list)
+    for (const number of numbers) this.inverted ? list.delete(number) : list.add(number)
+    this.replace(list)
+  }
+
+  inBox({ from, to }) {
+    const { map, entry } = this
+    const [left, right] = [from[0], to[0]].map((x) => (x * map.width) / entry.width).sort((one, other) => one - other)
+    const [top, bottom] = [from[1], to[1]].map((y) => (y * map.height) / entry.height).sort((one, other) => one - other)
+    const [x1, x2] = [Math.max(0, Math.floor(left)), Math.min(map.width, Math.ceil(right))]
+    const [y1, y2] = [Math.max(0, Math.floor(top)), Math.min(map.height, Math.ceil(bottom))]
+    const inside = entry.colors.map(() => 0)
+    for (let y = y1; y < y2; y++) for (let x = x1; x < x2; x++) inside[map.labels[y * map.width + x]]++
+    const most = Math.max(...inside)
+    if (!most) return []
+    const mostly = [...inside.keys()].filter((number) => 2 * inside[number] > entry.areas[number] * map.labels.length)
+    return mostly.length ? mostly : [inside.indexOf(most)]
   }
 
   // --- strokes of the pointer, from one point of the true picture to the next

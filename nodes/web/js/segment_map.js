@@ -1,7 +1,8 @@
 // One picture of the batch with its label map, as they are drawn on a canvas.
 // A segment's look depends on whether it is selected and hovered; borders are drawn at the canvas's own resolution.
 
-const FILL = { plain: 0.16, selected: 0.52, hover: 0.16 } // share of the segment's colour; hovering adds to the others
+const FILL = { plain: 0.16, selected: 0.4, hover: 0.16 } // share of the segment's colour; hovering adds to the others
+const DIM = 0.5 // of black over what is not picked, once something is
 const FAINT = [255, 255, 255, 90]
 const HOVERED = [255, 255, 255, 190]
 const SELECTED = [255, 255, 255, 255]
@@ -64,24 +65,74 @@ export function sampled(map, width, height) {
   return { labels, edges, across, width, height }
 }
 
-/** Colours over the picture: the sampled labels as an ImageData. */
-export function paintOver(drawn, colors, isSelected, hovered) {
+/** Colours over the picture: the sampled labels as an ImageData. `alpha`: of a mask with another edge than its segments. */
+export function paintOver(drawn, colors, isSelected, hovered, alpha = null) {
   const image = new ImageData(drawn.width, drawn.height)
   const pixels = new Uint32Array(image.data.buffer)
   const selected = colors.map((_, number) => isSelected(number))
-  const fills = colors.map((color, number) => {
-    const alpha = (selected[number] ? FILL.selected : FILL.plain) + (number === hovered ? FILL.hover : 0)
-    return word([...rgb(color), Math.round(255 * alpha)])
+  const dim = selected.some(Boolean)
+  const [inside, outside] = [true, false].map((within) => fills(colors, hovered, within, dim))
+  const { labels } = drawn
+  for (let at = 0; at < pixels.length; at++) {
+    pixels[at] = ((alpha ? alpha[at] > 0.5 : selected[labels[at]]) ? inside : outside)[labels[at]]
+  }
+  drawBorders(pixels, drawn, hovered, alpha ? null : selected)
+  if (alpha) blend(image, alpha, drawn)
+  return image
+}
+
+/** The look of each segment's pixels within the mask, or outside of it. */
+function fills(colors, hovered, within, dim) {
+  return colors.map((color, number) => {
+    if (!within && dim && number !== hovered) return word([0, 0, 0, Math.round(255 * DIM)])
+    const share = (within ? FILL.selected : FILL.plain) + (number === hovered ? FILL.hover : 0)
+    return word([...rgb(color), Math.round(255 * share)])
   })
-  for (let at = 0; at < pixels.length; at++) pixels[at] = fills[drawn.labels[at]]
+}
+
+function drawBorders(pixels, drawn, hovered, selected) {
   const [faint, bright, strong] = [FAINT, HOVERED, SELECTED].map(word)
   drawn.edges.forEach((at, index) => {
     const [here, there] = [drawn.labels[at], drawn.labels[drawn.across[index]]]
-    if (selected[here] !== selected[there]) pixels[at] = strong
+    if (selected && selected[here] !== selected[there]) pixels[at] = strong
     else if (here === hovered || there === hovered) pixels[at] = bright
     else if (pixels[at] !== strong) pixels[at] = faint
   })
-  return image
+}
+
+/** The mask's own edge: what is neither in nor out is between the two looks, and a line lies in its middle. */
+function blend(image, alpha, { width, height }) {
+  const pixels = new Uint32Array(image.data.buffer)
+  const strong = word(SELECTED)
+  for (let at = 0; at < alpha.length; at++) {
+    if (alpha[at] > 0 && alpha[at] < 1) image.data[4 * at + 3] *= Math.abs(2 * alpha[at] - 1)
+  }
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      const right = x + 1 < width && alpha[at] > 0.5 !== alpha[at + 1] > 0.5
+      const below = y + 1 < height && alpha[at] > 0.5 !== alpha[at + width] > 0.5
+      if (right || below) pixels[at] = strong
+    }
+  }
+}
+
+/** For every segment the pixel of it that is next to its middle, as [x, y] of the map; null where it has none. */
+export function middles({ labels, width }, count) {
+  const sums = Array.from({ length: count }, () => [0, 0, 0])
+  labels.forEach((number, at) => {
+    const sum = sums[number]
+    sum[0] += at % width
+    sum[1] += Math.floor(at / width)
+    sum[2] += 1
+  })
+  const nearest = Array.from({ length: count }, () => ({ away: Infinity, point: null }))
+  labels.forEach((number, at) => {
+    const [x, y] = [at % width, Math.floor(at / width)]
+    const [across, down, pixels] = sums[number]
+    const away = (x - across / pixels) ** 2 + (y - down / pixels) ** 2
+    if (away < nearest[number].away) nearest[number] = { away, point: [x, y] }
+  })
+  return nearest.map(({ point }) => point)
 }
 
 function rgb(color) {

@@ -26,11 +26,17 @@ function addPicker(node) {
   })
   widget.serialize = false // nor of the workflow
   widget.label = say("widget") // in App mode
+  keepWidth(widget)
   node.hideOutputImages = true // in the Vue nodes
   node.onDrawBackground = () => {} // in the classic canvas, where this is what shows a node's images
   node.setSize(node.size.map((length, axis) => Math.max(length, SMALLEST[axis])))
   node.onAdded = chained(node.onAdded, () => picker.start())
   node.onRemoved = chained(node.onRemoved, () => picker.stop())
+}
+
+/** As wide as its node: the panel of properties draws the widget too, and would leave it the panel's own width. */
+function keepWidth(widget) {
+  Object.defineProperty(widget, "width", { configurable: true, get: () => undefined, set: () => {} })
 }
 
 function chained(before, after) {

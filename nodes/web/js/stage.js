@@ -1,5 +1,6 @@
 // Where the picture is drawn and pointed at: the canvas, the picture's place in it, and the tip under the pointer.
 
+import { edged } from "./edge.js"
 import { element, percent } from "./parts.js"
 import { NEGATIVE, POSITIVE } from "./picks.js"
 import { paintOver, sampled } from "./segment_map.js"
@@ -56,6 +57,17 @@ export class Stage {
     ]
   }
 
+  /** Where on the page a point of the true picture lies, as an event has it. */
+  eventAt([x, y]) {
+    const { entry } = this.picks
+    const box = this.canvas.getBoundingClientRect()
+    const frame = this.frame(box.width, box.height)
+    return {
+      clientX: box.left + frame.left + ((x + 0.5) / entry.width) * frame.width,
+      clientY: box.top + frame.top + ((y + 0.5) / entry.height) * frame.height,
+    }
+  }
+
   /** How many pixels of the true picture one of the page is. */
   pixelsEach() {
     const box = this.canvas.getBoundingClientRect()
@@ -86,12 +98,39 @@ export class Stage {
     this.drawn ??= sampled(map, across, down)
     const mask = this.picks.mask()
     const layer = new OffscreenCanvas(across, down)
-    layer.getContext("2d").putImageData(paintOver(this.drawn, entry.colors, (number) => mask[number], this.hovered), 0, 0)
+    const painted = paintOver(this.drawn, entry.colors, (number) => mask[number], this.hovered, this.alpha(mask))
+    layer.getContext("2d").putImageData(painted, 0, 0)
     const context = this.canvas.getContext("2d")
     context.clearRect(0, 0, width, height)
     context.drawImage(map.picture, left, top, across, down)
     context.drawImage(layer, left, top)
     this.drawPoints(context, frame)
+    if (this.picks.box) this.drawBox(context, frame)
+  }
+
+  /** The mask as its edge is set, at the size in which it is drawn; null where it is that of the segments. */
+  alpha(mask) {
+    const { edge } = this.picks
+    if (!edge || !mask.some(Boolean)) return null
+    const key = JSON.stringify([mask, edge])
+    if (this.kept?.key === key && this.kept.drawn === this.drawn) return this.kept.alpha
+    const { labels, width, height } = this.drawn
+    const scale = width / this.picks.entry.width
+    const lengths = { ...edge, grow: edge.grow * scale, feather: edge.feather * scale }
+    const alpha = edged(Uint8Array.from(labels, (number) => mask[number]), width, height, lengths)
+    this.kept = { key, drawn: this.drawn, alpha }
+    return alpha
+  }
+
+  drawBox(context, frame) {
+    const { entry, box } = this.picks
+    const [x1, y1, x2, y2] = [...box.from, ...box.to].map((length, axis) => {
+      return axis % 2 ? frame.top + (length / entry.height) * frame.height : frame.left + (length / entry.width) * frame.width
+    })
+    const thin = this.canvas.width / this.canvas.getBoundingClientRect().width
+    Object.assign(context, { lineWidth: 2 * thin, strokeStyle: "#fff", fillStyle: "rgb(74 163 255 / 25%)" })
+    context.fillRect(x1, y1, x2 - x1, y2 - y1)
+    context.strokeRect(x1, y1, x2 - x1, y2 - y1)
   }
 
   drawPoints(context, frame) {
