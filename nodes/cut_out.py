@@ -14,9 +14,9 @@ class EmerDiffCutOut(io.ComfyNode):
             node_id="EmerDiffCutOut",
             display_name="EmerDiff Cut Out",
             category="EmerDiff",
-            description="The thing under a mask alone, on a transparent ground, with a soft edge of a pixel or two: for "
+            description="The thing under a mask alone, on a transparent ground, with an edge of a pixel or two: for "
             "stickers, collages and composites.",
-            search_aliases=["remove background", "cut out", "rembg", "alpha", "transparent", "sticker", "feather mask"],
+            search_aliases=["remove background", "cut out", "rembg", "alpha", "transparent", "sticker", "feather"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture, or a batch of pictures."),
                 io.Mask.Input(

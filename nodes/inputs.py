@@ -113,6 +113,18 @@ def feather(default: float = 0.0):
     )
 
 
+def points_on_segments(name: str, tooltip: str):
+    return io.String.Input(name, default="", advanced=True, tooltip=tooltip)  # clicks write it
+
+
+def edge():
+    """grow, feather, fill_holes."""
+    holes = io.Boolean.Input(
+        "fill_holes", default=False, optional=True, tooltip="What the mask encloses is part of it."
+    )
+    return grow(), feather(), holes
+
+
 def specks():
     return io.Float.Input(
         "specks",

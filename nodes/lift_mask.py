@@ -20,7 +20,7 @@ class EmerDiffLiftMask(inputs.PresetNode):
             category="EmerDiff",
             description="Make a rough mask precise: a brush stroke, a box or a heat map becomes the thing it lies on, "
             "pixel by pixel, by the diffusion model already loaded.",
-            search_aliases=["refine mask", "mask refiner", "precise mask", "mask to object", "box to mask", "SAM"],
+            search_aliases=["refine mask", "outline", "mask to object", "box to mask", "SAM", "inpaint mask"],
             inputs=[
                 inputs.unet(),
                 inputs.vae(),

@@ -17,14 +17,7 @@ class EmerDiffPickByPoints(io.ComfyNode):
             category="EmerDiff",
             description="Point at a thing, or put a box around it: a rough mask of it, at once and without segments. "
             "EmerDiff Lift Mask makes it exact.",
-            search_aliases=[
-                "SAM",
-                "points to mask",
-                "box to mask",
-                "click mask",
-                "segment by point",
-                "positive negative",
-            ],
+            search_aliases=["SAM", "select object", "points to mask", "box to mask", "click mask"],
             inputs=[
                 FeaturesType.Input("features", tooltip="From EmerDiff Extract Features."),
                 inputs.trajectory(beside="features"),
@@ -41,16 +34,18 @@ class EmerDiffPickByPoints(io.ComfyNode):
                     tooltip="On what is not; alone: everything except what is like that. Same format.",
                 ),
                 io.MultiType.Input(
-                    "boxes",
+                    io.String.Input("boxes", default="", advanced=True),  # drags write it
                     types=[io.BoundingBox, io.Custom("BBOX")],
                     optional=True,
-                    tooltip="Around what is wanted: one box, a list, or a list for each picture.",
+                    advanced=True,
+                    tooltip="Around what is wanted: one box, a list, or a list for each picture. Dragging writes them.",
                 ),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="0 or 1, one for each picture, exactly its size."),
                 io.Mask.Output(display_name="soft_mask", tooltip="0 to 1: how like what is wanted each pixel is."),
             ],
+            is_output_node=True,  # it shows what was picked
         )
 
     @classmethod

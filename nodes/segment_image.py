@@ -12,9 +12,9 @@ from .lists import GATHERED
 from .results import segmentation_outputs
 from .steps.extract import reading_of
 from .steps.presets import check_preset
-from .steps.segment import SPECKS
 from .wires import FeaturesType, TrajectoryType
 
+FINISH = ("make_masks", "specks")
 WAYS = ("surroundings", "mirrored", "dense", "enlarge")
 
 
@@ -27,7 +27,7 @@ class EmerDiffSegmentImage(inputs.PresetNode):
             category="EmerDiff",
             description="Divide a picture into pixel-accurate segments with the diffusion model already loaded: no "
             "training, no second model.",
-            search_aliases=["segment anything", "SAM", "auto mask", "panoptic", "segmentation", "mask generator"],
+            search_aliases=["segment anything", "SAM", "mask", "auto mask", "outline", "select object"],
             inputs=[
                 inputs.model(raw_link=True),
                 inputs.vae(raw_link=True),
@@ -53,15 +53,13 @@ class EmerDiffSegmentImage(inputs.PresetNode):
                     display_name="trajectory", is_output_list=True, tooltip="Goes with the features."
                 ),
             ],
-            is_output_node=True,  # its label map is a result to look at
+            is_output_node=True,
             is_input_list=True,  # the four links hide whether lists come; every result is handed on as one
             enable_expand=True,
         )
 
     @classmethod
-    def execute(
-        cls, model, vae, conditioning, image, preset, seed, make_masks=(True,), reference=(None,), specks=(SPECKS,), **how
-    ) -> io.NodeOutput:
+    def execute(cls, model, vae, conditioning, image, preset, seed, reference=(None,), **how) -> io.NodeOutput:
         for name in preset:
             check_preset(name)
         graph = GraphBuilder()
@@ -70,21 +68,18 @@ class EmerDiffSegmentImage(inputs.PresetNode):
         seed, readings = each(graph, seed), [reading_of(name) for name in preset]
         ways = {name: each(graph, [getattr(one, name) for one in readings]) for name in WAYS}
         extract = graph.node("EmerDiffExtractFeatures", **shared, image=image[0], seed=seed, **ways)
-        how = {name: each(graph, values) for name, values in how.items()}  # segments, granularity, shared_clusters
+        how = {name: each(graph, values) for name, values in how.items()}
+        finish = {name: how.pop(name) for name in FINISH if name in how}  # left are those of the clusters
         how |= {"reference": reference[0]} if reference[0] is not None else {}
         cluster = graph.node("EmerDiffClusterFeatures", features=extract.out(0), seed=seed, **how)
         masks = graph.node(
             "EmerDiffModulateAndAssemble",
             **shared,
             image=image[0],
-            trajectory=extract.out(1),
-            low_res_masks=cluster.out(0),
-            preset=each(graph, preset),
-            make_masks=each(graph, make_masks),
-            specks=each(graph, specks),
+            **{"trajectory": extract.out(1), "low_res_masks": cluster.out(0), "preset": each(graph, preset), **finish},
         )
-        made = dict(zip(GATHERED, [*map(masks.out, range(3)), *map(extract.out, range(2))], strict=True))
-        gathered = graph.node("EmerDiffGather", **made)
+        made = [*map(masks.out, range(3)), *map(extract.out, range(2))]
+        gathered = graph.node("EmerDiffGather", **dict(zip(GATHERED, made, strict=True)))
         return io.NodeOutput(*map(gathered.out, range(len(made))), expand=graph.finalize())
 
 

@@ -21,7 +21,7 @@ class EmerDiffSelectByText(io.ComfyNode):
             description="Pick the segments that a word means, with the CLIP and the diffusion model of the checkpoint: "
             "no detector, no download. Several phrases, separated by commas, give a mask each.",
             is_experimental=True,  # measured on small models alone
-            search_aliases=["text mask", "mask by word", "CLIPSeg", "grounding", "select by prompt", "DAAM"],
+            search_aliases=["text mask", "mask by word", "select object", "CLIPSeg", "grounding", "DAAM"],
             inputs=[
                 SegmentationType.Input("segmentation", tooltip="From EmerDiff Segment Image or Assemble Masks."),
                 inputs.unet(),

@@ -19,42 +19,34 @@ class EmerDiffSelectSegments(io.ComfyNode):
             display_name="EmerDiff Select Segments",
             category="EmerDiff",
             description="Pick segments by clicking in the picture, by number or by points: one mask, for inpainting.",
-            search_aliases=["pick mask", "choose segment", "mask by index", "mask by point", "click mask"],
+            search_aliases=["select object", "pick mask", "click mask", "mask by index", "mask by point"],
             inputs=[
                 SegmentationType.Input("segmentation", tooltip="From EmerDiff Segment Image or Assemble Masks."),
                 io.Image.Input("image", optional=True, tooltip="The segmented picture, to click in."),
                 io.String.Input(
                     "selection",
                     default="",
+                    advanced=True,  # clicks write it
                     tooltip='What clicking writes: segment numbers such as "3, 7-9"; "3; 5" for several pictures.',
                 ),
-                io.String.Input(
+                inputs.points_on_segments(
                     "positive_points",
-                    default="",
-                    advanced=True,  # clicks write them
-                    tooltip="Segments under these points are added: a JSON list of points with x and y in pixels, or a "
-                    "list of such lists, one a picture. Shift and click writes them.",
+                    "Segments under these points are added: a JSON list of points with x and y in pixels, or a list of "
+                    "such lists, one a picture. Shift and click writes them.",
                 ),
-                io.String.Input(
+                inputs.points_on_segments(
                     "negative_points",
-                    default="",
-                    advanced=True,  # clicks write them
-                    tooltip="Segments under these points are taken away, same format. Alt and click writes them.",
+                    "Segments under these points are taken away, same format. Alt and click writes them.",
                 ),
                 io.Boolean.Input("invert", default=False, tooltip="Select everything else instead."),
                 io.MultiType.Input(
                     "boxes",
                     types=[io.BoundingBox, io.Custom("BBOX")],
                     optional=True,
-                    tooltip="Segments that lie mostly in these boxes are added. From detectors and points editors: one "
-                    "box, a list, or a list for each picture.",
+                    tooltip="Segments that lie mostly in these boxes are added: one box, a list, or one for each picture.",
                 ),
                 inputs.every_picture(),
-                inputs.grow(),
-                inputs.feather(),
-                io.Boolean.Input(
-                    "fill_holes", default=False, optional=True, tooltip="What the mask encloses is part of it."
-                ),
+                *inputs.edge(),
             ],
             outputs=[
                 io.Mask.Output(

@@ -6,5 +6,6 @@ merging    segments that are alike -> one
 texts      what people type and other packs write -> numbers, points, boxes
 selection  numbers and points -> segments
 boxes      boxes of masks, and the segments in boxes
+edge       the edge of a finished mask: grown, feathered, holes filled
 colors     segment numbers -> pictures for people
 """

@@ -14,6 +14,7 @@ from emerdiff.emerdiff_ops.segments.colors import colorize, highlight, overlay
 from emerdiff.emerdiff_ops.segments.labels import masks_to_labels
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
+from emerdiff.nodes.steps.cut_out import cut_out
 from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.pick import pick_by_points
@@ -32,6 +33,7 @@ from small_model.scenes import HELD_OUT, scene
 from small_model.settings import SEGMENTS
 
 SEED = HELD_OUT + 2
+SQUARE = 8  # pixels
 FOLDER = Path(__file__).resolve().parents[2] / "nodes" / "web" / "docs" / "images"
 
 
@@ -57,6 +59,7 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
     rough = torch.from_numpy(rough_masks(region, SEED)["grown by 6 pixels"])[None]
     known = pipeline.known(true.image, SEED)
     soft = pipeline.lift(true.image, rough, "balanced", known)
+    hard = (soft > 0.5).float()
     place = interior(true.labels == 3)  # a thing that stands alone
     pointed = pick_by_points(features, trajectory, image, written([place]), "")
     exact = pipeline.lift(true.image, pointed, "fast", known)
@@ -82,7 +85,7 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
         "SelectByText": [numbered, Panel(f'overlay of "{true.words[2]}"', by_text)],
         "LiftMask": [
             Panel("rough mask", drawn(highlight(image, rough))),
-            Panel("mask", drawn(highlight(image, (soft > 0.5).float()))),
+            Panel("mask", drawn(highlight(image, hard))),
             Panel("soft_mask", grey(soft[0])),
         ],
         "PickByPoints": [
@@ -91,6 +94,7 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
             Panel("the same, lifted", drawn(highlight(image, (exact > 0.5).float()))),
         ],
         "MergeSegments": [numbered, Panel("merged to 6", drawn(overlay(image, merged)))],
+        "CutOut": [Panel("mask", drawn(highlight(image, hard))), Panel("image", on_squares(image, hard))],
         "BoundingBoxes": [Panel("mask", grey(mask[0])), Panel("its box", boxed(image, regions(mask[0])[:1]))],
         "ToSEGS": [numbered, Panel("bbox and crop_region", boxed(image, regions(mask[0])))],
     }  # fmt: skip
@@ -132,6 +136,14 @@ def grey(values: torch.Tensor) -> Image.Image:
 
 def drawn(pictures: torch.Tensor) -> Image.Image:
     return enlarged(to_image(pictures[0].numpy()))
+
+
+def on_squares(image: torch.Tensor, mask: torch.Tensor) -> Image.Image:
+    """What is cut out, over the grey squares that stand for transparency."""
+    rows, columns = torch.meshgrid(*(torch.arange(side) // SQUARE for side in mask.shape[1:]), indexing="ij")
+    ground = (0.55 + 0.2 * ((rows + columns) % 2))[None, ..., None]
+    cut, alpha = cut_out(image, mask, 0, 1.5)
+    return drawn(alpha[..., None] * cut[..., :3] + (1 - alpha[..., None]) * ground)
 
 
 def boxed(image: torch.Tensor, boxes: list[tuple[int, int, int, int]]) -> Image.Image:

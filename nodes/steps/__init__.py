@@ -17,6 +17,7 @@ select      what is picked -> masks
 shown       what browsers are shown: pictures of a segmentation as files of the temp folder, and what the widget draws
 pick        points and boxes -> a rough mask, without segments
 score_text  segmentation -> the masks that words mean
+cut_out     pictures and masks -> things on a transparent ground
 exchange    boxes and SEGS, for nodes of others
 saved       any of the values <-> a file
 """

@@ -62,3 +62,13 @@ def front_end(front_end_of_a_mode, request):
     yield front_end_of_a_mode
     front_end_of_a_mode.shot(request.node.name.split("[")[0].removeprefix("test_"))
     assert not [error for error in front_end_of_a_mode.errors if EXTENSION in error or "EmerDiff" in error]
+
+
+@pytest.fixture
+def picker(front_end):
+    """The front end with a graph of one picture that has been run, and nothing selected."""
+    front_end.make_graph()
+    front_end.run()
+    front_end.wait_for_picture()
+    front_end.notice()
+    return front_end

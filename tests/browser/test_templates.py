@@ -12,6 +12,9 @@ from comfyui.workflow import NOTES, WORKFLOWS
 
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 CLICKS = 3
+SCREEN = {"width": 1600, "height": 900}  # a common one; the canvas draws no text below 57%
+LEAST_SCALE = 0.6
+STEPS = 3
 SLACK = 2
 PLACES = """() => app.graph.nodes.map((node) => {
     const shown = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect()
@@ -34,13 +37,32 @@ def inside(box: list[float], group: list[float]) -> bool:
     return within and all(each <= most + SLACK for each, most in zip(box[2:], reach))
 
 
+@pytest.fixture
+def on_a_screen(front_end):
+    before = front_end.page.viewport_size
+    front_end.page.set_viewport_size(SCREEN)
+    yield front_end
+    front_end.page.set_viewport_size(before)
+
+
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_opens_and_runs_and_is_in_order(front_end, name):
-    page = front_end.page
+def test_a_note_of_at_most_three_steps_is_what_one_reads_first(name):
+    nodes = json.loads((WORKFLOWS / f"{name}.json").read_text())["nodes"]
+    (note,) = [node for node in nodes if node["type"] in NOTES]
+    assert note["pos"] == [min(node["pos"][axis] for node in nodes) for axis in (0, 1)]
+    lines = note["widgets_values"][0].splitlines()
+    assert len(lines) <= STEPS and all(line.startswith(f"{number}. ") for number, line in enumerate(lines, 1))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_opens_and_runs_and_is_in_order(on_a_screen, name):
+    front_end, page = on_a_screen, on_a_screen.page
     nodes = json.loads((WORKFLOWS / f"{name}.json").read_text())["nodes"]
     open_template(page, name, len(nodes))
     page.wait_for_timeout(800)
     assert not page.locator("[role=dialog]:visible").count(), page.locator("[role=dialog]:visible").inner_text()
+    assert page.evaluate("app.canvas.ds.scale") >= LEAST_SCALE, "texts on the nodes can be read"
+    front_end.shot(f"open_{name.replace(' ', '_')}")
     known = page.evaluate("Object.keys(LiteGraph.registered_node_types)")
     assert not {node["type"] for node in nodes} - set(known)
     front_end.run()

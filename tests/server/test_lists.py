@@ -51,7 +51,8 @@ class Graph:
         cluster = self.add("EmerDiffClusterFeatures", features=[extract, 0], segments=SEGMENTS, seed=0)
         wired = {"trajectory": [extract, 1], "low_res_masks": [cluster, 0]}
         maps = self.add("EmerDiffModulateAttention", **self.source, **wired, preset="fast", image=image)
-        assemble = self.add("EmerDiffAssembleMasks", difference_maps=[maps, 0])
+        specks = {"min_area": 0.0002, "fill_holes": 0.0002}  # what Segment Image does unasked
+        assemble = self.add("EmerDiffAssembleMasks", difference_maps=[maps, 0], **specks)
         return extract, assemble
 
     def blob(self, size=96):

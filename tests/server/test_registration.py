@@ -23,7 +23,7 @@ PACK = "ComfyUI-EmerDiff"
 NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSegmentImage": (
         ["model", "vae", "conditioning", "image", "segments", "preset", "seed", "make_masks", "granularity",
-         "shared_clusters", "reference"],
+         "shared_clusters", "reference", "specks"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE", "EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffExtractFeatures": (
@@ -41,7 +41,8 @@ NODES = {  # saved workflows rely on these ids and orders
         ["EMERDIFF_DIFFERENCE_MAPS"],
     ),
     "EmerDiffModulateAndAssemble": (
-        ["model", "vae", "conditioning", "image", "trajectory", "low_res_masks", "preset", "make_masks"],
+        ["model", "vae", "conditioning", "image", "trajectory", "low_res_masks", "preset", "make_masks",
+         "specks"],
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
     "EmerDiffCheck": (["model", "presets"], []),
@@ -61,6 +62,7 @@ NODES = {  # saved workflows rely on these ids and orders
          "relative_strength", "features", "trajectory"],
         ["MASK", "MASK"],
     ),
+    "EmerDiffCutOut": (["image", "mask", "grow", "feather"], ["IMAGE", "MASK"]),
     "EmerDiffMergeSegments": (
         ["segmentation", "features", "target", "similarity", "make_masks"],
         ["EMERDIFF_SEGMENTATION", "MASK", "IMAGE"],
@@ -73,7 +75,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffToSEGS": (["segmentation", "selection", "crop_factor", "min_area", "image"], ["SEGS"]),
     "EmerDiffSelectSegments": (
         ["segmentation", "selection", "positive_points", "negative_points", "invert", "image", "boxes",
-         "every_picture"],
+         "every_picture", "grow", "feather", "fill_holes"],
         ["MASK", "IMAGE"],
     ),
     "EmerDiffSave": (["value", "filename_prefix"], ["COMFY_MATCHTYPE_V3"]),

@@ -20,7 +20,7 @@ from comfyui.workflow import (
     replace_loaders,
     with_inputs,
 )
-from measure.metrics import interior, iou
+from measure.metrics import boundaries, interior, iou
 from small_model.scenes import HELD_OUT, SIZE, scene
 
 
@@ -34,13 +34,9 @@ def test_a_box_painted_in_the_mask_editor_becomes_the_object(client):
     prompt = replace_loaders(load_prompt(REFINE, client.info))
     prompt = with_inputs(prompt, "LoadImage", image=client.put_image("painted.png", painted))
     outputs = client.run(prompt)
-    lifted = client.masks(prompt, outputs)[0] > 0
+    lifted = cut_out(client, prompt, outputs)
     assert lifted.shape == region.shape
     assert iou(lifted, region) > iou(box, region) + 0.05
-    cut_out = client.server.fetch(outputs[find(prompt, "SaveImage")]["images"][0])
-    (client.server.base / "cut.png").write_bytes(cut_out)
-    alpha = np.asarray(Image.open(client.server.base / "cut.png"))[..., 3]
-    assert ((alpha > 127) == lifted).mean() > 0.99  # the soft mask, whose border at 0.5 is the hard one's
 
 
 def test_a_point_becomes_the_object(client):
@@ -53,7 +49,7 @@ def test_a_point_becomes_the_object(client):
     rough = add(prompt, "MaskToImage", mask=[find(prompt, "EmerDiffPickByPoints"), 0])
     shown = add(prompt, "PreviewImage", images=[rough, 0])
     outputs = client.run(prompt)
-    pointed, lifted = client.pixels(outputs[shown])[0, ..., 0] > 0, client.masks(prompt, outputs)[0] > 0
+    pointed, lifted = client.pixels(outputs[shown])[0, ..., 0] > 0, cut_out(client, prompt, outputs)
     assert pointed[row, column] and lifted[row, column]
     assert iou(lifted, region) > iou(pointed, region) > 0.3
 
@@ -89,10 +85,16 @@ def test_a_transformer_s_draft_is_clicked_in_and_the_thing_cut_out(client):
     clicked = with_inputs(prompt, "EmerDiffSelectSegments", positive_points=json.dumps([{"x": column, "y": row}]))
     assert evaluations(client, clicked) == 0
     outputs = client.run(clicked)
-    mask = client.masks(clicked, outputs)[0] > 0
-    assert iou(mask, region) > 0.5
-    cut_out = client.server.fetch(outputs[find(clicked, "SaveImage")]["images"][0])
-    assert (np.asarray(Image.open(io.BytesIO(cut_out)))[..., 3] == 255 * mask).all()
+    assert iou(cut_out(client, clicked, outputs), region) > 0.5
+
+
+def cut_out(client, prompt, outputs) -> np.ndarray:
+    """What the saved picture shows [H, W] bool; a pixel or two at its edge are neither whole nor gone."""
+    file = client.server.fetch(outputs[find(prompt, "SaveImage")]["images"][0])
+    alpha = np.asarray(Image.open(io.BytesIO(file)))[..., 3]
+    faded = (alpha > 0) & (alpha < 255)
+    assert 0 < faded.sum() < 2 * boundaries(alpha > 127).sum()
+    return alpha > 127
 
 
 def segment_numbers(client, entry) -> np.ndarray:

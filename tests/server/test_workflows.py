@@ -87,10 +87,9 @@ def test_the_presets_are_compared_with_all_else_equal(client, picture):
     assert all(prompt[key]["inputs"] == prompt[each["draft"]]["inputs"] for key in each.values())
     for preset, key in (each | {"thorough": each["paper"]}).items():
         prompt[key]["inputs"]["preset"] = preset
+    shown = {key: add(prompt, "PreviewImage", images=[key, 2]) for key in each.values()}
     outputs = client.run(prompt)
-    draft, fast, balanced, gone = (
-        client.pixels(outputs[find_after(prompt, "PreviewImage", key)]) for key in each.values()
-    )
+    draft, fast, balanced, gone = (client.pixels(outputs[node]) for node in shown.values())
     for key in each.values():
         overlay = client.pixels(outputs[key])[0]
         assert (overlay[1::8] != overlay[::8]).any(), "the coarse masks are shown, in blocks of eight pixels"

@@ -9,8 +9,10 @@ const LINKED = "linked"
 const SEVERAL = "several" // nodes of one subgraph, and unknown through which of them it was opened
 
 export class NodeTexts {
-  constructor(node) {
+  /** `main` is the text that plain clicks write. */
+  constructor(node, main) {
     this.node = node
+    this.main = main
     this.used = {} // what the server used for the page shown
   }
 
@@ -23,9 +25,9 @@ export class NodeTexts {
     return String(this.value("selection") ?? "")
   }
 
-  /** Why clicks cannot write `selection`; null where they can. */
+  /** Why clicks cannot write; null where they can. */
   get closed() {
-    return this.closedTo("selection")
+    return this.closedTo(this.main)
   }
 
   closedTo(name) {

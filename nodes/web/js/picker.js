@@ -19,10 +19,11 @@ const TOWARDS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arro
 const EDGES = ["grow", "feather", "fill_holes"]
 
 export class Picker {
-  constructor(node) {
+  /** `Kind` is what can be picked, `main` the text that plain clicks write. */
+  constructor(node, Kind = Picks, main = "selection") {
     this.node = node
-    this.texts = new NodeTexts(node)
-    this.picks = new Picks(this.texts)
+    this.texts = new NodeTexts(node, main)
+    this.picks = new Kind(this.texts)
     this.stage = new Stage(this.picks)
     this.build()
   }
@@ -43,19 +44,37 @@ export class Picker {
     const back = button("\u2039", say("previous"), () => this.turn(-1))
     const next = button("\u203a", say("next"), () => this.turn(1))
     this.pager = element("span", "emerdiff-pager", back, this.place, next)
-    const tool = (label, title, act) => button(label, title, () => this.change(act))
-    this.tools = [
-      tool(say("all"), say("all_in_full"), () => picks.edit(() => true)),
-      tool(say("clear"), say("none_in_full"), () => picks.clear()),
-    ]
+    this.tools = this.makeTools()
     this.boxes = button(say("box"), say("box_in_full"), () => this.turnBoxes())
     this.turnBoxes(false)
     const above = element("div", "emerdiff-stage", stage.canvas, this.hint, this.pager, stage.tip)
     const bar = element("div", "emerdiff-bar", this.status, this.boxes, ...this.tools)
-    this.keys = Object.assign(element("div", "emerdiff-keys", say("keys")), { title: say("keys_in_full") })
+    const [keys, inFull] = this.keysText
+    this.keys = Object.assign(element("div", "emerdiff-keys", keys), { title: inFull })
     this.root = element("div", "emerdiff-picker", ownStyles(), above, this.banner, bar, this.keys)
     this.listen()
     this.show()
+  }
+
+  tool(label, title, act) {
+    return button(label, title, () => this.change(act))
+  }
+
+  makeTools() {
+    const { picks } = this
+    return [
+      this.tool(say("all"), say("all_in_full"), () => picks.edit(() => true)),
+      this.tool(say("clear"), say("none_in_full"), () => picks.clear()),
+    ]
+  }
+
+  get keysText() {
+    return [say("keys"), say("keys_in_full")]
+  }
+
+  /** Values of the node that change what is shown, beside its texts of points. */
+  get watched() {
+    return ["invert", ...EDGES]
   }
 
   change(act) {
@@ -79,10 +98,10 @@ export class Picker {
 
   look() {
     this.takePlace()
-    const sent = this.result()?.emerdiff_segments ?? NOTHING
+    const sent = this.sentEntries()
     if (sent !== this.sent) this.receive(sent)
     const { texts } = this
-    const values = ["invert", POSITIVE, NEGATIVE, ...EDGES].map((name) => texts.value(name))
+    const values = [POSITIVE, NEGATIVE, ...this.watched].map((name) => texts.value(name))
     const read = [texts.selection, ...values, texts.closed].join("\n")
     if (read !== this.read) this.refused = null // what it was about has changed
     this.read = read
@@ -96,6 +115,11 @@ export class Picker {
   takePlace() {
     if (this.root.isConnected || this.node.graph !== app.canvas?.graph) return
     document.querySelector(`[data-node-id="${this.node.id}"] .emerdiff-picker`)?.replaceWith(this.root)
+  }
+
+  /** What the node sent, an entry a picture: the same list as long as it is the same. */
+  sentEntries() {
+    return this.result()?.emerdiff_segments ?? NOTHING
   }
 
   result() {
@@ -118,14 +142,18 @@ export class Picker {
     this.stage.reset()
     this.stage.wait(Boolean(entry))
     if (entry) {
-      const [picture, labels] = [entry.picture, entry.labels].map((file) => api.apiURL(`/view?${new URLSearchParams(file)}`))
-      const map = await loadSegmentMap(picture, labels).catch(() => null) // gone after a restart of the server
+      const map = await this.loadMap(entry).catch(() => null) // gone after a restart of the server
       if (entry !== picks.entry) return
       picks.map = map
     }
     this.stage.wait(false)
     this.seen = null
     this.show()
+  }
+
+  loadMap(entry) {
+    const [picture, labels] = [entry.picture, entry.labels].map((file) => api.apiURL(`/view?${new URLSearchParams(file)}`))
+    return loadSegmentMap(picture, labels)
   }
 
   turn(step) {
@@ -220,10 +248,15 @@ export class Picker {
     this.stage.canvas.focus({ preventScroll: true })
     const point = this.stage.pointAt(event)
     if (this.boxing) this.picks.box = { from: point, to: point }
-    else this.picks.begin(point)
+    else this.left(event, point)
     if (!this.picks.stroke && !this.picks.box) return
     this.stage.canvas.setPointerCapture(event.pointerId)
     this.show()
+  }
+
+  /** A plain click, or the beginning of a drag. */
+  left(event, point) {
+    this.picks.begin(point)
   }
 
   /** With a key or the right button: a point instead of a segment. The front end shall not take it for its own Shift or Alt and click. */
@@ -231,7 +264,7 @@ export class Picker {
     stopped(event)
     const at = this.stage.pointAt(event)
     if (this.picks.labelAt(at) === null) return
-    const name = event.shiftKey ? POSITIVE : NEGATIVE
+    const name = event.button === RIGHT || event.altKey ? NEGATIVE : POSITIVE
     let refused
     this.change(() => (refused = this.picks.togglePoint(name, at, REACH * this.stage.pixelsEach())))
     this.refused = refused // until something changes, or the next press
@@ -254,8 +287,12 @@ export class Picker {
   release(event) {
     if (event.button === 1) app.canvas.processMouseUp(event)
     if (!event.isPrimary) return
-    if (this.picks.box) this.change(() => this.picks.endBox())
+    if (this.picks.box) this.endBox()
     else if (this.picks.stroke) this.change(() => this.picks.end())
+  }
+
+  endBox() {
+    this.change(() => this.picks.endBox())
   }
 
   abandon() {
@@ -289,11 +326,15 @@ export class Picker {
 
   instruct() {
     const { closed, selection } = this.texts
-    const lines = [closed ?? say("click")]
+    const lines = [closed ?? this.firstHint]
     if (!closed && selection.trim()) lines.push(say("picked", { selection: selection.trim() }))
     const texts = lines.map((line) => element("span", "", line))
     this.hint.replaceChildren(element("b", "", this.picks.entry ? say("gone") : say("run_once")), ...texts)
     this.status.textContent = this.status.title = ""
+  }
+
+  get firstHint() {
+    return say("click")
   }
 
   summary() {

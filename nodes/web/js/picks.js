@@ -157,6 +157,10 @@ export class Picks {
   /** Nothing on this page: no segments, and no points where they can be written. */
   clear() {
     this.edit(() => false)
+    this.clearPoints()
+  }
+
+  clearPoints() {
     for (const name of [POSITIVE, NEGATIVE]) {
       if (this.pointsHere(name).length === 0 || this.texts.closedTo(name)) continue
       this.texts.write(writePoints(this.points(name).map((list, page) => (page === this.page ? [] : list))), name)
@@ -209,6 +213,11 @@ export class Picks {
   }
 
   // --- boxes, from one corner to the other, in pixels of the true picture
+
+  /** Boxes that stay where they were drawn. */
+  get boxes() {
+    return []
+  }
 
   /** The segments mostly in the box are picked, or the one that fills most of it, as the node's own boxes do. */
   endBox() {

@@ -11,12 +11,12 @@ const SMALLEST = [340, 580] // of the node
 app.registerExtension({
   name: "emerdiff.SelectSegments",
   nodeCreated(node) {
-    if (node.constructor.comfyClass === NODE) addPicker(node)
+    if (node.constructor.comfyClass === NODE) addToNode(node, new Picker(node))
   },
 })
 
-function addPicker(node) {
-  const picker = new Picker(node)
+/** Puts a picker on its node, in place of the pictures that the front end would show there. */
+export function addToNode(node, picker) {
   const widget = node.addDOMWidget("segments", "emerdiff_segments", picker.root, {
     serialize: false, // not part of the prompt
     hideOnZoom: false,

@@ -86,7 +86,7 @@ export class Stage {
   }
 
   draw() {
-    const { map, entry } = this.picks
+    const { map } = this.picks
     const [width, height] = this.size()
     if (!map || !width || !height) return
     if (this.canvas.width !== width || this.canvas.height !== height) {
@@ -95,17 +95,26 @@ export class Stage {
     }
     const frame = this.frame(width, height)
     const [left, top, across, down] = [frame.left, frame.top, frame.width, frame.height].map(Math.round)
+    const context = this.canvas.getContext("2d")
+    context.clearRect(0, 0, width, height)
+    context.drawImage(map.picture, left, top, across, down)
+    if (map.labels) context.drawImage(this.segments(across, down), left, top)
+    this.drawPoints(context, frame)
+    for (const { x, y, width: wide, height: high } of this.picks.boxes) {
+      this.drawBox(context, frame, { from: [x, y], to: [x + wide, y + high] })
+    }
+    if (this.picks.box) this.drawBox(context, frame, this.picks.box)
+  }
+
+  /** The segments in their looks, to be drawn over the picture. */
+  segments(across, down) {
+    const { map, entry } = this.picks
     this.drawn ??= sampled(map, across, down)
     const mask = this.picks.mask()
     const layer = new OffscreenCanvas(across, down)
     const painted = paintOver(this.drawn, entry.colors, (number) => mask[number], this.hovered, this.alpha(mask))
     layer.getContext("2d").putImageData(painted, 0, 0)
-    const context = this.canvas.getContext("2d")
-    context.clearRect(0, 0, width, height)
-    context.drawImage(map.picture, left, top, across, down)
-    context.drawImage(layer, left, top)
-    this.drawPoints(context, frame)
-    if (this.picks.box) this.drawBox(context, frame)
+    return layer
   }
 
   /** The mask as its edge is set, at the size in which it is drawn; null where it is that of the segments. */
@@ -122,8 +131,8 @@ export class Stage {
     return alpha
   }
 
-  drawBox(context, frame) {
-    const { entry, box } = this.picks
+  drawBox(context, frame, box) {
+    const { entry } = this.picks
     const [x1, y1, x2, y2] = [...box.from, ...box.to].map((length, axis) => {
       return axis % 2 ? frame.top + (length / entry.height) * frame.height : frame.left + (length / entry.width) * frame.width
     })
@@ -155,7 +164,7 @@ export class Stage {
 
   showTip() {
     const { map, entry } = this.picks
-    const shown = map && this.hovered !== null && this.pointer?.pointerType !== "touch"
+    const shown = map?.labels && this.hovered !== null && this.pointer?.pointerType !== "touch"
     this.tip.hidden = !shown
     if (!shown) return
     this.tip.textContent = say("segment", { number: this.hovered, area: percent(entry.areas[this.hovered]) })

@@ -1,0 +1,90 @@
+// EmerDiff Pick by Points: a picture to point in. Before any run it is that of the Load Image that feeds the node, after
+// one what the node showed. The only state are the node's texts. Without this file the node works by these.
+
+import { api } from "../../../scripts/api.js"
+import { app } from "../../../scripts/app.js"
+import { Picker } from "./picker.js"
+import { POSITIVE } from "./picks.js"
+import { BOXES, PointPicks } from "./point_picks.js"
+import { addToNode } from "./select_segments.js"
+import { say } from "./texts.js"
+
+const NODE = "EmerDiffPickByPoints"
+const LOADERS = ["LoadImage"]
+const NOTHING = []
+
+app.registerExtension({
+  name: "emerdiff.PickByPoints",
+  nodeCreated(node) {
+    if (node.constructor.comfyClass === NODE) addToNode(node, new PointPicker(node))
+  },
+})
+
+class PointPicker extends Picker {
+  constructor(node) {
+    super(node, PointPicks, POSITIVE)
+  }
+
+  makeTools() {
+    return [this.tool(say("clear"), say("no_points"), () => this.picks.clear())]
+  }
+
+  get keysText() {
+    return [say("point_keys"), say("point_keys_in_full")]
+  }
+
+  get watched() {
+    return [BOXES]
+  }
+
+  /** A plain click is a point here. */
+  left(event) {
+    this.point(event)
+  }
+
+  endBox() {
+    let refused
+    this.change(() => (refused = this.picks.endBox()))
+    this.refused = refused
+    this.show()
+  }
+
+  /** One entry a picture: the result's pictures, or the one that is loaded where that came later. */
+  sentEntries() {
+    const [result, loaded] = [this.result()?.images, this.loaded()]
+    if (result === this.lastResult && loaded === this.lastLoaded) return this.sent ?? NOTHING
+    const newer = result !== this.lastResult && result ? result.map((file) => ({ picture: file })) : null
+    this.lastResult = result
+    this.lastLoaded = loaded
+    if (newer) return newer
+    if (!loaded) return NOTHING
+    return [{ picture: JSON.parse(loaded) }]
+  }
+
+  /** The file of the Load Image that feeds this node directly, as text; null where another node does. */
+  loaded() {
+    const slot = this.node.inputs?.findIndex((input) => input.name === "image") ?? -1
+    const from = slot >= 0 ? window.LiteGraph.LGraphNode.prototype.getInputNode.call(this.node, slot) : null
+    if (!LOADERS.includes(from?.constructor.comfyClass)) return null
+    const [, path, type] = String(from.widgets?.[0]?.value ?? "").match(/^(.*?)(?: \[(\w+)\])?$/)
+    const [filename, ...folders] = path.split("/").reverse()
+    return filename && JSON.stringify({ filename, subfolder: folders.reverse().join("/"), type: type ?? "input" })
+  }
+
+  async loadMap(entry) {
+    const answer = await fetch(api.apiURL(`/view?${new URLSearchParams(entry.picture)}`))
+    if (!answer.ok) throw new Error(answer.status)
+    const picture = await createImageBitmap(await answer.blob())
+    const { width, height } = picture
+    Object.assign(entry, { width, height, colors: [], areas: [] })
+    return { picture, width, height, labels: null }
+  }
+
+  get firstHint() {
+    return say("connect")
+  }
+
+  summary() {
+    return this.refused ?? (this.picks.count ? say("pointed", { count: this.picks.count }) : say("point_nothing"))
+  }
+}
