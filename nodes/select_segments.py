@@ -43,7 +43,7 @@ class EmerDiffSelectSegments(io.ComfyNode):
                     "boxes",
                     types=[io.BoundingBox, io.Custom("BBOX")],
                     optional=True,
-                    tooltip="Segments that lie mostly in these boxes are added: one box, a list, or one for each picture.",
+                    tooltip="Segments that lie mostly in these boxes are added: one, a list, or a list a picture.",
                 ),
                 inputs.every_picture(),
                 *inputs.edge(),
