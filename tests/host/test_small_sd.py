@@ -1,4 +1,4 @@
-"""The small Stable Diffusion: SD1.x's layout and ways in the host's own classes, its autoencoder, its training."""
+"""The small Stable Diffusion: SD1.x's layout and ways in the host's own classes, its autoencoder, what it learned."""
 
 import comfy.model_sampling
 import numpy as np
@@ -12,12 +12,8 @@ from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.values import Source
 
 from small_model import autoencoder, small_sd
-from small_model.photographs import Photograph
 from small_model.scenes import HELD_OUT, scene
-from small_model.words import COCO, SCENES, SMALL_SD, word_of
-from training import latents
-from training.network import SIGMAS
-from training.train_autoencoder import fresh, standardise
+from small_model.words import COCO, SCENES, SMALL_SD
 
 pytestmark = pytest.mark.once
 LARGEST = 24e6  # bytes, both files together
@@ -60,7 +56,9 @@ def test_it_predicts_the_noise_on_sds_schedule_and_is_taken_as_any_checkpoint_is
     check_source(loaded)
     sampling = loaded.model.get_model_object("model_sampling")
     assert isinstance(sampling, comfy.model_sampling.EPS) and not isinstance(sampling, comfy.model_sampling.X0)
-    assert [network.sigma_of(loaded.model, t) for t in (1, 281, 999)] == pytest.approx(SIGMAS[[1, 281, 999]].tolist())
+    assert [network.sigma_of(loaded.model, t) for t in (1, 281, 999)] == pytest.approx(
+        [0.0413, 0.7789, 14.6146], abs=1e-4
+    )
     assert network.latent_channels(loaded.model) == 4 and network.latent_ratio(loaded.model) == 8
 
 
@@ -119,14 +117,8 @@ def test_features_of_one_region_are_more_alike_than_those_of_two(loaded):
     assert np.mean(apart) > 1.1
 
 
-# --- words and what is learned from ---
-
-
 def test_the_words_are_the_scenes_and_cocos_133():
     assert len(COCO) == len(set(COCO)) == 133 and set(SMALL_SD[1:]) == {*SCENES, *COCO}
-    names = ("sky-other-merged", "hot dog", "wall-brick", "door-stuff", "tree-merged", "water-other", "tv")
-    assert [word_of(name) for name in names] == ["sky", "hot-dog", "wall-brick", "door", "tree", "water", "tv"]
-    assert all(word_of(name) in SMALL_SD for name in names)
 
 
 def test_an_unknown_word_is_refused_and_the_empty_prompt_is_padding():
@@ -136,48 +128,3 @@ def test_an_unknown_word_is_refused_and_the_empty_prompt_is_padding():
     (tokens, _), (padding, _) = clip.conditioning("star horse")[0], clip.conditioning("")[0]
     assert tokens.shape == padding.shape == (1, 12, 64)
     assert torch.equal(tokens[0, 2:], padding[0, 2:]) and not torch.equal(tokens[0, 0], padding[0, 0])
-
-
-@pytest.fixture
-def pictures():
-    rng = np.random.default_rng(0)
-    made = []
-    for number in range(3):
-        image = rng.random((60, 90, 3), np.float32)
-        truth = np.repeat(np.arange(3)[None], 30, 1).repeat(60, 0).reshape(1, 60, 90)
-        made.append(Photograph(f"{number}", image, truth, ("unlabelled", "horse", "sky-other-merged")))
-    return made
-
-
-def test_what_is_seen_where_goes_with_the_picture(pictures):
-    for seed in range(12):
-        image, tokens = latents.item(pictures, seed)
-        assert image.shape == (320, 320, 3) and tokens.shape == (40, 40)
-        assert 0 <= image.min() and image.max() <= 1
-        assert set(np.unique(tokens)) <= {0, *range(1, 9), SMALL_SD.index("horse"), SMALL_SD.index("sky")}
-    again = latents.item(pictures, 3)
-    assert np.array_equal(again[0], latents.item(pictures, 3)[0])
-
-
-def test_a_window_and_its_words_belong_together():
-    tokens = torch.zeros(40, 40, dtype=torch.uint8)
-    tokens[:, 20:] = 5
-    tokens[0, 0] = 7  # too small to be named
-    values = tokens.float().expand(4, 40, 40)
-    for seed in range(5):
-        part, seen = latents.window(values, tokens, 32, np.random.default_rng(seed))
-        assert part.shape == (4, 32, 32) and torch.equal(part[0], seen.float())
-        assert latents.prompt(seen, 12).tolist() == [5] + [0] * 11
-    two = torch.tensor([[3, 3, 3, 9], [3, 9, 9, 0]], dtype=torch.uint8)
-    assert latents.prompt(two, 3).tolist() == [3, 9, 0]
-
-
-def test_standardised_latents_show_the_same_pictures():
-    net = fresh()
-    pixels = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    before = net.decode(net.encode(pixels))
-    standardise(net, pixels)
-    latent = net.encode(pixels)
-    assert torch.allclose(net.decode(latent), before, atol=1e-4)
-    assert torch.allclose(latent.mean((0, 2, 3)), torch.zeros(4), atol=1e-4)
-    assert torch.allclose(latent.std((0, 2, 3)), torch.ones(4), atol=1e-3)
