@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from checks.fuzz import refused, valid_files
 from comfyui.in_process import execute
+from refusals import refused, valid_files
 
 pytestmark = pytest.mark.once
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -20,8 +20,8 @@ from emerdiff.nodes.steps.values import Source
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from checks.fuzz import refused
 from comfyui.in_process import execute
+from refusals import refused
 from small_model.model import load_clip
 
 CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
