@@ -2,7 +2,6 @@
 
 masks             EmerDiff against the bilinear baseline: `evaluate`
 presets           quality against cost: `pareto`
-presets_plot      the plot of `pareto`
 tools             rough masks lifted, segments merged, pictures refined
 words             how well words find segments: `text`
 features          ways to read features
