@@ -45,10 +45,5 @@ def diffcut(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
     return diffcut_labels(pipeline.source, image, pipeline.bed.size, suited(pipeline.bed).cuts)
 
 
-def diffcut_refined(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
-    settings = suited(pipeline.bed).cuts._replace(refined=True)
-    return diffcut_labels(pipeline.source, image, pipeline.bed.size, settings)
-
-
 def diffcut_published(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
     return diffcut_labels(pipeline.source, image, pipeline.bed.size, PUBLISHED)

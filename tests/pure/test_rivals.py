@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
 from torch.nn.functional import interpolate
 
-from reference import diffcut, diffseg, pamr
+from reference import diffcut, diffseg
 
 
 def distributions(count: int, n: int, seed: int = 0) -> torch.Tensor:
@@ -190,23 +190,3 @@ def test_every_place_goes_with_the_part_whose_mean_direction_is_most_like_it():
     large = interpolate(unit.movedim(-1, 0)[None], (32, 48), mode="bilinear")[0]
     expected = torch.einsum("c h w, k c -> k h w", large, means)
     assert torch.allclose(interpolate(found[None], (32, 48), mode="bilinear")[0], expected, atol=1e-5)
-
-
-# --- PAMR ---
-
-
-def test_refined_masks_end_where_the_picture_has_its_border():
-    """A mask that ends three columns too late; the colours' border stops what comes over it."""
-    picture = (torch.arange(24) >= 12).float().expand(3, 24, 24)
-    mask = (torch.arange(24) >= 15).float().expand(1, 24, 24)
-    found = pamr.refined(torch.cat([mask, 1 - mask]), picture)
-    assert torch.allclose(found.sum(0), torch.ones(24, 24), atol=1e-5)
-    assert np.array_equal(found[0] > 0.5, picture[0] > 0.5)
-
-
-def test_where_all_pixels_are_alike_each_takes_the_mean_of_its_neighbours():
-    mask = torch.rand(1, 30, 30, generator=torch.Generator().manual_seed(0))
-    around = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
-    expected = np.mean([mask[0, 15 + d * y, 15 + d * x].item() for d in (1, 2, 4, 8) for y, x in around])
-    found = pamr.refined(mask, torch.full((3, 30, 30), 0.3), iterations=1)
-    assert float(found[0, 15, 15]) == pytest.approx(expected, abs=1e-6)
