@@ -56,7 +56,7 @@ SCRIPTS = {
     "evaluate": Script("measure.masks", "measure masks against scenes whose true regions are known", PLOTS | LEARNS),
     "benchmark": Script("measure.speed", "measure time and memory against the plain procedure", PLOTS | LEARNS),
     "pareto": Script("measure.presets", "measure the presets, quality against cost", LEARNS),
-    "tools": Script("measure.tools", "measure lifting of rough masks, merging, clicks and refining", LEARNS),
+    "tools": Script("measure.tools", "measure lifting of rough masks, and clicks", LEARNS),
     "text": Script("measure.words", "measure how well words find the segments of known objects", LEARNS),
     "features": Script("measure.features", "measure coarse masks from features read in several ways", LEARNS),
     "counts": Script("measure.counts", "measure ways to decide how many segments a picture has", LEARNS),
