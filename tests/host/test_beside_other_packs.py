@@ -152,8 +152,6 @@ def strengthened(h, skip, options):
 BLOCKS = [("input", 1), ("input", 3), ("middle", 0), ("output", 2), ("output", 3), ("output", 6)]
 HONOURED = {
     "attn2 replaced, 2-tuple keys": replace("attn2", decoupled, BLOCKS),
-    "attn2 replaced, 3-tuple keys": replace("attn2", decoupled, [(*key, 0) for key in BLOCKS]),
-    "attn1 replaced, 2-tuple keys": replace("attn1", sharpened, BLOCKS),
     "attn1 replaced, 3-tuple keys": replace("attn1", sharpened, [(*key, 0) for key in BLOCKS]),
     "attn2 inputs and outputs": lists(attn2_patch=doubled_for_areas, attn2_output_patch=halved_again),
     "middle patch": lists(middle_patch=beside_a_box),

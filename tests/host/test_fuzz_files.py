@@ -90,7 +90,7 @@ def wholes():
 
 def test_a_damaged_file_is_a_value_or_refused_in_a_sentence(wholes, folders):
     @given(damaged_files(wholes))
-    @settings(same_folder, max_examples=400)
+    @settings(same_folder, max_examples=250)
     def check(data):
         (folders / "output" / "damaged.safetensors").write_bytes(data)
         refused(EmerDiffLoad.execute, "damaged.safetensors")

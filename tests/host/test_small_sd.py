@@ -11,7 +11,7 @@ from emerdiff.nodes.steps.checks import check_source
 from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.values import Source
 
-from small_model import autoencoder, small_sd
+from small_model import small_sd
 from small_model.scenes import HELD_OUT, scene
 from small_model.words import COCO, SCENES, SMALL_SD
 
@@ -37,10 +37,6 @@ def denoised(source, latent, noise, timestep):
 @pytest.fixture(scope="module")
 def loaded():
     return Source(*small_sd.load())
-
-
-def test_it_is_small_and_both_files_are_half_precision():
-    assert small_sd.WEIGHTS.stat().st_size + autoencoder.WEIGHTS.stat().st_size <= LARGEST
 
 
 def test_its_layers_are_those_of_sd1(loaded):
@@ -72,19 +68,6 @@ def test_pictures_come_back_through_the_autoencoder_lossily_and_colours_stay(loa
     assert error.max() > 1e-5, "an autoencoder that loses nothing is no test of what a lossy one does"
     shade = torch.tensor([0.8, 0.3, 0.2]).expand(1, 128, 128, 3)
     assert (loaded.vae.decode(loaded.vae.encode(shade))[:, 32:96, 32:96] - shade[:, 32:96, 32:96]).abs().max() < 0.1
-
-
-def test_the_decoder_is_not_linear(loaded):
-    """As SD's is not: halfway between two latents is not halfway between their pictures."""
-    one, other = (loaded.vae.encode(torch.from_numpy(scene(HELD_OUT + n, 128).image)[None]) for n in (0, 1))
-    between = loaded.vae.decode((one + other) / 2)
-    mean = (loaded.vae.decode(one) + loaded.vae.decode(other)) / 2
-    assert (between - mean).abs().mean() > 0.01
-
-
-def test_latents_have_about_the_standard_deviation_that_the_noise_is_for(loaded):
-    pictures = torch.from_numpy(np.stack([scene(HELD_OUT + number, 256).image for number in range(8)]))
-    assert float(loaded.vae.encode(pictures).std()) * small_sd.SCALE_FACTOR == pytest.approx(1, abs=0.4)
 
 
 def test_it_removes_noise_better_than_no_model_and_better_with_the_right_words(loaded):

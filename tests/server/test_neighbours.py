@@ -93,40 +93,6 @@ def assert_painted_within(picture, mask, reach):
     assert (changed[mask] > ROUNDING).mean() > 0.9
 
 
-def test_mask_to_image_shows_every_mask_in_three_equal_channels(graph, masks):
-    graph.show_mask("inverted", graph.add("InvertMask", mask=graph.masks))
-    assert (graph.run()["inverted"] == np.uint8(255) * ~masks[..., None]).all()
-
-
-def test_grow_mask_grows_and_shrinks_by_exactly_so_many_pixels(graph, masks):
-    for name, expand, tapered in (("diamond", 3, True), ("square", 3, False), ("shrunk", -2, False)):
-        graph.show_mask(name, graph.add("GrowMask", mask=graph.masks, expand=expand, tapered_corners=tapered))
-    shown = {name: pictures[..., 0] > 0 for name, pictures in graph.run().items()}
-    for row, mask in enumerate(masks):
-        assert (shown["diamond"][row] == (ndimage.distance_transform_cdt(~mask, "taxicab") <= 3)).all()
-        assert (shown["square"][row] == (distance_to(mask) <= 3)).all()
-        assert (shown["shrunk"][row] == (distance_to(~mask) > 2)).all()
-
-
-def test_feather_mask_fades_to_the_pictures_borders(graph, masks):
-    """Left and top alone: 0.16.3 is a row out at the other two."""
-    graph.show_mask("feathered", graph.add("FeatherMask", mask=graph.masks, left=32, top=16, right=0, bottom=0))
-    shown = graph.run()["feathered"][..., 0]
-    height, width = masks.shape[1:]
-    across, down = (np.minimum(1, (np.arange(side) + 1) / ramp) for side, ramp in ((width, 32), (height, 16)))
-    np.testing.assert_allclose(shown, 255 * masks * across * down[:, None], atol=ROUNDING)
-
-
-def test_image_composite_masked_is_numpys(graph, masks, chosen):
-    inverted = graph.add("ImageInvert", image=graph.image)
-    graph.show(
-        "composite",
-        graph.add("ImageCompositeMasked", destination=graph.image, source=inverted, mask=graph.select(chosen)),
-    )
-    expected = np.where(masks[chosen][..., None], 255 - PIXELS, PIXELS)
-    np.testing.assert_allclose(graph.run()["composite"][0].astype(int), expected, atol=ROUNDING)
-
-
 @pytest.mark.parametrize("grow", [0, 6])
 def test_vae_encode_for_inpaint_greys_the_mask_and_paints_there(graph, masks, chosen, grow):
     latent = graph.add(
