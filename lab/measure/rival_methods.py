@@ -1,8 +1,8 @@
 """DiffSeg and DiffCut as methods: (pipeline, picture [H, W, 3]) -> labels [H, W], and their thresholds on each model.
 
 Both were published for Stable Diffusion, whose attention is sharper and whose features differ more: on the small
-models the published thresholds leave one or two segments of most pictures. So they have chosen ones there, of
-measure/rival_thresholds.py on tuning pictures; what is called published has the published ones everywhere.
+models the published thresholds leave one or two segments of most pictures. So they have ones there that were chosen on
+tuning pictures; what is called published has the published ones everywhere.
 """
 
 from __future__ import annotations

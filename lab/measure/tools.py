@@ -1,7 +1,6 @@
 """What rough masks and clicks come to on scenes whose true regions are known.
 
   --part lifting    rough masks of an object, lifted: IoU with the object before and after
-  --part unusual    masks of all but an object, of two, of specks, blurs, the sky, lifted: IoU before and after
   --part clicks     an object pointed at: the segment under a click, what is like one point, like two, in a box
 
 On either small model. Every scene's scores are appended to demo_output/tools/MODEL PART.jsonl, so an interrupted run
@@ -20,7 +19,7 @@ from measure.log import Row
 from measure.metrics import iou
 from measure.pictures import Scenes
 from measure.pipeline import Pipeline
-from measure.rough import rough_masks, unusual_masks
+from measure.rough import rough_masks
 from measure.study import Study
 from measure.tables import means
 from small_model.scenes import SIZE, scene
@@ -58,17 +57,6 @@ def lifting(pipeline: Pipeline, seed: int, _) -> list[Row]:
     return rows
 
 
-def unusual(pipeline: Pipeline, seed: int, _) -> list[Row]:
-    """Masks that are no single object's, or hardly, one by one: IoU of the rough mask, and of the lifted one."""
-    true = scene(seed, pipeline.bed.size)
-    known, rows = pipeline.known(true.image, seed), []
-    for kind, (rough, region) in unusual_masks(true.labels).items():
-        lifted = pipeline.lift(true.image, torch.from_numpy(rough)[None], "fast", known)[0].numpy() > 0.5
-        before, after = (iou(each, region) for each in (rough > 0.5, lifted))
-        rows.append({"case": kind, "rough mask": before, "lifted, fast": after, "gain": after - before})
-    return rows
-
-
 # --- clicks ---
 
 
@@ -84,4 +72,4 @@ def clicks(pipeline: Pipeline, seed: int, _) -> list[Row]:
     ]
 
 
-PARTS = {"lifting": lifting, "unusual": unusual, "clicks": clicks}
+PARTS = {"lifting": lifting, "clicks": clicks}

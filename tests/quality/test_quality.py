@@ -11,7 +11,7 @@ from measure.timing import PRECISIONS, fastest_precision
 from small_model.scenes import HELD_OUT, SHAPES, scene
 from small_model.settings import SEGMENTS, STRENGTH
 
-SCENES = 12
+SCENES = 6
 FIRST = HELD_OUT + 1000  # not those that the reported figures are of
 
 
