@@ -93,14 +93,6 @@ def test_masks_and_labels_are_two_ways_to_say_the_same(labels):
     assert back.dtype == torch.int16 and torch.equal(back, labels)
 
 
-def test_masks_are_segment_major_inside_an_image():
-    labels = torch.stack([LABELS, LABELS.flip(1)])
-    masks = filled(labels, 4)
-    for image in range(2):
-        for segment in range(4):
-            assert torch.equal(masks[image * 4 + segment].bool(), labels[image] == segment)
-
-
 @given(label_maps(4))
 def test_areas_are_the_means_of_the_masks(labels):
     areas = segment_areas(torch.stack([labels, labels]), 4)
