@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from server_client import PIXELS, SEGMENTS
 
-from comfyui.workflow import SEGMENT, add, find
+from comfyui.workflow import SEGMENT, find
 
 CELL = 4  # pixels of a cell of the small model's latent
 ROUNDING = 1  # levels of 255
@@ -29,10 +29,8 @@ class Graph:
         self.shown = {}
 
     def add(self, class_type, **inputs):
-        """A new node's first output; inputs that are not named have their defaults."""
-        required = self.client.info[class_type]["input"]["required"].items()
-        defaults = {name: more[0]["default"] for name, (_, *more) in required if more and "default" in more[0]}
-        return [add(self.prompt, class_type, **{**defaults, **inputs}), 0]
+        """A new node's first output."""
+        return [self.client.add(self.prompt, class_type, **inputs), 0]
 
     def show(self, name, image):
         self.shown[name] = self.add("PreviewImage", images=image)[0]

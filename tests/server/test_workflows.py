@@ -10,7 +10,6 @@ from comfyui.workflow import (
     add,
     find,
     find_after,
-    redirect,
     with_inputs,
 )
 
@@ -84,18 +83,3 @@ def test_inpainting_changes_the_selection_and_nothing_else(client, picture, segm
     assert np.abs(painted[inside].astype(int) - original[inside]).mean() > 5
     assert inside[masks[chosen]].all()
     assert client.pixels(outputs[selecting]).shape == (1, *SIZE, 3)
-
-
-def test_inpainting_takes_points_as_well(client, picture, segmented):
-    """The point the bundled workflow comes with selects the segment under it."""
-    masks = client.masks(segmented[0], segmented[1])
-    prompt = client.workflow(INPAINT, picture)
-    selecting, segmenting = find(prompt, "EmerDiffSelectSegments"), find(prompt, "EmerDiffSegmentImage")
-    redirect(prompt, [find(prompt, "ImageScaleToTotalPixels"), 0], [find(prompt, "LoadImage"), 0])
-    keep = {find(prompt, "EmerDiffLabSmallModel"), find(prompt, "LoadImage"), segmenting, selecting}
-    prompt = {key: node for key, node in prompt.items() if key in keep}
-    prompt = with_inputs(prompt, "EmerDiffSelectSegments", positive_points='[{"x": 100, "y": 20}]')
-    shown = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[selecting, 0]), 0])
-    mask = client.pixels(client.run(prompt)[shown])[0, ..., 0]
-    under = int(np.flatnonzero(masks[:, 20, 100])[0])
-    assert (mask == masks[under]).all()
