@@ -229,18 +229,6 @@ def test_bypassed_on_purpose(sd1, prepared, name):
     assert not compilations
 
 
-def test_a_wrapper_of_the_model_function_is_called(sd1, prepared):
-    calls, model = [], sd1[0].clone()
-
-    def through(apply, arguments):
-        calls.append(len(arguments["input"]))
-        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
-
-    model.set_model_unet_function_wrapper(through)
-    assert differ(ours(sd1._replace(model=model), prepared), prepared.ours) < 1e-5
-    assert calls
-
-
 def test_a_wrapper_that_splits_the_batch_is_refused(sd1, prepared):
     model = sd1[0].clone()
 

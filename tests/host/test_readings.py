@@ -5,9 +5,8 @@ import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
 from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
-from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, captured, extract_features, reading_of
+from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 
@@ -31,17 +30,6 @@ def counted(source: Source):
 
     model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "count", count)
     return source._replace(model=model), sizes
-
-
-def test_read_plainly_features_are_the_papers(sd1, photo):
-    """One evaluation of the very latent that the trajectory holds."""
-    ours, trajectory = extract_features(sd1, photo, seed=3)
-    generator = torch.Generator().manual_seed(3)
-    noise = [torch.randn(trajectory.latent.shape, generator=generator) for _ in trajectory.timesteps][-1]
-    layer = unet.find_layer(sd1.model, "auto", last=False)
-    queries = captured(sd1, trajectory.latent, noise, network.sigma_of(sd1.model, 1), layer)
-    assert torch.equal(ours.features, queries)
-    assert reading_of("paper") == PLAIN and {reading_of(each) for each in ("balanced", "fast")} == {ROBUST}
 
 
 @pytest.fixture(scope="module")

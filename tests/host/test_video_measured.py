@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from measure.beds import SMALL_MODEL
-from measure.video import COLUMNS, SHARED, long_video, measured, table, ways_to
+from measure.video import COLUMNS, SHARED, measured, table, ways_to
 from small_model.clips import clip
 
 pytestmark = pytest.mark.once
@@ -28,8 +28,3 @@ def test_the_table_has_means_errors_and_paired_gains():
     lines = table(rows, "clips").splitlines()
     assert lines[0].startswith("clips; mean")
     assert "| alone | 2 | 0.400 +- 0.200 | " in lines[5] and "| alone | -0.200 +- 0.100 | " in lines[-1]
-
-
-def test_a_long_video_s_memory_is_counted_with_its_pictures(small):
-    above, pictures, coloured = long_video(small, SMALL_MODEL, 64, "reference", 2)
-    assert pictures == coloured == 2 * 64 * 64 * 3 * 4 / 1e9 and above >= 0
