@@ -13,9 +13,7 @@ from emerdiff.emerdiff_ops.segments.labels import (
     masks_to_labels,
     segment_areas,
 )
-from emerdiff.emerdiff_ops.segments.selection import (
-    select,
-)
+from emerdiff.emerdiff_ops.segments.selection import select
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays

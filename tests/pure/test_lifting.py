@@ -3,15 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.lifting import (
-    apart,
-    contenders,
-    contest,
-    kappa,
-    shared_out,
-    with_peaks_of,
-    with_prior,
-)
+from emerdiff.emerdiff_ops.lifting import apart, contenders, contest, kappa, shared_out, with_peaks_of, with_prior
 from emerdiff.emerdiff_ops.segments.labels import deal_out
 from hypothesis import given
 from hypothesis import strategies as st
