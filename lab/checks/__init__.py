@@ -3,6 +3,5 @@
 trade    style, types, the archive, vulnerabilities, translations: `checks`
 suite    the runs of pytest: `test`
 compare  whether every node still gives what it gave: `compare COMMIT`
-fuzz     mutated files and texts: `fuzz`
 locales  what is stale or missing in other languages: `locales`
 """

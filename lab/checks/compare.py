@@ -34,6 +34,24 @@ PRESETS = ("paper", "balanced", "draft", "fast")  # that every commit to compare
 SEGMENTS = 5
 SHOWN = 12  # differences named
 
+Ways = dict[str, dict]  # inputs of a node, by the name of the case
+PUSHES: Ways = {
+    "plain": {"inject_attention": False},
+    "later": {"modulation_timestep": 101, "modulation_layer": "output 4"},
+}
+TIDYING: Ways = {
+    "rough": {"smoothing": 0.0, "normalize": True},
+    "tidy": {"smoothing": 3.5, "min_area": 0.02, "fill_holes": 0.05},
+    "parts": {"min_area": 0.03, "split_parts": True},
+}
+PICKS: Ways = {
+    "numbers": {"selection": "0, 1-2"},
+    "points": {"positive_points": '[{"x": 40, "y": 50}]', "negative_points": '[{"x": 90.5, "y": 100}]'},
+    "boxes": {"boxes": [[10, 10, 60, 70]], "invert": True},
+    "old": {"selection": "1, 9 @0123abcd"},
+    "nothing": {},
+}
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,10 +158,8 @@ class Recorder:
 
     def call(self, case: str, node: str, **inputs):
         """The node's outputs; inputs that are not given are the schema's defaults."""
-        defaults = {
-            each.id: each.default for each in self.schemas[node].inputs if getattr(each, "default", None) is not None
-        }
-        answer = execute(self.nodes[node], **{**defaults, **inputs})
+        inputs = {each.id: each.default for each in self.schemas[node].inputs if hasattr(each, "default")} | inputs
+        answer = execute(self.nodes[node], **{name: value for name, value in inputs.items() if value is not None})
         for number, value in enumerate(answer.result):
             self.keep(f"{case}/{number}", value)
         shown = answer.ui.as_dict() if hasattr(answer.ui, "as_dict") else answer.ui or {}
@@ -195,64 +211,44 @@ class Recorder:
             words = {"model": model, "vae": vae, "clip": load_clip(), "text": "star, disc", "count": 2, "by": by}
             self.call(f"small/text {by}", "EmerDiffSelectByText", segmentation=segmentation, image=image, **words)
 
+    def every(self, case: str, node: str, ways: Ways, **given) -> None:
+        """The node once for each way, by the way's name, with these inputs beside the given ones."""
+        for name, inputs in ways.items():
+            self.call(f"{case} {name}", node, **given, **inputs)
+
     def presets(self, name: str, source: dict, image, trajectory, masks, strength: float) -> None:
         """Both ways through modulation, and lifting, by every preset; every way of assembling the last."""
         rough = torch.zeros(2, 96, 96)
         rough[0, 20:50, 30:70], rough[1, 60:80, 10:40] = 1, 0.7
-        wired = {"trajectory": trajectory, "low_res_masks": masks}
+        wired = {**source, "trajectory": trajectory, "low_res_masks": masks}
         for preset in PRESETS:
-            (maps,) = self.call(f"{name}/maps {preset}", "EmerDiffModulateAttention", **source, **wired, preset=preset,
-                                strength=strength)  # fmt: skip
+            how = {"preset": preset, "strength": strength}
+            (maps,) = self.call(f"{name}/maps {preset}", "EmerDiffModulateAttention", **wired, **how)
             given = self.call(f"{name}/assemble {preset}", "EmerDiffAssembleMasks", difference_maps=maps)
-            self.call(
-                f"{name}/one go {preset}", "EmerDiffModulateAndAssemble", **source, **wired, image=image, preset=preset
-            )
-            self.call(f"{name}/lift {preset}", "EmerDiffLiftMask", **source, image=image, mask=rough, preset=preset,
-                      strength=strength)  # fmt: skip
+            self.call(f"{name}/one go {preset}", "EmerDiffModulateAndAssemble", **wired, image=image, preset=preset)
+            self.call(f"{name}/lift {preset}", "EmerDiffLiftMask", **source, image=image, mask=rough, **how)
             self.segmented = given[1]
-        settings: dict[str, dict] = {
-            "plain": {"inject_attention": False},
-            "later": {"modulation_timestep": 101, "modulation_layer": "output 4"},
-        }
-        for case, each in settings.items():
-            self.call(f"{name}/maps {case}", "EmerDiffModulateAttention", **source, **wired, preset="balanced", **each)
-        ways: dict[str, dict] = {
-            "rough": {"smoothing": 0.0, "normalize": True},
-            "tidy": {"smoothing": 3.5, "min_area": 0.02, "fill_holes": 0.05},
-            "parts": {"min_area": 0.03, "split_parts": True},
-        }
-        for case, each in ways.items():
-            self.call(f"{name}/assemble {case}", "EmerDiffAssembleMasks", difference_maps=maps, **each)
+        self.every(f"{name}/maps", "EmerDiffModulateAttention", PUSHES, **wired, preset="balanced")
+        self.every(f"{name}/assemble", "EmerDiffAssembleMasks", TIDYING, difference_maps=maps)
 
     def large_picture(self, source: dict, image) -> None:
         reading = {"resolution": 128, "seed": 5, "steps": 25, "feature_timestep": 41, "feature_layer": "output 4"}
         features, trajectory = self.call("large/extract", "EmerDiffExtractFeatures", **source, image=image, **reading)
         (masks,) = self.call("large/cluster", "EmerDiffClusterFeatures", features=features, segments=SEGMENTS)
-        (maps,) = self.call(
-            "large/maps", "EmerDiffModulateAttention", **source, trajectory=trajectory, low_res_masks=masks
-        )
-        for case, each in {
-            "along": {"image": image},
-            "bilinear": {"image": image, "refine": False},
-            "blind": {},
-        }.items():
-            self.call(f"large/assemble {case}", "EmerDiffAssembleMasks", difference_maps=maps, **each)
-        self.call("large/lift", "EmerDiffLiftMask", **source, image=image, mask=(image[..., 0] > 0.5).float(),
-                  preset="fast", resolution=128)  # fmt: skip
+        wired = {"trajectory": trajectory, "low_res_masks": masks}
+        (maps,) = self.call("large/maps", "EmerDiffModulateAttention", **source, **wired)
+        ways: Ways = {"along": {"image": image}, "bilinear": {"image": image, "refine": False}, "blind": {}}
+        self.every("large/assemble", "EmerDiffAssembleMasks", ways, difference_maps=maps)
+        mask = {"mask": (image[..., 0] > 0.5).float(), "preset": "fast", "resolution": 128}
+        self.call("large/lift", "EmerDiffLiftMask", **source, image=image, **mask)
 
     def tools(self, name: str, segmentation, features, image) -> None:
         given = {"segmentation": segmentation}
         (fewer, *_) = self.call(f"{name}/merge", "EmerDiffMergeSegments", **given, features=features, target=3)
         self.call(f"{name}/merge alike", "EmerDiffMergeSegments", **given, features=features, target=0, similarity=0.5)
-        picks = {
-            "numbers": {"selection": "0, 1-2", "image": image},
-            "points": {"positive_points": '[{"x": 40, "y": 50}]', "negative_points": '[{"x": 90.5, "y": 100}]'},
-            "boxes": {"boxes": [[10, 10, 60, 70]], "invert": True, "image": image},
-            "old": {"selection": "1, 9 @0123abcd", "image": image},
-            "nothing": {},
-        }
-        for case, each in picks.items():
-            self.call(f"{name}/select {case}", "EmerDiffSelectSegments", **given, **each)
+        for case, each in PICKS.items():
+            shown = {"image": image} if case in ("numbers", "boxes", "old") else {}
+            self.call(f"{name}/select {case}", "EmerDiffSelectSegments", **given, **each, **shown)
         masks = (segmentation.labels[:, None] == torch.arange(segmentation.count)[:, None, None]).flatten(0, 1).float()
         self.call(f"{name}/boxes", "EmerDiffBoundingBoxes", masks=masks, image=image, padding=3)
         self.call(f"{name}/segs", "EmerDiffToSEGS", **given, image=image, selection="0-2")

@@ -2,8 +2,7 @@
 
 masks             EmerDiff against the bilinear baseline: `evaluate`
 presets           quality against cost: `pareto`
-presets_plot      the plot of `pareto`
-tools             rough masks lifted, segments merged, pictures refined
+tools             rough masks lifted, things pointed at
 words             how well words find segments: `text`
 features          ways to read features
 counts            ways to decide how many segments

@@ -1,4 +1,4 @@
-"""How many segments a picture is given, and which: normalized cuts beside k-means with several ways to a number.
+"""How many segments a picture is given, and which: normalized cuts beside k-means with fixed numbers.
 
 Drafts (coarse masks along the picture's borders) on pictures of four kinds: ARI of the segments as they are, and the
 IoU of the best single segment with each true region, which is what one click can get. `--half reporting` for pictures
@@ -12,14 +12,10 @@ from operator import itemgetter
 
 import numpy as np
 import torch
-from emerdiff.emerdiff_ops.cuts import POWER
-from emerdiff.emerdiff_ops.kmeans import KMeans, kmeans
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.values import Features, LowResMasks
-from sklearn.metrics import silhouette_score
-from torch.nn.functional import normalize
 
 from measure.log import Row
 from measure.metrics import iou
@@ -28,7 +24,6 @@ from measure.pipeline import Pipeline
 from measure.study import Study
 from measure.tables import means
 
-MOST = 32  # segments that the ways by k-means try
 CUTS = (0.2, 0.3, 0.4, 0.5)  # granularity
 FIXED = (6, 8, 14, 20)
 SHOWN = ("segments", "ARI, segments as they are", "IoU of the best single segment")
@@ -52,7 +47,7 @@ def measured(pipeline: Pipeline, seen: Pictured, _) -> list[Row]:
         return known[key]
 
     by_cuts = {f"normalized cuts, {each}": cluster_features(features, 0, granularity=each) for each in CUTS}
-    by_number = {f"k-means, {name}": of_number(features, number) for name, number in numbers(features).items()}
+    by_number = {f"k-means, {name}": masks for name, masks in of_numbers(features).items()}
     return [{"case": name, **scored(masks)} for name, masks in (by_cuts | by_number).items()]
 
 
@@ -68,45 +63,10 @@ def best_single(labels: np.ndarray, truth: np.ndarray, zero_is_unknown: bool) ->
     return float(np.mean([max(iou(ours == n, true == region) for n in np.unique(ours)) for region in np.unique(true)]))
 
 
-# --- ways to a number of segments ---
-
-
-def of_number(features: Features, number: int) -> LowResMasks:
-    return cluster_features(features, number, restarts=3)
-
-
-def numbers(features: Features) -> dict[str, int]:
-    """How many segments each way gives a picture: fixed numbers, criteria on k-means, the eigengap."""
-    points = features.features[0].flatten(0, 1).float()
-    most = min(MOST, len(points.unique(dim=0)))
-    runs = {k: kmeans(points, k, torch.Generator().manual_seed(0), restarts=3) for k in range(1, most + 1)}
-    left = np.array([runs[k].inertia for k in runs]) / runs[1].inertia
-    return {
-        **{str(number): min(number, most) for number in FIXED},
-        "until one more explains less than 4%": first(-np.diff(left) < 0.04, most),
-        "until half of the variance is explained": first(left <= 0.5, most),
-        "best silhouette": best_silhouette(points, runs),
-        "eigengap": eigengap(points, most),
-    }
-
-
-def first(reached: np.ndarray, most: int) -> int:
-    """The number of segments at which something is reached, whose first entry is of one."""
-    return int(reached.argmax()) + 1 if reached.any() else most
-
-
-def best_silhouette(points: torch.Tensor, runs: dict[int, KMeans]) -> int:
-    possible = [number for number in runs if 1 < number < len(points)]
-    return possible[int(np.argmax([silhouette_score(points.numpy(), runs[each].labels.numpy()) for each in possible]))]
-
-
-def eigengap(points: torch.Tensor, most: int) -> int:
-    """Behind which eigenvalue of the affinity that is cut, normalized, the next lies farthest: two or more."""
-    unit = normalize(points - points.mean(0), dim=1)
-    affinity = (unit @ unit.T).clamp_min(0).pow(POWER)
-    scale = affinity.sum(1).clamp_min(1e-12).rsqrt()
-    values = torch.linalg.eigvalsh(affinity * scale * scale[:, None]).flip(0)[: most + 1]
-    return 2 + int((values[:-1] - values[1:])[1:].argmax())
+def of_numbers(features: Features) -> dict[str, LowResMasks]:
+    """k-means with fixed numbers, or as many as there are distinct features."""
+    most = len(features.features[0].flatten(0, 1).unique(dim=0))
+    return {str(number): cluster_features(features, min(number, most), restarts=3) for number in FIXED}
 
 
 def table(rows: list[Row], title: str) -> str:

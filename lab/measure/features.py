@@ -32,8 +32,6 @@ READINGS = {
     "surroundings, mirrored": Reading(surroundings=0.25, mirrored=True),
     "surroundings, dense": Reading(surroundings=0.25, dense=True),
     "surroundings, mirrored, dense": Reading(surroundings=0.25, mirrored=True, dense=True),
-    "surroundings 0.125, mirrored": Reading(surroundings=0.125, mirrored=True),
-    "surroundings 0.5, mirrored": Reading(surroundings=0.5, mirrored=True),
 }
 RADIUS = 8  # pixels at working size, of the guided filter
 

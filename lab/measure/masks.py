@@ -36,7 +36,6 @@ class Setting(NamedTuple):
     preset: str
     segments: int
     strength: float
-    timestep: int
     normalize: int
     precision: str
 
@@ -45,8 +44,8 @@ def main() -> None:
     study = Study("evaluation", __doc__, Scenes())
     add_arguments(study.parser)
     options = study.options
-    swept = (options.preset, options.segments, options.strength, options.timestep, options.normalize)
-    settings = [Setting(*values) for values in itertools.product(*swept, [options.precision])]
+    swept = (options.preset, options.segments, options.strength, options.normalize, [options.precision])
+    settings = [Setting(*values) for values in itertools.product(*swept)]
     seeds = range(options.first, options.first + options.scenes)
 
     def of_these(rows: list[Row], title: str) -> str:
@@ -61,7 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", nargs="+", default=["paper"])
     parser.add_argument("--segments", type=int, nargs="+", default=[SEGMENTS], help="values of K")
     parser.add_argument("--strength", type=float, nargs="+", default=[STRENGTH], help="values of lambda")
-    parser.add_argument("--timestep", type=int, nargs="+", default=[0], help="values of t_m; 0: the preset's own")
     parser.add_argument("--normalize", type=int, nargs="+", default=[0, 1], help="divide each map by its maximum: 0, 1")
     parser.add_argument("--pictures", type=int, default=6, help="scenes shown in the picture")
 
@@ -77,12 +75,12 @@ def evaluate_scene(pipeline: Pipeline, seed: int, settings: list[Setting]) -> li
     clusters = functools.cache(lambda preset, count: cluster_features(read(reading_of(preset))[0], count))
     trajectory = read(reading_of("paper"))[1]
     maps = functools.cache(
-        lambda preset, count, *rest: pipeline.maps(true.image, trajectory, clusters(preset, count), preset, *rest)
+        lambda preset, count, strength: pipeline.maps(true.image, trajectory, clusters(preset, count), preset, strength)
     )
     rows: list[Row] = []
     for setting in settings:
         baseline = bilinear_labels(clusters("paper", setting.segments).masks[0], true.labels.shape)
-        ours = pipeline.labels(maps(*setting[:4]), bool(setting.normalize))
+        ours = pipeline.labels(maps(*setting[:3]), bool(setting.normalize))
         figures = {"emerdiff": scores(ours, true.labels), "baseline": scores(baseline, true.labels)}
         rows.append({**setting._asdict(), **figures})
     return rows
@@ -92,14 +90,14 @@ def table(rows: list[Row], title: str) -> str:
     """Per setting the baseline, EmerDiff and the paired gain, each mean +- standard error."""
     lines = []
     for setting, same in itertools.groupby(sorted(rows, key=setting_of), key=setting_of):
-        group, shown = list(same), "normalized" if setting.normalize else "as they are"
-        what = setting.preset, setting.segments, f"{setting.strength:g}", setting.timestep or "own", shown
+        group = list(same)
+        what = setting.preset, setting.segments, f"{setting.strength:g}", "normalized" if setting.normalize else ""
         for metric, name in METRICS.items():
             ours = np.array([row["emerdiff"][metric] for row in group])
             base = np.array([row["baseline"][metric] for row in group])
             cells = [mean_and_error(base), mean_and_error(ours), mean_and_error(ours - base, "+")]
             lines.append([*what, setting.precision, len(group), name, *cells])
-    heads = ["preset", "K", "lambda", "t_m", "maps", "precision", "count", "metric", "bilinear baseline", "EmerDiff"]
+    heads = ["preset", "K", "lambda", "maps", "precision", "count", "metric", "bilinear baseline", "EmerDiff"]
     title = f"{title}; mean +- standard error; gain = EmerDiff less baseline, scene by scene."
     return markdown(title, [*heads, "gain"], lines)
 
@@ -119,8 +117,7 @@ def picture(pipeline: Pipeline, options: argparse.Namespace, setting: Setting) -
             axis.set_axis_off()
             if row == 0:
                 axis.set_title(title)
-    first = f"preset {setting.preset}, K = {setting.segments}, lambda = {setting.strength:g}"
-    figure.suptitle(first + (", normalized maps" if setting.normalize else ""))
+    figure.suptitle(f"preset {setting.preset}, K = {setting.segments}, lambda = {setting.strength:g}")
     figure.tight_layout()
     figure.savefig(options.output / "figure.png", dpi=110)
 
@@ -128,7 +125,7 @@ def picture(pipeline: Pipeline, options: argparse.Namespace, setting: Setting) -
 def pictures(pipeline: Pipeline, true: Scene, seed: int, setting: Setting) -> list[np.ndarray]:
     features, trajectory = pipeline.features(true.image, seed, reading=reading_of(setting.preset))
     low_res = cluster_features(features, setting.segments)
-    maps = pipeline.maps(true.image, trajectory, low_res, setting.preset, setting.strength, setting.timestep)
+    maps = pipeline.maps(true.image, trajectory, low_res, setting.preset, setting.strength)
     labels = pipeline.labels(maps, bool(setting.normalize))
     size = true.labels.shape
     rows, columns = low_res.masks.shape[-2:]

@@ -39,8 +39,8 @@ class Pipeline:
         picture = torch.from_numpy(image)[None]
         return extract_features(self.source, picture, seed, size, reading=reading)
 
-    def maps(self, image: np.ndarray, trajectory: Trajectory, low_res: LowResMasks, preset, strength=None, timestep=0):
-        push = self.push(preset, strength)._replace(timestep=timestep)
+    def maps(self, image: np.ndarray, trajectory: Trajectory, low_res: LowResMasks, preset, strength=None):
+        push = self.push(preset, strength)
         return modulate_attention(self.source, trajectory, low_res, push, image=torch.from_numpy(image)[None])
 
     def segmented(self, image: np.ndarray, preset: str, segments: int | None = None) -> Segmented:

@@ -1,8 +1,8 @@
 """DiffSeg and DiffCut as methods: (pipeline, picture [H, W, 3]) -> labels [H, W], and their thresholds on each model.
 
 Both were published for Stable Diffusion, whose attention is sharper and whose features differ more: on the small
-models the published thresholds leave one or two segments of most pictures. So they have chosen ones there, of
-measure/rival_thresholds.py on tuning pictures; what is called published has the published ones everywhere.
+models the published thresholds leave one or two segments of most pictures. So they have ones there that were chosen on
+tuning pictures; what is called published has the published ones everywhere.
 """
 
 from __future__ import annotations
@@ -43,11 +43,6 @@ def diffseg_published(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
 
 def diffcut(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
     return diffcut_labels(pipeline.source, image, pipeline.bed.size, suited(pipeline.bed).cuts)
-
-
-def diffcut_refined(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
-    settings = suited(pipeline.bed).cuts._replace(refined=True)
-    return diffcut_labels(pipeline.source, image, pipeline.bed.size, settings)
 
 
 def diffcut_published(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:

@@ -82,11 +82,10 @@ def heading() -> str:
 
 
 def publish() -> None:
-    """The newest tables and plots into the page."""
+    """The newest tables and the plot into the page."""
     publish_tables(PAGE, OUTPUT, OUTPUT.parent / "pareto")
-    for source, name in (("benchmark/growth.png", "growth.png"), ("pareto/reporting presets.png", "presets.png")):
-        if (OUTPUT.parent / source).exists():
-            shutil.copy(OUTPUT.parent / source, PICTURES / name)
+    if (OUTPUT / "growth.png").exists():
+        shutil.copy(OUTPUT / "growth.png", PICTURES / "growth.png")
 
 
 def small(options) -> str:

@@ -35,10 +35,8 @@ PRESET = "balanced"
 
 def main() -> None:
     study = Study("strength", __doc__, Pictures("tuning", 6, ("scenes",)), "robustness.md", several=True)
-    study.parser.add_argument("--layers", nargs="+", help="only these, such as 'output 5.0'")
     layers = unet.cross_attention_layers(study.pipeline.source.model)
-    known = [str(layer) for layer in layers if layer.block != "input"]
-    wanted = [layer for layer in known if not study.options.layers or layer in study.options.layers]
+    wanted = [str(layer) for layer in layers if layer.block != "input"]
     study.measure(measured, table, wanted, itemgetter("layer"))
 
 

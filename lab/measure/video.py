@@ -18,7 +18,6 @@ from operator import itemgetter
 from typing import NamedTuple
 
 import torch
-from emerdiff.emerdiff_ops.kmeans import kmeans, one_hot
 from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
 from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
 from emerdiff.nodes.modulate_and_assemble import EmerDiffModulateAndAssemble
@@ -26,7 +25,6 @@ from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
 from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.values import Features, LowResMasks, Source
-from sklearn.cluster import KMeans
 
 from measure import beds
 from measure.consistency import clip_scores
@@ -84,7 +82,8 @@ def main() -> None:
 
 def ways(study: Study) -> None:
     """The table of all ways on the clips of a half."""
-    wanted = of_number(study.bed.segments) | BY_CUTS
+    wanted = ways_to(study.bed.segments)
+    wanted |= {f"{name}, 0 segments": way for name, way in ways_to(0).items()}
     study.measure(partial(measured, known=wanted), table, wanted, itemgetter("way"))
 
 
@@ -102,42 +101,18 @@ def measured(pipeline: Pipeline, made: Clip, names: list[str], known: dict[str, 
     return rows
 
 
-def of_number(segments: int) -> dict[str, Callable[[Features], LowResMasks]]:
-    """The ways to so many clusters."""
+def ways_to(segments: int) -> dict[str, Callable[[Features], LowResMasks]]:
+    """The ways that the nodes have to so many clusters."""
     return {
         "each frame alone": partial(cluster_features, segments=segments),
         SHARED: partial(cluster_features, segments=segments, shared_clusters=True),
-        "carried from frame to frame": partial(carried, segments=segments),
-        "as in the first frame": partial(as_in, (0,), segments=segments),
-        "as in three frames": partial(as_in, (0, 1 / 2, 1), segments=segments),
+        "as in the first frame": partial(as_in_the_first, segments=segments),
     }
 
 
-def as_in(places: tuple[float, ...], features: Features, segments: int) -> LowResMasks:
-    """The clusters of the frames at these places of the clip, 0 to 1, as the reference of all."""
-    chosen = [round(place * (len(features.features) - 1)) for place in places]
-    return cluster_features(features, segments, reference=features._replace(features=features.features[chosen]))
-
-
-BY_CUTS = {
-    "each frame alone, 0 segments": partial(cluster_features, segments=0),
-    "all frames together, 0 segments": partial(cluster_features, segments=0, shared_clusters=True),
-    "as in the first frame, 0 segments": partial(as_in, (0,), segments=0),
-    "as in three frames, 0 segments": partial(as_in, (0, 1 / 2, 1), segments=0),
-}
-
-
-def carried(features: Features, segments: int) -> LowResMasks:
-    """Every frame clustered from the centroids of the frame before it."""
-    frames = features.features.flatten(1, 2).float()  # [N, h*w, C]
-    first = kmeans(frames[0], segments, torch.Generator().manual_seed(0))
-    labels, centroids = [first.labels], first.centroids.numpy()
-    for frame in frames[1:]:
-        found = KMeans(segments, init=centroids, n_init=1).fit(frame.numpy())
-        labels.append(torch.from_numpy(found.labels_).long())
-        centroids = found.cluster_centers_
-    maps = torch.stack(labels).reshape(features.features.shape[:3])
-    return LowResMasks(one_hot(maps, segments), features.latent_size)
+def as_in_the_first(features: Features, segments: int) -> LowResMasks:
+    """The first frame's clusters as the reference of all."""
+    return cluster_features(features, segments, reference=features._replace(features=features.features[:1]))
 
 
 def table(rows: list[Row], title: str) -> str:

@@ -21,7 +21,7 @@ from measure.colours import colour_labels
 from measure.metrics import bilinear_labels
 
 Method = Callable[[Any, np.ndarray], np.ndarray]
-RIVALS = ("diffseg", "diffseg published", "diffcut", "diffcut published", "diffcut refined")
+RIVALS = ("diffseg", "diffseg published", "diffcut", "diffcut published")
 CELLS = 128  # on the shorter side, about, where colours are features
 
 

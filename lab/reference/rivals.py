@@ -23,9 +23,9 @@ from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.steps.extract import latents_of
 from emerdiff.nodes.steps.values import Source, size_of
 from torch import Tensor
-from torch.nn.functional import interpolate, one_hot
+from torch.nn.functional import interpolate
 
-from reference import diffcut, diffseg, pamr
+from reference import diffcut, diffseg
 
 DIFFSEG_TIMESTEP, DIFFCUT_TIMESTEP = 300, 50  # published
 NOISE_SEED = 42  # of DiffCut's one draw, the same for all pictures
@@ -37,7 +37,6 @@ class CutSettings(NamedTuple):
     power: float = diffcut.POWER  # alpha
     threshold: float = diffcut.THRESHOLD  # tau
     scale: float = 2.0  # of the side that the model was made for, at which the picture is seen
-    refined: bool = False  # along the picture's borders, on a picture of 128 pixels
 
 
 PUBLISHED = CutSettings()
@@ -133,17 +132,7 @@ def diffseg_labels(source: Source, image: np.ndarray, side: int, threshold: floa
 def diffcut_labels(source: Source, image: np.ndarray, side: int, settings: CutSettings = PUBLISHED) -> np.ndarray:
     """DiffCut of a picture [H, W, 3]; `side` as above, before the settings' scale."""
     seen = see(source, image, side, settings.scale)
-    labels = labelled(cut(encoder_output(source, seen.latent), settings), seen)
-    return refined_labels(labels, image) if settings.refined else labels
-
-
-def refined_labels(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Labels [H, W] along the borders of the picture [H, W, 3], both made smaller for it."""
-    scale = pamr.SIDE / min(labels.shape)
-    size = round(scale * labels.shape[0]), round(scale * labels.shape[1])
-    masks = one_hot(torch.from_numpy(labels)).movedim(-1, 0).float()  # [K, H, W]
-    small = resize_maps(masks, size), resize_maps(torch.from_numpy(image).movedim(-1, 0), size)
-    return assign(pamr.refined(*small), image.shape[:2]).numpy()
+    return labelled(cut(encoder_output(source, seen.latent), settings), seen)
 
 
 def cut(features: Tensor, settings: CutSettings) -> Tensor:

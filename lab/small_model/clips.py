@@ -11,18 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .scenes import (
-    SHAPES,
-    SIZE,
-    Place,
-    backgrounds,
-    distinct_colour,
-    in_place,
-    over,
-    painted,
-    pixel_grid,
-    random_place,
-)
+from .scenes import SHAPES, SIZE, Place, backgrounds, distinct_colour, in_place, over, painted, pixel_grid, random_place
 
 FRAMES = 24
 WINDOW = 0.8  # share of the background's side that is seen at once

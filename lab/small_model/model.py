@@ -2,7 +2,7 @@
 
 A UNet of SD1.x's form at a fraction of its size (three cross-attention layers at the coarsest output level
 that has any), on a 32 x 32 x 48 latent that is the 128 x 128 image itself, pixel-unshuffled: a lossless VAE.
-Needs ComfyUI on `sys.path`; imported only by the training, the tests and the development nodes beside it.
+Needs ComfyUI on `sys.path`; imported only by the measurements, the tests and the development nodes beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import comfy.ops
 import comfy.sd
 import comfy.supported_models_base
 import torch
-from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from torch import nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
@@ -48,11 +47,6 @@ UNET_CONFIG = {
     "num_head_channels": 32,
     "legacy": False,
 }
-
-
-def make_unet(dtype: torch.dtype = torch.float32) -> UNetModel:
-    """The host's own UNet in the small model's shape, weights not set."""
-    return UNetModel(**UNET_CONFIG, dtype=dtype, operations=comfy.ops.disable_weight_init)
 
 
 class UnshuffledPixels(comfy.latent_formats.LatentFormat):

@@ -1,13 +1,13 @@
-"""Photographs with people's regions, from a folder beside the project: for training and for measuring, never to show.
+"""Photographs with people's regions, from a folder beside the project: for measuring, never to show.
 
-Half of them are for tuning and training, half for reporting; the hash of the name decides, here and only here.
+The small models learned from one half, on which choices were made too; the other is for reporting. The hash of the name
+decides, here and only here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,8 +54,3 @@ def photograph(name: str, root: Path = FOLDER) -> Photograph:
     described = root / name.split("/")[0] / "regions.json"
     words = json.loads(described.read_text())[name.split("/")[1]]["regions"] if described.exists() else ()
     return Photograph(name, image, truths, tuple(words))
-
-
-def photographs(half: str, root: Path = FOLDER, sets: tuple[str, ...] = SETS) -> Iterator[Photograph]:
-    for name in names(half, root, sets):
-        yield photograph(name, root)

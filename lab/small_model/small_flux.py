@@ -13,7 +13,6 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.supported_models
 import torch
-from comfy.ldm.flux.model import Flux
 
 from .autoencoder import CHANNELS, load_vae
 from .host_objects import Loaders, model_patcher
@@ -42,11 +41,6 @@ CONFIG = {
     "guidance_embed": False,
     "txt_ids_dims": [],
 }
-
-
-def make_transformer(dtype: torch.dtype = torch.float32) -> Flux:
-    """The host's own transformer in Flux's form, weights not set."""
-    return Flux(**CONFIG, final_layer=True, dtype=dtype, operations=comfy.ops.disable_weight_init)
 
 
 class SmallFlux(comfy.supported_models.FluxSchnell):

@@ -14,7 +14,6 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.supported_models_base
 import torch
-from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 
 from .autoencoder import CHANNELS, load_vae
 from .host_objects import Loaders, model_patcher, with_groups_of
@@ -44,12 +43,6 @@ UNET_CONFIG = {
     "num_head_channels": 32,
     "legacy": False,
 }
-
-
-def make_unet(dtype: torch.dtype = torch.float32) -> UNetModel:
-    """The host's own UNet in SD1.x's layout at a tenth of its channels, weights not set."""
-    unet = UNetModel(**UNET_CONFIG, dtype=dtype, operations=comfy.ops.disable_weight_init)
-    return with_groups_of(CHANNELS_A_GROUP, unet)
 
 
 class Latents(comfy.latent_formats.LatentFormat):

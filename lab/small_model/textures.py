@@ -25,19 +25,9 @@ def textured_scene(seed: int, pictures: Sequence[np.ndarray], size: int) -> Scen
 
 def random_crop(picture: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """A square of the picture [H, W, 3], a third of its shorter side or more, at `size` pixels, mirrored or not."""
-    pixels = resized(square(picture, 1 / 3, rng), size)
-    return pixels[:, ::-1] if rng.random() < 0.5 else pixels
-
-
-def square(picture: np.ndarray, least: float, rng: np.random.Generator) -> np.ndarray:
-    """A random square of the picture [H, W, any], `least` of its shorter side or more."""
     height, width = picture.shape[:2]
-    side = int(min(height, width) * rng.uniform(least, 1))
+    side = int(min(height, width) * rng.uniform(1 / 3, 1))
     top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    return picture[top : top + side, left : left + side]
-
-
-def resized(picture: np.ndarray, size: int) -> np.ndarray:
-    """A picture [H, W, 3] in 0..1 at size x size pixels, float32."""
-    pixels = Image.fromarray((picture * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(pixels, np.float32) / 255
+    part = (picture[top : top + side, left : left + side] * 255).astype(np.uint8)
+    pixels = np.asarray(Image.fromarray(part).resize((size, size), Image.Resampling.BICUBIC), np.float32) / 255
+    return pixels[:, ::-1] if rng.random() < 0.5 else pixels

@@ -24,13 +24,6 @@ SMALL_MODEL = (PADDING, *SCENES)
 SMALL_SD = tuple(dict.fromkeys((PADDING, *SCENES, *COCO)))  # the sky is in both
 
 
-def word_of(name: str) -> str:
-    """The word of a region's name in COCO: "sky-other-merged" is the sky, "hot dog" one word."""
-    for ending in ("-merged", "-other", "-stuff"):
-        name = name.removesuffix(ending)
-    return name.replace(" ", "-")
-
-
 class WordList:
     """CLIP, as far as the pack and CLIPTextEncode use one: the words of a vocabulary, `length` of them in a prompt.
 

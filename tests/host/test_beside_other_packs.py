@@ -152,8 +152,6 @@ def strengthened(h, skip, options):
 BLOCKS = [("input", 1), ("input", 3), ("middle", 0), ("output", 2), ("output", 3), ("output", 6)]
 HONOURED = {
     "attn2 replaced, 2-tuple keys": replace("attn2", decoupled, BLOCKS),
-    "attn2 replaced, 3-tuple keys": replace("attn2", decoupled, [(*key, 0) for key in BLOCKS]),
-    "attn1 replaced, 2-tuple keys": replace("attn1", sharpened, BLOCKS),
     "attn1 replaced, 3-tuple keys": replace("attn1", sharpened, [(*key, 0) for key in BLOCKS]),
     "attn2 inputs and outputs": lists(attn2_patch=doubled_for_areas, attn2_output_patch=halved_again),
     "middle patch": lists(middle_patch=beside_a_box),
@@ -229,18 +227,6 @@ def test_bypassed_on_purpose(sd1, prepared, name):
     assert torch.allclose(extract_features(patched, prepared.image, SEED)[0].features, prepared.features, atol=1e-5)
     assert repr(patched[0].model_options) == options
     assert not compilations
-
-
-def test_a_wrapper_of_the_model_function_is_called(sd1, prepared):
-    calls, model = [], sd1[0].clone()
-
-    def through(apply, arguments):
-        calls.append(len(arguments["input"]))
-        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
-
-    model.set_model_unet_function_wrapper(through)
-    assert differ(ours(sd1._replace(model=model), prepared), prepared.ours) < 1e-5
-    assert calls
 
 
 def test_a_wrapper_that_splits_the_batch_is_refused(sd1, prepared):

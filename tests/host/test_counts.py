@@ -63,7 +63,7 @@ def test_shared_clusters_are_one_number_for_all(read):
     assert torch.equal(together.masks, cluster_features(read[0], 0, 5, True).masks)  # whatever the seed
 
 
-@pytest.mark.parametrize("preset", ["draft", "fast", "balanced"])
+@pytest.mark.parametrize("preset", ["draft", "balanced"])
 def test_empty_masks_are_not_pushed_and_change_nothing(small, pictures, read, low_res, preset, monkeypatch):
     planned, expect = [], TimeLeft.expect
     monkeypatch.setattr(TimeLeft, "expect", lambda *what: (planned.append(what[1:3]), expect(*what)))

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from checks.fuzz import refused, valid_files
 from comfyui.in_process import execute
+from refusals import refused, valid_files
 
 pytestmark = pytest.mark.once
 same_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -90,7 +90,7 @@ def wholes():
 
 def test_a_damaged_file_is_a_value_or_refused_in_a_sentence(wholes, folders):
     @given(damaged_files(wholes))
-    @settings(same_folder, max_examples=400)
+    @settings(same_folder, max_examples=250)
     def check(data):
         (folders / "output" / "damaged.safetensors").write_bytes(data)
         refused(EmerDiffLoad.execute, "damaged.safetensors")

@@ -14,7 +14,6 @@ from emerdiff.nodes.steps.segment import segment_pictures
 from scipy import ndimage
 
 from measure.metrics import iou
-from measure.rough import unusual_masks
 from small_model.scenes import HELD_OUT, scene
 
 pytestmark = pytest.mark.once
@@ -100,6 +99,25 @@ def test_masks_that_are_nowhere_or_everywhere_are_refused_alone_and_come_back_be
     assert not found.elsewhere
     alone = lift_mask(small, image, box[None], FAST, known).soft[0] > 0.5
     assert ((found.soft[1] > 0.5) == alone).float().mean() > 0.99, "they take nothing from the one between them"
+
+
+def unusual_masks(labels):
+    """Rough masks of what is no single thing, or hardly one, each with the region that it is of.
+
+    Labels [H, W] are a scene's, whose sky is 0 and whose things go from 2 on; float32 [H, W] in 0..1, and bool.
+    """
+    largest, second = 2 + np.bincount(labels.ravel())[2:].argsort()[::-1][:2]
+    thing, two, sky = labels == largest, np.isin(labels, (largest, second)), labels == 0
+    grown, both = (ndimage.binary_dilation(region, iterations=4) for region in (thing, two))
+    inside, blurred = ndimage.distance_transform_edt(thing), ndimage.gaussian_filter(thing.astype(float), 4)
+    masks = {
+        "all but a thing grown by 4 pixels": (~grown, ~thing),
+        "two things grown by 4 pixels": (both, two),
+        "a speck of 3 pixels in a thing": (inside >= inside.max() - 1.5, thing),
+        "a thing blurred by 4 pixels": (blurred / blurred.max(), thing),
+        "the sky shrunk by 6 pixels": (ndimage.binary_erosion(sky, iterations=6), sky),
+    }
+    return {kind: (rough.astype(np.float32), region) for kind, (rough, region) in masks.items()}
 
 
 @pytest.mark.parametrize("preset", ["fast", "draft"])

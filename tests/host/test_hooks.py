@@ -48,9 +48,9 @@ def assert_close(ours, reference):
     assert (ours - reference).abs().max() <= 1e-4 * reference.max()
 
 
-@pytest.mark.parametrize("rows", [2, 4, 5])
+@pytest.mark.parametrize("rows", [2, 5])
 def test_chunk_size_changes_nothing(sd1, prepared, maps, rows):
-    """One variant at a time, those of one mask, and those of two masks before those of the third."""
+    """One variant at a time, and those of two masks before those of the third."""
     _, trajectory, low_res = prepared
     assert_close(modulate(sd1, trajectory, low_res, rows=rows), maps)
 
@@ -204,14 +204,6 @@ def test_hooks_of_others_stay_in_place(sd1, prepared, maps):
     assert patched.model_options["transformer_options"]["patches"]["attn2_output_patch"] == [patch]
     assert patched.model_options["transformer_options"]["optimized_attention_override"] is override
     assert_close(ours, maps)
-
-
-def test_several_conditionings_at_once(sd1, prepared, maps):
-    """Two equal conditionings average to one, though the host stacks them into one batch."""
-    _, trajectory, low_res = prepared
-    conditioning = sd1.conditioning
-    twice = modulate(sd1._replace(conditioning=conditioning * 2), trajectory, low_res)
-    assert_close(twice, maps)
 
 
 def test_attention_can_be_left_free(sd1, prepared, maps):

@@ -13,7 +13,7 @@ from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_feature
 from emerdiff.nodes.steps.lift import lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention, start_timestep
 from emerdiff.nodes.steps.segment import segment_pictures
-from emerdiff.nodes.steps.values import Features, LowResMasks, Trajectory
+from emerdiff.nodes.steps.values import LowResMasks, Trajectory
 
 
 def segment(loaders, image, segments=3, **options):
@@ -87,13 +87,6 @@ def test_fp16_and_rgba_images_equal_plain_ones(small):
     assert torch.equal(segment(small, image.half().float()).labels, expected)
 
 
-def test_batch_gives_every_image_its_own_labels(small):
-    batch = picture(64, 80, batch=3)
-    segmentation = segment(small, batch)
-    assert segmentation.labels.shape == (3, 64, 80)
-    assert not torch.equal(segmentation.labels[0], segmentation.labels[1])
-
-
 def test_a_trajectory_of_less_than_its_picture_is_refused(small):
     """As a file may hold it: a latent of one cell for a picture of 64 pixels."""
     trajectory = Trajectory(torch.zeros(1, 48, 1, 1), 0, (381, 1), (1, 64), (64, 64), "UnshuffledPixels")
@@ -101,44 +94,16 @@ def test_a_trajectory_of_less_than_its_picture_is_refused(small):
         modulate_attention(small, trajectory, LowResMasks(torch.ones(1, 1, 1, 1), (1, 1)), Push("fast"))
 
 
-def test_shared_clusters_mean_the_same_everywhere(small):
-    features, _ = extract_features(small, picture(64, 64))
-    double = Features(features.features.repeat(2, 1, 1, 1), features.latent_size)
-    masks = cluster_features(double, segments=4, shared_clusters=True).masks
-    assert torch.equal(masks[0], masks[1])
-
-
 @pytest.mark.parametrize(
     ("image", "message"),
     [
         (picture(48, 100), "100 x 48.*at least 64.*Upscale"),
-        (picture(64, 64) * float("nan"), "image 0 .*NaN"),
-        (torch.zeros(1, 64, 64, 3), "flat colour"),
         (torch.cat([picture(64, 64), torch.ones(1, 64, 64, 3)]), "image 1 .*flat colour"),
     ],
 )
 def test_hopeless_images_are_refused(small, image, message):
     with pytest.raises(ValueError, match=message):
         segment(small, image)
-
-
-def test_a_model_without_cross_attention_is_refused(sd1, photo):
-    class Flux(torch.nn.Module):
-        pass
-
-    class Patcher:
-        model = Flux()
-
-        def get_model_object(self, name):
-            return torch.nn.Linear(1, 1)
-
-    with pytest.raises(ValueError, match=r"UNet with cross-attention.*; this model is Flux\."):
-        segment(sd1._replace(model=Patcher()), photo)
-
-
-def test_a_vae_of_another_model_is_refused(sd1, small, photo):
-    with pytest.raises(ValueError, match="MODEL and VAE of the same checkpoint"):
-        segment(sd1._replace(vae=small.vae), photo)
 
 
 def test_a_trajectory_of_another_model_or_image_is_refused(sd1, small, photo):
@@ -154,16 +119,6 @@ def test_a_trajectory_of_another_model_or_image_is_refused(sd1, small, photo):
     _, double = extract_features(small, torch.cat([photo, photo.flip(2)]))
     with pytest.raises(ValueError, match="masks of 1 images, but a trajectory of 2"):
         modulate_attention(small, double, low_res)
-
-
-def test_too_many_segments_are_refused(small):
-    with pytest.raises(ValueError, match="lower segments"):
-        segment(small, picture(64, 64), segments=200)
-
-
-def test_fewer_distinct_features_than_segments_are_refused(small):
-    with pytest.raises(ValueError, match="distinct"):
-        cluster_features(Features(torch.ones(1, 8, 8, 4), (16, 16)), segments=3)
 
 
 @pytest.mark.parametrize("name", ["output 99", "output 0", "nonsense", "output", ""])

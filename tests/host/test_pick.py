@@ -7,7 +7,7 @@ import pytest
 import torch
 from emerdiff.emerdiff_ops.segments.boxes import box_around
 from emerdiff.nodes.pick_by_points import EmerDiffPickByPoints
-from emerdiff.nodes.steps.extract import ROBUST, Reading, extract_features
+from emerdiff.nodes.steps.extract import ROBUST, extract_features
 from emerdiff.nodes.steps.pick import cells_inside, pick_by_points
 
 from measure.metrics import interior, iou
@@ -109,15 +109,6 @@ def test_the_node_gives_masks_of_the_pictures_size_and_dtype(read, image, true):
 def test_what_cannot_be_meant_is_said(read, image, points, message):
     with pytest.raises(ValueError, match=message):
         pick_by_points(*read, image, *points)
-
-
-def test_what_was_read_of_other_pictures_is_refused(read, image, small):
-    features, trajectory = read
-    with pytest.raises(ValueError, match="connect the image that was segmented"):
-        pick_by_points(features, trajectory, image[:, :100], written((3, 3)), "")
-    other, _ = extract_features(small, image[:, :64], reading=Reading())
-    with pytest.raises(ValueError, match="connect both, from one"):
-        pick_by_points(other, trajectory, image, written((3, 3)), "")
 
 
 def test_cells_lie_where_their_pixels_are(read):

@@ -15,24 +15,6 @@ from emerdiff.nodes.steps.lift import lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 
-TRANSFORMER = {
-    "in_channels": 16,
-    "out_channels": 16,
-    "vec_in_dim": 64,
-    "context_in_dim": 64,
-    "hidden_size": 64,
-    "mlp_ratio": 4.0,
-    "num_heads": 1,
-    "depth": 1,
-    "depth_single_blocks": 1,
-    "axes_dim": [16, 24, 24],
-    "theta": 10000,
-    "patch_size": 2,
-    "qkv_bias": True,
-    "guidance_embed": True,
-}
-HUNYUAN = {**TRANSFORMER, "patch_size": [1, 2, 2], "byt5": False, "meanflow": False, "meanflow_sum": False,
-           "use_cond_type_embedding": False, "vision_in_dim": None}  # fmt: skip
 AUDIO = ("seconds_start", "seconds_total")
 VIDEO_UNET = {
     **checkpoints.SD2,
@@ -50,8 +32,6 @@ VIDEO_UNET = {
 WITHOUT_TEXT = {"transformer_depth": [0] * 8, "transformer_depth_output": [0] * 12, "transformer_depth_middle": -1}
 # Every one is the host's own class, a few layers deep, its weights never made.
 OTHER_NETWORKS = {
-    "Hunyuan video": (supported.HunyuanVideo, HUNYUAN),
-    "Wan video": (supported.WAN21_T2V, {"dim": 128, "ffn_dim": 64, "num_heads": 2, "num_layers": 1}),
     "Stable Cascade": (supported.Stable_Cascade_C, {"stable_cascade_stage": "c", "blocks": [[1, 1], [1, 1]]}),
     "Stable Audio": (supported.StableAudio, {"depth": 1}),
     "UNet without text": (supported.SD15, {**checkpoints.SD1, **WITHOUT_TEXT}),
@@ -83,11 +63,9 @@ def test_other_networks_are_refused(sd1, photo, name):
         extract(weightless(*OTHER_NETWORKS[name]), *sd1[1:], photo)
 
 
-FLUX = supported.Flux, {**TRANSFORMER, "txt_ids_dims": []}
 LIFTING_REFUSES = {
     "nothing": (None, "load a Stable Diffusion checkpoint"),
-    "Wan video": (OTHER_NETWORKS["Wan video"], "needs a UNet with cross-attention.*or a transformer"),
-    "Flux": (FLUX, 'Lift Mask needs a UNet.*Flux.1, a transformer: use the preset "draft".*Pick by Points'),
+    "Stable Cascade": (OTHER_NETWORKS["Stable Cascade"], "needs a UNet with cross-attention.*or a transformer"),
 }
 
 

@@ -6,7 +6,6 @@ import shutil
 import pytest
 import torch
 from comparing import prepare
-from emerdiff.emerdiff_ops.schedule import noise_for, timestep_grid
 from emerdiff.nodes.load import EmerDiffLoad
 from emerdiff.nodes.modulate_and_assemble import EmerDiffModulateAndAssemble
 from emerdiff.nodes.save import EmerDiffSave
@@ -115,14 +114,6 @@ def test_a_wrapper_in_the_hosts_lists_that_skips_the_network_is_named(sd1, photo
 
 
 # --- long batches ---
-
-
-def test_only_the_noise_that_is_wanted_is_kept_and_it_is_the_same():
-    grid, shape = timestep_grid(50), (3, 4, 8, 8)
-    generator = torch.Generator("cpu").manual_seed(7)
-    every = {timestep: torch.randn(shape, generator=generator) for timestep in grid}
-    some = noise_for(shape, 7, grid, {281, 1})
-    assert set(some) == {281, 1} and all(torch.equal(some[timestep], every[timestep]) for timestep in some)
 
 
 def test_masks_can_be_left_out(small, photo):

@@ -107,11 +107,6 @@ def test_a_heat_map_counts_by_its_own_maximum(scale):
     assert EmerDiffBoundingBoxes.execute(mask * scale).result == EmerDiffBoundingBoxes.execute(mask).result
 
 
-def test_masks_of_nothing_are_called_so():
-    with pytest.raises(ValueError, match="every mask is empty, 0 everywhere"):
-        EmerDiffBoundingBoxes.execute(torch.zeros(2, SIDE, SIDE))
-
-
 # --- another grid than was meant ---
 
 

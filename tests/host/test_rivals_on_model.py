@@ -7,13 +7,11 @@ from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.session import run_session
 from sklearn.metrics import adjusted_rand_score
 
-from measure.beds import SMALL_MODEL, SMALL_SD
-from measure.metrics import FIGURES
+from measure.beds import SMALL_MODEL
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
-from measure.rival_methods import diffcut, diffseg, diffseg_published
+from measure.rival_methods import diffcut, diffseg
 from measure.rivals import measured, table
-from reference import diffseg as equations
 from reference.plain_procedure import Replay, session
 from reference.rivals import PUBLISHED, SelfAttention, attention_maps, diffcut_labels, encoder_output, see
 from small_model.scenes import HELD_OUT, scene
@@ -115,15 +113,6 @@ def transformers_in(part) -> list:
     return [module for module in part.modules() if type(module).__name__ == "BasicTransformerBlock"]
 
 
-def test_the_small_stable_diffusion_has_the_published_layers():
-    """Two and three of 64, 32 and 16 cells a side and one of 8, at half the size."""
-    pipeline = Pipeline(torch.float32, SMALL_SD)
-    seen = see(pipeline.source, scene(HELD_OUT, 256).image, 256)
-    sides = [maps.shape[0] for maps in attention_maps(pipeline.source, seen.latent)]
-    assert {side: sides.count(side) for side in sides} == {32: 5, 16: 5, 8: 5, 4: 1}
-    assert see(pipeline.source, scene(HELD_OUT, 128).image, 512).latent.shape == (1, 4, 64, 64), "larger than it is"
-
-
 @pytest.mark.parametrize("size", [(100, 72), (65, 129)])
 def test_pictures_of_any_size_get_a_label_at_every_pixel(sd1, size):
     image = np.random.default_rng(0).random((*size, 3), np.float32)
@@ -140,14 +129,6 @@ def test_with_its_own_thresholds_both_find_what_is_in_a_scene(small_pipeline, me
     assert np.mean(agreements) > 0.5
 
 
-def test_with_the_published_threshold_attention_of_the_small_model_merges_to_little(small_pipeline):
-    """Why thresholds are chosen for each small model."""
-    assert diffseg_published(small_pipeline, scene(HELD_OUT).image).max() <= 1
-    maps = attention_maps(small_pipeline.source, see(small_pipeline.source, scene(HELD_OUT).image, 128).latent)
-    flat = equations.aggregated(maps).flatten(2).flatten(0, 1)
-    assert equations.divergences(flat, flat).quantile(0.9) < equations.THRESHOLD
-
-
 def test_a_method_is_measured_with_what_it_costs(small_pipeline):
     made = scene(HELD_OUT)
     seen, names = Pictured(made.image, made.labels[None]), ["kmeans-colour", "emerdiff-draft", "diffseg"]
@@ -157,17 +138,3 @@ def test_a_method_is_measured_with_what_it_costs(small_pipeline):
     assert all(row["segments"] > 1 and row["seconds"] > 0 and 0 < row["f2"] <= 1 for row in rows)
     kinds = [line.split(" | ")[0] for line in table(rows, "small-model").splitlines()[4:]]
     assert kinds == ["| all"] * 3 + ["| scenes"] * 3
-
-
-def test_a_method_of_another_precision_is_called_so():
-    scored = {"kind": "coco", "key": 1, "segments": 2, "seconds": 1.0, "flops": 0, **dict.fromkeys(FIGURES, 0.5)}
-    rows = [
-        {"method": "emerdiff-draft", "precision": "bf16", **scored},
-        {"method": "emerdiff-paper", "precision": "fp32", **scored},
-    ]
-    rows[1]["miou"] = 0.3
-    lines = table(rows, "small-sd").splitlines()
-    assert "| 0.300 (-0.200) |" in lines[4]
-    assert lines[4].startswith("| all | emerdiff-paper, fp32 | 1 |") and lines[5].startswith(
-        "| all | emerdiff-draft | 1 |"
-    )

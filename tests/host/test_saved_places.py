@@ -10,7 +10,7 @@ from emerdiff.nodes.load import EmerDiffLoad
 from emerdiff.nodes.save import EmerDiffSave
 from emerdiff.nodes.steps.saved import from_file
 
-from checks.fuzz import valid_files
+from refusals import valid_files
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_hidden_files_results_and_what_is_no_picture_are_left_out(folder):
     assert {".jpg", ".png", ".webp", ".tiff", ".avif", ".psd"} <= pictures.endings()
 
 
-@pytest.mark.parametrize("place", [".", "results", "labels", "deep/masks/one"])
+@pytest.mark.parametrize("place", [".", "labels", "deep/masks/one"])
 def test_what_a_run_wrote_is_no_picture_wherever_it_lies(folder, monkeypatch, capsys, place):
     """Again to the same folder, then to another; a user's own folders may be called as those of results are."""
     own = ["a.png", "labels/b.png", "masks/c.jpg", "overlays/deep/d.jpg", "overlays/v1.5.jpg"]

@@ -1,9 +1,9 @@
 """What is handed to other packs and to core in this process: SEGS, bounding boxes, inpainting conditionings."""
 
-import comfy.model_management
 import numpy as np
 import pytest
 import torch
+from cancelling import calls_until_cancelled
 from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.segments.boxes import select_in_boxes
 from emerdiff.emerdiff_ops.segments.texts import parse_boxes_in
@@ -129,27 +129,16 @@ def test_crops_are_views_of_one_copy_of_what_they_hold(labels, image):
     assert alone.cropped_image.untyped_storage().nbytes() == alone.cropped_image.nbytes  # not the whole picture
 
 
-def cancelled(monkeypatch, module, name, run) -> int:
-    """How often the function `name` was called by `run`, when Cancel came during its second call."""
-    work, calls = getattr(module, name), []
-
-    def cancel(*given):
-        calls.append(given)
-        if len(calls) == 2:
-            comfy.model_management.interrupt_current_processing(True)
-        return work(*given)
-
-    monkeypatch.setattr(module, name, cancel)
-    with pytest.raises(comfy.model_management.InterruptProcessingException):
-        run()
-    return len(calls)
-
-
 def test_segs_and_boxes_hear_cancel_within_a_segment(labels, image, monkeypatch):
     several = labels.repeat(3, 1, 1)
-    assert cancelled(monkeypatch, exchange, "crop_region", lambda: to_segs(several, image=image.repeat(3, 1, 1, 1))) < 4
+    assert (
+        calls_until_cancelled(
+            monkeypatch, exchange, "crop_region", lambda: to_segs(several, image=image.repeat(3, 1, 1, 1))
+        )
+        < 4
+    )
     masks = one_hot(several, 4).flatten(0, 1)
-    assert cancelled(monkeypatch, exchange, "box_around", lambda: boxes(masks=masks)) < 4
+    assert calls_until_cancelled(monkeypatch, exchange, "box_around", lambda: boxes(masks=masks)) < 4
 
 
 def test_another_image_or_selection_is_refused(labels, image):
@@ -187,10 +176,9 @@ def test_boxes_that_cannot_be_made_say_why(labels, image):
             boxes(masks=masks, image=torch.cat([image, image]))
 
 
-@pytest.mark.parametrize("models", ["sd1", "small"])
-def test_inpaint_model_conditioning_holds_the_mask_and_the_grey_picture(request, photo, models):
+def test_inpaint_model_conditioning_holds_the_mask_and_the_grey_picture(small, photo):
     """An inpainting model reads these; others read the latent and its noise mask alone."""
-    _, vae, conditioning = request.getfixturevalue(models)
+    _, vae, conditioning = small
     halves = torch.zeros(1, 128, 128, dtype=torch.int16)
     halves[:, 32:96, 40:] = 1
     mask = to_output(one_hot(halves, 2).flatten(0, 1))[1:]
@@ -203,6 +191,5 @@ def test_inpaint_model_conditioning_holds_the_mask_and_the_grey_picture(request,
         torch.testing.assert_close(values["concat_latent_image"], vae.encode(grey))
     torch.testing.assert_close(latent["samples"], vae.encode(photo))
     assert torch.equal(latent["noise_mask"].squeeze(1), mask)
-    if models == "small":  # its autoencoder loses nothing
-        shown = vae.decode(positive[0][1]["concat_latent_image"])
-        torch.testing.assert_close(shown, grey, atol=1e-3, rtol=0)
+    shown = vae.decode(positive[0][1]["concat_latent_image"])  # its autoencoder loses nothing
+    torch.testing.assert_close(shown, grey, atol=1e-3, rtol=0)

@@ -55,8 +55,7 @@ def pictures():
 
 
 @pytest.mark.parametrize(
-    ("phrase", "own"),
-    [("dog", 1), ("a red dog", 3), ("(dog:1.3)", 1), ("embedding:three dog", 4), ("dog " * 80, 80)],
+    ("phrase", "own"), [("dog", 1), ("a red dog", 3), ("(dog:1.3)", 1), ("embedding:three dog", 4), ("dog " * 80, 80)]
 )
 def test_the_phrases_own_tokens_are_found(clip, phrase, own):
     words = words_of(clip, phrase)

@@ -42,7 +42,14 @@ class Loaded(NamedTuple):
         return direct_capture(model, conditioning, (latent, noise, sigma_of(model)), self.layout.patch, block)
 
 
-@pytest.fixture(scope="module", params=LAYOUTS)
+# Every family is asked everything; its further forms only what is read of them.
+FORMS = ("SD3.5 large", "Flux.1 schnell", "Flux.1 Fill", "Lumina 2", "PixArt alpha")
+FAMILIES = [name for name in LAYOUTS if name not in FORMS]
+every_form = pytest.mark.parametrize("loaded", [*FAMILIES, *FORMS], indirect=True, scope="module")
+every_family = pytest.mark.parametrize("loaded", FAMILIES, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def loaded(request):
     layout = LAYOUTS[request.param]
     if not layout.known:
@@ -75,6 +82,7 @@ def check_equal(found: torch.Tensor, expected: torch.Tensor) -> None:
     assert error < 1e-5
 
 
+@every_form
 def test_features_are_what_the_attention_of_a_block_gives_the_pictures_tokens(loaded):
     block = loaded.layout.blocks[1]
     features, trajectory = extract_features(loaded.source, loaded.picture(), SEED, reading=Reading(layer=block))
@@ -83,6 +91,7 @@ def test_features_are_what_the_attention_of_a_block_gives_the_pictures_tokens(lo
     check_equal(features.features, expected)
 
 
+@every_family
 def test_every_picture_of_a_batch_is_read_by_itself(loaded):
     """Also where the VAE would take a batch for a video."""
     block = loaded.layout.blocks[0]
@@ -94,6 +103,7 @@ def test_every_picture_of_a_batch_is_read_by_itself(loaded):
         check_equal(features.features[own], loaded.capture(block, trajectory.latent[own], noise[own]))
 
 
+@every_family
 def test_with_surroundings_and_mirrored_features_are_the_mean_of_the_views(loaded):
     block, layout = loaded.layout.blocks[1], loaded.layout
     reading = Reading(layer=block, surroundings=0.25, mirrored=True)
@@ -105,6 +115,7 @@ def test_with_surroundings_and_mirrored_features_are_the_mean_of_the_views(loade
     check_equal(features.features, mean_reading(each, grid, False))
 
 
+@every_family
 def test_the_model_is_left_as_it_was(loaded):
     """The host's sampler gives the very same, and no hook is left anywhere."""
     model = loaded.source.model
@@ -127,6 +138,7 @@ def sampled(loaded: Loaded, latent: torch.Tensor) -> torch.Tensor:
     return comfy.sample.sample(model, noise, *settings, denoise=0.5, disable_pbar=True, seed=1)
 
 
+@every_family
 def test_a_draft_covers_a_picture_of_any_size(loaded):
     picture, segments = loaded.picture(2), 4
     features, trajectory = extract_features(
@@ -207,6 +219,7 @@ def patches_for(name: str) -> list:
     return patches + ([with_blocks_added_to] if name in ADDED_TO else [])
 
 
+@every_family
 def test_patches_of_other_packs_are_called(loaded):
     block = loaded.layout.blocks[1]
     for patch in patches_for(loaded.name):
@@ -221,6 +234,7 @@ def test_patches_of_other_packs_are_called(loaded):
         assert (features.features - plain).abs().max() > 1e-3 * plain.abs().max(), "the patch must make a difference"
 
 
+@every_family
 def test_a_block_that_another_pack_replaces_altogether_is_not_read(loaded):
     if loaded.name in NOT_REPLACED:
         pytest.skip(f"ComfyUI has no replacements of blocks in {loaded.name}")

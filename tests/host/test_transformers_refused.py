@@ -156,7 +156,8 @@ def test_presets_that_lift_say_what_works_instead(photo, preset):
 def test_lifting_and_words_say_what_works_instead(photo):
     source = source_of("Flux.1 dev")
     with pytest.raises(
-        ValueError, match='Lift Mask needs a UNet.*this model is Flux.1, a transformer: use the preset "draft"'
+        ValueError,
+        match='Lift Mask needs a UNet.*this model is Flux.1, a transformer: use the preset "draft".*Pick by Points',
     ):
         lift_mask(source, photo, (photo[..., 0] > 0.5).float(), Push("balanced"))
     with pytest.raises(

@@ -52,84 +52,52 @@ def flux2(width: int, double: int, single: int, text: int, guidance=False) -> di
     return flux(FLUX2, width, double, single, context_in_dim=text, guidance_embed=guidance)
 
 
+def next_dit(base: dict, width: int, layers: int, heads: int, key_heads: int) -> dict:
+    return {**base, "dim": width, "n_layers": layers, "n_heads": heads, "n_kv_heads": key_heads}
+
+
+def cosmos(width: int, blocks: int, heads: int) -> dict:
+    return {**COSMOS, "model_channels": width, "num_blocks": blocks, "num_heads": heads, "adaln_lora_dim": 256}
+
+
 HUNYUAN_DIT_G = {**HUNYUAN_DIT, "depth": 40, "hidden_size": 1408, "mlp_ratio": 4.3637}
+HUNYUAN_DIT_1 = {**HUNYUAN_DIT_G, "size_cond": True, "use_style_cond": True}
+SD35_MEDIUM = sd3(24, 384, qk_norm="rms", x_block_self_attn_layers=list(range(13)))
+FLUX1 = flux(FLUX, 3072, 19, 38)
+CHROMA1 = flux(CHROMA, 3072, 19, 38, out_dim=3072, hidden_dim=5120, n_layers=5)
+QWEN_IMAGE = {**QWEN, "num_layers": 60, "num_attention_heads": 24}
+KREA = {**KREA2, "features": 6144, "heads": 48, "kvheads": 12, "layers": 28, "txtdim": 2560}
+AURA_03 = {**AURA, "dim": 3072, "global_conddim": 3072, "n_heads": 12, "n_double_layers": 4, "n_layers": 36}
+HIDREAM_I1 = HIDREAM | {"num_attention_heads": 20, "num_layers": 16, "num_single_layers": 32, "llama_layers": [0] * 48}
+PIXART_28 = {**PIXART, "depth": 28}
 MODELS = {
     "SD3 medium": Published("SD3", sd3(24, 192), "block 9", 4096),
-    "SD3.5 medium": Published(
-        "SD3", sd3(24, 384, qk_norm="rms", x_block_self_attn_layers=list(range(13))), "block 9", 4096
-    ),
+    "SD3.5 medium": Published("SD3", SD35_MEDIUM, "block 9", 4096),
     "SD3.5 large": Published("SD3", sd3(38, 192, qk_norm="rms"), "block 15", 4096),
-    "Flux.1 dev": Published("Flux", flux(FLUX, 3072, 19, 38), "double 17", 4096, "FLUX"),
-    "Flux.1 schnell": Published("FluxSchnell", flux(FLUX, 3072, 19, 38, guidance_embed=False), "double 17", 4096),
-    "Flux.1 Fill dev": Published("FluxInpaint", flux(FLUX, 3072, 19, 38, in_channels=96), "double 17", 4096, "FLUX"),
+    "Flux.1 dev": Published("Flux", FLUX1, "double 17", 4096, "FLUX"),
+    "Flux.1 schnell": Published("FluxSchnell", {**FLUX1, "guidance_embed": False}, "double 17", 4096),
+    "Flux.1 Fill dev": Published("FluxInpaint", {**FLUX1, "in_channels": 96}, "double 17", 4096, "FLUX"),
     "Flux.2 dev": Published("Flux2", flux2(6144, 8, 48, 15360, guidance=True), "single 8", 15360, "FLUX"),
     "Flux.2 klein 4B": Published("Flux2", flux2(3072, 5, 20, 7680), "single 2", 7680, "FLUX"),
     "Flux.2 klein 9B": Published("Flux2", flux2(4096, 8, 24, 12288), "single 1", 12288, "FLUX"),
-    "Chroma": Published(
-        "Chroma", flux(CHROMA, 3072, 19, 38, out_dim=3072, hidden_dim=5120, n_layers=5), "double 17", 4096, "FLUX"
-    ),
+    "Chroma": Published("Chroma", CHROMA1, "double 17", 4096, "FLUX"),
     "LongCat-Image": Published("LongCatImage", flux(LONGCAT, 3072, 10, 20), "double 9", 3584, "FLUX"),
     "Hunyuan Image 2.1": Published("HunyuanImage21", flux(HUNYUAN_IMAGE, 3584, 20, 40, byt5=True), "single 1", 3584),
-    "Qwen-Image": Published(
-        "QwenImage", {**QWEN, "num_layers": 60, "num_attention_heads": 24}, "block 21", 3584, "FLUX"
-    ),
-    "Lumina 2": Published(
-        "Lumina2", {**LUMINA, "dim": 2304, "n_layers": 26, "n_heads": 24, "n_kv_heads": 8}, "block 9", 2304
-    ),
-    "Z-Image": Published(
-        "ZImage", {**Z_IMAGE, "dim": 3840, "n_layers": 30, "n_heads": 30, "n_kv_heads": 30}, "block 10", 2560
-    ),
-    "Krea 2": Published(
-        "Krea2",
-        {**KREA2, "features": 6144, "heads": 48, "kvheads": 12, "layers": 28, "txtdim": 2560},
-        "block 9",
-        30720,
-        "FLUX",
-    ),
-    "AuraFlow 0.3": Published(
-        "AuraFlow",
-        {**AURA, "dim": 3072, "global_conddim": 3072, "n_heads": 12, "n_double_layers": 4, "n_layers": 36},
-        "single 8",
-        2048,
-    ),
-    "HiDream-I1": Published(
-        "HiDream",
-        {**HIDREAM, "num_attention_heads": 20, "num_layers": 16, "num_single_layers": 32, "llama_layers": [0] * 48},
-        "single 0",
-        4096,
-    ),
-    "Cosmos Predict2, 2B": Published(
-        "CosmosT2IPredict2",
-        {**COSMOS, "model_channels": 2048, "num_blocks": 28, "num_heads": 16, "adaln_lora_dim": 256},
-        "block 9",
-        1024,
-        "FLOW_COSMOS",
-    ),
-    "Cosmos Predict2, 14B": Published(
-        "CosmosT2IPredict2",
-        {**COSMOS, "model_channels": 5120, "num_blocks": 36, "num_heads": 40, "adaln_lora_dim": 256},
-        "block 12",
-        1024,
-        "FLOW_COSMOS",
-    ),
-    "Anima": Published(
-        "Anima",
-        {**COSMOS, "model_channels": 2048, "num_blocks": 28, "num_heads": 16, "adaln_lora_dim": 256},
-        "block 9",
-        1024,
-    ),
-    "PixArt alpha": Published("PixArtAlpha", {**PIXART, "depth": 28, "micro_condition": True}, "block 9", 4096, "EPS"),
+    "Qwen-Image": Published("QwenImage", QWEN_IMAGE, "block 21", 3584, "FLUX"),
+    "Lumina 2": Published("Lumina2", next_dit(LUMINA, 2304, 26, 24, 8), "block 9", 2304),
+    "Z-Image": Published("ZImage", next_dit(Z_IMAGE, 3840, 30, 30, 30), "block 10", 2560),
+    "Krea 2": Published("Krea2", KREA, "block 9", 30720, "FLUX"),
+    "AuraFlow 0.3": Published("AuraFlow", AURA_03, "single 8", 2048),
+    "HiDream-I1": Published("HiDream", HIDREAM_I1, "single 0", 4096),
+    "Cosmos Predict2, 2B": Published("CosmosT2IPredict2", cosmos(2048, 28, 16), "block 9", 1024, "FLOW_COSMOS"),
+    "Cosmos Predict2, 14B": Published("CosmosT2IPredict2", cosmos(5120, 36, 40), "block 12", 1024, "FLOW_COSMOS"),
+    "Anima": Published("Anima", cosmos(2048, 28, 16), "block 9", 1024),
+    "PixArt alpha": Published("PixArtAlpha", {**PIXART_28, "micro_condition": True}, "block 9", 4096, "EPS"),
     "PixArt sigma": Published(
-        "PixArtSigma",
-        {**PIXART, "depth": 28, "micro_condition": False, "model_max_length": 300},
-        "block 9",
-        4096,
-        "EPS",
+        "PixArtSigma", {**PIXART_28, "micro_condition": False, "model_max_length": 300}, "block 9", 4096, "EPS"
     ),
     "Hunyuan-DiT 1.2": Published("HunyuanDiT", HUNYUAN_DIT_G, "block 14", 1024, "V_PREDICTION"),
-    "Hunyuan-DiT 1.0": Published(
-        "HunyuanDiT1", {**HUNYUAN_DIT_G, "size_cond": True, "use_style_cond": True}, "block 14", 1024, "V_PREDICTION"
-    ),
+    "Hunyuan-DiT 1.0": Published("HunyuanDiT1", HUNYUAN_DIT_1, "block 14", 1024, "V_PREDICTION"),
 }
 
 

@@ -2,12 +2,7 @@
 
 import pytest
 import torch
-from emerdiff.emerdiff_ops.segments.boxes import (
-    box_around,
-    boxes_of_segments,
-    crop_region,
-    select_in_boxes,
-)
+from emerdiff.emerdiff_ops.segments.boxes import box_around, boxes_of_segments, crop_region, select_in_boxes
 from hypothesis import given
 from hypothesis import strategies as st
 

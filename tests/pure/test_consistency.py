@@ -38,12 +38,6 @@ def test_flicker_counts_changes_where_the_truth_stays():
     assert flicker(TRUTH, TRUTH) == 0
 
 
-def test_flicker_is_what_two_frames_lack_in_consistency():
-    rng = np.random.default_rng(0)
-    truth, labels = np.zeros((2, 6, 5), int), rng.integers(0, 3, (2, 6, 5))
-    assert flicker(labels, truth) == pytest.approx(1 - video_consistency(labels, truth, 2))
-
-
 def test_segments_are_joined_to_the_truth_once_for_the_whole_clip():
     truth = frames([0, 0, 1, 1], [0, 0, 1, 1])
     swapped = frames([0, 0, 1, 1], [1, 1, 0, 0])  # right in each frame alone; both go to region 0, the lowest of equals
@@ -95,7 +89,3 @@ def test_a_course_turns_back_at_its_ends():
     assert course.at(3) == pytest.approx([0.8, 0.2])
     assert course.at(5) == pytest.approx([0.6, 0.4])
     assert course.at(12) == pytest.approx([0.5, 0.5])  # there and back
-
-
-def test_longer_clips_begin_as_shorter_ones():
-    assert np.array_equal(clip(9, 3, 32).labels, clip(9, 6, 32).labels[:3])

@@ -7,7 +7,6 @@ from emerdiff.emerdiff_ops import cuts
 from emerdiff.emerdiff_ops.cuts import cut_labels, cut_masks
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.cluster import SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 
 
@@ -47,14 +46,6 @@ def test_numbers_go_by_size_and_nothing_is_random():
     sizes = torch.bincount(labels)
     assert (sizes > 0).all() and sizes.tolist() == sorted(sizes.tolist(), reverse=True)
     assert torch.equal(labels, cut_labels(points, 0.4, 256))
-
-
-def test_the_first_cut_is_that_of_spectral_clustering():
-    points, _ = blobs(2, 80, 0.9)
-    directions = torch.nn.functional.normalize(points - points.mean(0), dim=1)
-    affinity = (directions @ directions.T).clamp_min(0).pow(cuts.POWER).numpy()
-    theirs = SpectralClustering(2, affinity="precomputed", random_state=0).fit_predict(affinity)
-    assert adjusted_rand_score(theirs, cut_labels(points, 1.9, 2)) > 0.95
 
 
 @given(st.integers(2, 12), st.integers(0, 1000))

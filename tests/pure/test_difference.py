@@ -77,12 +77,6 @@ def test_smoothing_leaves_its_input_alone_and_sigma_zero_leaves_all():
     assert torch.equal(maps, before)
 
 
-@given(st.integers(1, 20), st.integers(1, 20), st.floats(0.2, 8))
-def test_smoothing_keeps_the_mean(height, width, sigma):
-    maps = random(height, width)
-    assert gaussian_smooth(maps, sigma).mean().item() == pytest.approx(maps.mean().item(), abs=1e-5)
-
-
 @pytest.mark.parametrize("size", [(7, 5), (14, 15), (9, 40), (3, 2), (3, 20)])
 def test_resizing_keeps_a_constant_and_a_ramp(size):
     """Interior of a linear ramp: bilinear interpolation with aligned pixel centres reproduces it exactly."""

@@ -1,19 +1,18 @@
-"""Texts that people and other nodes write: whatever they hold is read as it should be, or refused in a sentence.
-
-The readers and what is required of them are those of lab/checks/fuzz.py, which searches longer.
-"""
+"""Texts that people and other nodes write: whatever they hold is read as it should be, or refused in a sentence."""
 
 import json
 import os
+import tempfile
 import time
 
 import pytest
 from emerdiff.emerdiff_ops.files import names
 from emerdiff.emerdiff_ops.segments.texts import parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
-from hypothesis import example, given, settings
+from emerdiff.emerdiff_ops.text_scores import split_phrases
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks.fuzz import TARGETS, Finding, refused
+from refusals import Finding, refused
 
 HUGE = "9" * 5000  # more digits than Python turns into a number
 DIGITS = "0123456789\u0663\u096b\uff17\u00b2"  # digits to str.isdigit or to int, not all of them to both
@@ -31,43 +30,79 @@ DEEP = [
     opening * depth + closing * depth for opening, closing in ("[]", ('{"x":', "}")) for depth in (400, 900, 20_000)
 ]
 JSONS = st.text() | NESTED.map(json.dumps) | st.sampled_from([*DEEP, f"[{HUGE}]", f'[{{"x": {HUGE}, "y": 1}}]'])
-NAMES = st.text() | st.lists(
-    st.sampled_from(
-        [
-            "..",
-            ".",
-            "/",
-            "\\",
-            "//",
-            "C:",
-            "CON",
-            "nul.txt",
-            "com\u00b9",
-            "a",
-            "a.",
-            "b ",
-            "\0",
-            "\n",
-            "\udc80",
-            "x" * 300,
-        ]
-    )
-).map("".join)
+ODD_NAMES = [
+    "..",
+    ".",
+    "/",
+    "\\",
+    "//",
+    "C:",
+    "CON",
+    "nul.txt",
+    "com\u00b9",
+    "a",
+    "a.",
+    "b ",
+    "\0",
+    "\n",
+    "\udc80",
+    "x" * 300,
+]
+NAMES = st.text() | st.lists(st.sampled_from(ODD_NAMES)).map("".join)
 
 
-def read(target, text):
-    TARGETS[target]("".join(text).encode("utf-8", "surrogateescape"))
+def read_selection(text):
+    numbers, _ = split_fingerprint(text)
+    for clip in (False, True):
+        lists = refused(parse_lists, numbers, [6] * 2, clip)
+        assert lists is None or len(lists) == 2
+        assert all(each == sorted(set(each)) and set(each) <= set(range(6)) for each in lists or [])
+
+
+def read_points(text):
+    (points,) = refused(parse_points_in, [(64, 48)], text) or [[]]
+    assert all(0 <= x < 64 and 0 <= y < 48 for x, y in points)
+
+
+def read_boxes(text):
+    lists = refused(parse_boxes_in, [(64, 48)] * 2, text)
+    assert lists is None or len(lists) == 2
+    boxes = [box for each in lists or [] for box in each]
+    assert all(0 <= x1 < x2 <= 64 and 0 <= y1 < y2 <= 48 for x1, y1, x2, y2 in boxes)
+
+
+def read_phrases(text):
+    phrases = refused(split_phrases, text)
+    assert phrases is None or (phrases and all(phrases))
+
+
+def read_name(name):
+    """As far as the disk: whatever is not refused lies inside."""
+    root = tempfile.gettempdir()
+
+    def located(name):
+        names.check_name(name)
+        return names.inside(name, [root])
+
+    path = refused(located, name)
+    assert path is None or (names.is_inside(path, root) and os.path.isfile(path) in (True, False))
 
 
 @pytest.mark.parametrize(
-    ("target", "texts"),
-    [("selection", SELECTIONS), ("points", JSONS), ("boxes", JSONS), ("phrases", st.text()), ("name", NAMES)],
+    ("read", "texts"),
+    [
+        (read_selection, SELECTIONS | st.text()),
+        (read_points, JSONS),
+        (read_boxes, JSONS | st.text("0123456789 ,;.[](){}-")),
+        (read_phrases, st.text()),
+        (read_name, NAMES | st.just("\u0130")),
+    ],
 )
-def test_any_text_is_read_or_refused_in_a_sentence(target, texts):
+def test_any_text_is_read_or_refused_in_a_sentence(read, texts):
     @given(texts)
-    @settings(max_examples=150)
+    @settings(max_examples=200)
     def check(text):
-        read(target, text)
+        read("".join(text))
 
     check()
 
@@ -144,9 +179,3 @@ def test_names_that_some_system_cannot_have_are_refused_before_anything_looks(na
 )
 def test_names_that_every_system_can_have_are_taken(name):
     names.check_name(name)
-
-
-@given(st.text())
-@example("\u0130")
-def test_a_name_is_refused_in_a_sentence_or_can_be_asked_for(name):
-    read("name", name.encode("utf-8", "surrogateescape").decode("latin1"))

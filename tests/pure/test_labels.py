@@ -13,9 +13,7 @@ from emerdiff.emerdiff_ops.segments.labels import (
     masks_to_labels,
     segment_areas,
 )
-from emerdiff.emerdiff_ops.segments.selection import (
-    select,
-)
+from emerdiff.emerdiff_ops.segments.selection import select
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -91,14 +89,6 @@ def test_masks_and_labels_are_two_ways_to_say_the_same(labels):
     assert torch.equal(masks.reshape(2, 5, *labels.shape[1:]).sum(1), torch.ones(labels.shape))
     back = masks_to_labels(masks.reshape(2, 5, *labels.shape[1:]))
     assert back.dtype == torch.int16 and torch.equal(back, labels)
-
-
-def test_masks_are_segment_major_inside_an_image():
-    labels = torch.stack([LABELS, LABELS.flip(1)])
-    masks = filled(labels, 4)
-    for image in range(2):
-        for segment in range(4):
-            assert torch.equal(masks[image * 4 + segment].bool(), labels[image] == segment)
 
 
 @given(label_maps(4))

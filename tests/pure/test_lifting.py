@@ -3,15 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from emerdiff.emerdiff_ops.lifting import (
-    apart,
-    contenders,
-    contest,
-    kappa,
-    shared_out,
-    with_peaks_of,
-    with_prior,
-)
+from emerdiff.emerdiff_ops.lifting import apart, contenders, contest, kappa, shared_out, with_peaks_of, with_prior
 from emerdiff.emerdiff_ops.segments.labels import deal_out
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,9 +121,3 @@ def test_kappa_is_scikit_learns(seed, share):
     one, other = torch.rand(2, 1, 12, 12, generator=torch.Generator().manual_seed(seed)) < share
     theirs = cohen_kappa_score(one.flatten(), other.flatten())
     assert np.isnan(theirs) or kappa(one, other).item() == pytest.approx(theirs, abs=1e-5)
-
-
-def test_kappa_of_the_same_of_the_opposite_and_of_chance():
-    left, right = LEFT[None] > 0, RIGHT[None] > 0
-    top = left.transpose(1, 2)
-    assert [float(kappa(left, each)) for each in (left, right, top)] == pytest.approx([1, -1, 0], abs=1e-6)

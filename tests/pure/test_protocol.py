@@ -139,16 +139,6 @@ def test_concepts_are_those_of_all_pixels_one_by_one(seed, nearest):
     assert scores.ious(tally) == pytest.approx(jaccard_score(truth, guess, labels=range(4), average=None))
 
 
-def test_concepts_by_hand():
-    """Two pictures, embeddings on a line: concepts at (0 * 3 + 4 * 1) / 4 = 1 and 10; 4 is nearer to 1 than to 10."""
-    counts = [np.array([[3, 0], [0, 2], [0, 0]]), np.array([[1, 0], [1, 0], [0, 0]])]
-    embeddings = [np.array([[0.0], [13.0]]), np.array([[4.0], [7.0]])]
-    assert modified.concepts(counts, embeddings)[:2, 0].tolist() == [1, 10]
-    tally = scores.summed(modified.by_concepts(counts, embeddings))
-    assert (tally.hits.tolist(), tally.extra.tolist(), tally.missed.tolist()) == ([4, 2, 0], [1, 0, 0], [0, 1, 0])
-    assert scores.mean_iou(tally) == pytest.approx((4 / 5 + 2 / 3) / 2)
-
-
 def test_shared_clusters_find_what_is_alike_in_all_pictures():
     """Segments come in another order in every picture; the clusters of their embeddings put that right."""
     rng = np.random.default_rng(0)

@@ -31,18 +31,6 @@ def test_small_parts_go_to_the_nearest_that_stays():
     assert labels[1, 1] == 1 and labels[6, 6] == 2  # the input is untouched
 
 
-def test_parts_touching_only_at_corners_are_apart():
-    labels = torch.tensor([[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], dtype=torch.int16)
-    assert remove_small_regions(labels, 2 / 16).eq(0).all()
-
-
-def test_the_threshold_is_a_part_of_exactly_that_area():
-    labels = torch.zeros(4, 4, dtype=torch.int16)
-    labels[0, :2] = 1
-    assert torch.equal(remove_small_regions(labels, 2 / 16), labels)
-    assert remove_small_regions(labels, 2.01 / 16).eq(0).all()
-
-
 def test_if_nothing_would_stay_the_largest_part_does():
     assert remove_small_regions(LABELS, 0.9).eq(1).all()  # three pixels of 1 and of 2: the first in order
     labels = LABELS.clone()

@@ -45,6 +45,8 @@ def test_noise_is_drawn_as_published():
     generator = torch.Generator("cpu").manual_seed(11)
     for timestep in range(981, 0, -20):
         assert torch.equal(noise[timestep], torch.randn((2, 4, 8, 8), generator=generator))
+    some = noise_for((2, 4, 8, 8), 11, grid, {281, 1})
+    assert set(some) == {281, 1} and all(torch.equal(some[timestep], noise[timestep]) for timestep in some)
 
 
 def test_noise_leaves_the_global_generator_alone():

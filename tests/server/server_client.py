@@ -36,6 +36,12 @@ class Client:
         node = "EmerDiffClusterFeatures" if name == STEPS else "EmerDiffSegmentImage"
         return with_inputs(prompt, node, **{"segments": SEGMENTS, **segmenting})
 
+    def add(self, prompt: dict, class_type: str, **inputs) -> str:
+        """Add a node in place, its other widgets at their defaults; its id."""
+        required = self.info[class_type]["input"].get("required", {}).items()
+        usual = {name: more[0]["default"] for name, (_, *more) in required if more and "default" in more[0]}
+        return add(prompt, class_type, **{**usual, **inputs})
+
     def pixels(self, entry: dict) -> np.ndarray:
         """The pictures of a node's outputs: [N, H, W, 3] uint8."""
         files = [self.server.fetch(file) for file in entry["images"]]

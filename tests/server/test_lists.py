@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from comfyui.workflow import add
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import COUNT_FILE
 
@@ -37,10 +36,7 @@ class Graph:
         self.list = [self.add("RebatchImages", images=self.batch, batch_size=1), 0]
 
     def add(self, node, **inputs):
-        """A node whose other widgets stand at their defaults."""
-        widgets = self.client.info[node]["input"].get("required", {}).items() if node in self.client.info else ()
-        usual = {name: more[0]["default"] for name, (_, *more) in widgets if more and "default" in more[0]}
-        return add(self.prompt, node, **{**usual, **inputs})
+        return self.client.add(self.prompt, node, **inputs)
 
     def segment(self, image, **inputs):
         settings = {"segments": SEGMENTS, "preset": "fast", "seed": 0, **inputs}

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from server_client import PIXELS, SEGMENTS
 
-from comfyui.workflow import SEGMENT, add, find
+from comfyui.workflow import SEGMENT, find
 
 CELL = 4  # pixels of a cell of the small model's latent
 ROUNDING = 1  # levels of 255
@@ -29,10 +29,8 @@ class Graph:
         self.shown = {}
 
     def add(self, class_type, **inputs):
-        """A new node's first output; inputs that are not named have their defaults."""
-        required = self.client.info[class_type]["input"]["required"].items()
-        defaults = {name: more[0]["default"] for name, (_, *more) in required if more and "default" in more[0]}
-        return [add(self.prompt, class_type, **{**defaults, **inputs}), 0]
+        """A new node's first output."""
+        return [self.client.add(self.prompt, class_type, **inputs), 0]
 
     def show(self, name, image):
         self.shown[name] = self.add("PreviewImage", images=image)[0]
@@ -91,40 +89,6 @@ def assert_painted_within(picture, mask, reach):
     assert changed[distance_to(mask) > reach].max() <= ROUNDING
     assert changed[mask].mean() > 10
     assert (changed[mask] > ROUNDING).mean() > 0.9
-
-
-def test_mask_to_image_shows_every_mask_in_three_equal_channels(graph, masks):
-    graph.show_mask("inverted", graph.add("InvertMask", mask=graph.masks))
-    assert (graph.run()["inverted"] == np.uint8(255) * ~masks[..., None]).all()
-
-
-def test_grow_mask_grows_and_shrinks_by_exactly_so_many_pixels(graph, masks):
-    for name, expand, tapered in (("diamond", 3, True), ("square", 3, False), ("shrunk", -2, False)):
-        graph.show_mask(name, graph.add("GrowMask", mask=graph.masks, expand=expand, tapered_corners=tapered))
-    shown = {name: pictures[..., 0] > 0 for name, pictures in graph.run().items()}
-    for row, mask in enumerate(masks):
-        assert (shown["diamond"][row] == (ndimage.distance_transform_cdt(~mask, "taxicab") <= 3)).all()
-        assert (shown["square"][row] == (distance_to(mask) <= 3)).all()
-        assert (shown["shrunk"][row] == (distance_to(~mask) > 2)).all()
-
-
-def test_feather_mask_fades_to_the_pictures_borders(graph, masks):
-    """Left and top alone: 0.16.3 is a row out at the other two."""
-    graph.show_mask("feathered", graph.add("FeatherMask", mask=graph.masks, left=32, top=16, right=0, bottom=0))
-    shown = graph.run()["feathered"][..., 0]
-    height, width = masks.shape[1:]
-    across, down = (np.minimum(1, (np.arange(side) + 1) / ramp) for side, ramp in ((width, 32), (height, 16)))
-    np.testing.assert_allclose(shown, 255 * masks * across * down[:, None], atol=ROUNDING)
-
-
-def test_image_composite_masked_is_numpys(graph, masks, chosen):
-    inverted = graph.add("ImageInvert", image=graph.image)
-    graph.show(
-        "composite",
-        graph.add("ImageCompositeMasked", destination=graph.image, source=inverted, mask=graph.select(chosen)),
-    )
-    expected = np.where(masks[chosen][..., None], 255 - PIXELS, PIXELS)
-    np.testing.assert_allclose(graph.run()["composite"][0].astype(int), expected, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("grow", [0, 6])

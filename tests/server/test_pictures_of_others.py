@@ -8,6 +8,8 @@ from server_client import PIXELS, Client, paint
 from comfyui.server import PACKS, HostServer, Interrupted, WorkflowError, default_host
 from comfyui.workflow import SEGMENT, add
 
+SCENE = Image.fromarray(PIXELS)
+
 
 def painted(client, name: str) -> np.ndarray:
     """A picture that the model paints over the scene; `name` is new, so that the server's cache does not know it."""
@@ -17,40 +19,26 @@ def painted(client, name: str) -> np.ndarray:
     return client.pixels(client.run(prompt)[shown])
 
 
-SCENE = Image.fromarray(PIXELS)
-
-
-@pytest.fixture(scope="module")
-def without_the_pack():
-    """The picture of a server that has the lab's model, and not the pack."""
+def test_pictures_are_the_same_with_the_pack_and_after_a_run_a_failure_and_a_cancel(client):
     with HostServer(default_host(), packs={name: PACKS[name] for name in ("emerdiff_small_model",)}) as server:
         bare = Client(server)
         assert not [name for name, node in bare.info.items() if node["python_module"].endswith("ComfyUI-EmerDiff")]
-        return painted(bare, "bare.png")
-
-
-def test_pictures_are_the_same_with_the_pack(client, without_the_pack):
-    assert (painted(client, "with_1.png") == without_the_pack).all()
-
-
-def test_pictures_are_the_same_after_a_run(client, without_the_pack):
-    client.run(client.workflow(SEGMENT, client.put_image("with_2.png", SCENE), preset="fast"))
-    assert (painted(client, "with_3.png") == without_the_pack).all()
-
-
-def test_pictures_are_the_same_after_a_failure(client, without_the_pack):
-    small = client.put_image("with_4.png", SCENE.resize((64, 64)))
+        without_the_pack = painted(bare, "bare.png")
+    assert (painted(client, "with.png") == without_the_pack).all()
+    client.run(client.workflow(SEGMENT, client.put_image("run.png", SCENE), preset="fast"))
+    assert (painted(client, "after_a_run.png") == without_the_pack).all()
+    small = client.put_image("small.png", SCENE.resize((64, 64)))
     with pytest.raises(WorkflowError, match="64"):
         client.run(client.workflow(SEGMENT, small, segments=100, preset="paper"))
-    assert (painted(client, "with_5.png") == without_the_pack).all()
+    assert (painted(client, "after_a_failure.png") == without_the_pack).all()
+    shares = []
 
-
-def test_pictures_are_the_same_after_a_cancel(client, without_the_pack):
     def cancel(node, value, maximum):
+        shares.append(value / maximum)
         if node == "EmerDiffSegmentImage" and 0.3 < value / maximum < 1:
             client.server.interrupt()
 
-    prompt = client.workflow(SEGMENT, client.put_image("with_6.png", SCENE), seed=5, preset="paper")
-    with pytest.raises(Interrupted):
-        client.run(prompt, cancel)
-    assert (painted(client, "with_7.png") == without_the_pack).all()
+    with pytest.raises(Interrupted, match="EmerDiff"):
+        client.run(client.workflow(SEGMENT, client.put_image("cancel.png", SCENE), seed=5, preset="paper"), cancel)
+    assert shares[-1] < 0.8, "the run went on after Cancel"
+    assert (painted(client, "after_a_cancel.png") == without_the_pack).all()

@@ -13,7 +13,6 @@ from comfyui.workflow import (
     CLICK,
     POINT,
     REFINE,
-    STEPS,
     add,
     find,
     load_prompt,
@@ -101,16 +100,3 @@ def segment_numbers(client, entry) -> np.ndarray:
     """The label map that the click widget got, [H, W]."""
     file = client.server.fetch(entry["labels"])
     return np.asarray(Image.open(io.BytesIO(file)))[..., 0] >> 3
-
-
-def test_merging_to_another_number_runs_no_unet(client):
-    prompt = client.workflow(STEPS, fresh_picture(client, "merge.png"))
-    segmentation, features = [find(prompt, "EmerDiffAssembleMasks"), 1], [find(prompt, "EmerDiffExtractFeatures"), 0]
-    merge = add(prompt, "EmerDiffMergeSegments", segmentation=segmentation, features=features, target=4, similarity=0.0)
-    shown = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[merge, 1]), 0])
-    outputs = client.run(prompt)
-    assert len(client.pixels(outputs[shown])) == 4
-    fewer = with_inputs(prompt, "EmerDiffMergeSegments", target=2)
-    assert evaluations(client, fewer) == 0
-    masks = client.pixels(client.run(fewer)[shown])[..., 0]
-    assert len(masks) == 2 and (masks.sum(0, dtype=int) == 255).all()

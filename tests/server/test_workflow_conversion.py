@@ -72,3 +72,15 @@ def test_the_small_flux_takes_the_place_of_a_transformer_in_three_files():
         "1": {"class_type": "EmerDiffLabSmallFlux", "inputs": {}},
         "5": {"class_type": "EmerDiffSegmentImage", "inputs": taken},
     }
+
+
+def test_the_checkpoints_clip_becomes_the_small_models():
+    prompt = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}},
+        "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["1", 1]}},
+        "3": {"class_type": "EmerDiffSelectByText", "inputs": {"text": "dog", "clip": ["1", 1], "vae": ["1", 2]}},
+        "4": {"class_type": "EmerDiffSegmentImage", "inputs": {"conditioning": ["2", 0]}},
+    }
+    replaced = replace_loaders(prompt)
+    assert replaced["3"]["inputs"] == {"text": "dog", "clip": ["1", 3], "vae": ["1", 2]}
+    assert replaced["4"]["inputs"] == {"conditioning": ["1", 1]}
