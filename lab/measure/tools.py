@@ -22,12 +22,12 @@ from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.merge import merge_alike
 from sklearn.metrics import adjusted_rand_score
 
-from measure.clicks import clicked
 from measure.log import Row
 from measure.masks import METRICS
 from measure.metrics import iou, scores
 from measure.pictures import Scenes
 from measure.pipeline import Pipeline
+from measure.pointing import clicked
 from measure.rough import rough_masks, unusual_masks
 from measure.study import Study
 from measure.tables import means
