@@ -14,6 +14,10 @@ In the order of the method (paper, section 3):
     borders      coarse masks along a picture's borders: drafts, and weights
     lifting      any rough mask: what it competes with, and who wins
     likeness     points and boxes -> a rough mask, by cells that are alike
+    markov       how a picture attends to itself -> how many steps lead from a point to every place
+    flood        what is reached from a point without a jump
+    ancestors    what a point's cluster merges into, step by step
+    levels       masks of all sizes of one thing, each in the next, and which of them to show
     text_scores  how well segments fit a phrase, by attention and by prediction
 
 and what comes after it:

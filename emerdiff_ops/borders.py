@@ -6,7 +6,7 @@ Masks [K, h, w] in 0..1 on a grid; maps [H, W], one after the other. Everything 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -32,7 +32,9 @@ class Look(NamedTuple):
     def on(self, device: torch.device) -> Look:
         return self._replace(picture=self.picture.to(device))
 
-    def follow(self, masks: torch.Tensor, share: float = COARSE, epsilon: float = EPSILON) -> Iterator[torch.Tensor]:
+    def follow(
+        self, masks: Iterable[torch.Tensor], share: float = COARSE, epsilon: float = EPSILON
+    ) -> Iterator[torch.Tensor]:
         """Masks of the grid along the picture's borders; windows are a `share` of the picture's shorter side."""
         upsample = self.filter(share, epsilon)
         for mask in masks:

@@ -38,6 +38,12 @@ class Grid(NamedTuple):
         rows, columns = (each.tolist() for each in self.of_pixels(size))
         return list(dict.fromkeys((rows[y], columns[x]) for x, y in points))
 
+    def reduced(self, side: int) -> Grid:
+        """The same over the picture with at most so many pixels on its shorter side."""
+        scale = min(1, side / min(self.working))
+        working, covered = ((round(scale * size[0]), round(scale * size[1])) for size in (self.working, self.covered))
+        return Grid(self.cells, working, covered)
+
     def of_segments(self, labels: torch.Tensor, count: int) -> torch.Tensor:
         """How many pixels of each segment every cell holds: labels [H, W] of the picture -> [h*w, count] float32."""
         (rows, columns), (height, width) = self.of_pixels(labels.shape, labels.device), self.cells

@@ -62,6 +62,7 @@ SCRIPTS = {
     "counts": Script("measure.counts", "measure ways to decide how many segments a picture has", LEARNS),
     "strength": Script("measure.strength", "measure whether lambda follows from the layer that is pushed", LEARNS),
     "photographs": Script("measure.photographs", "measure masks, lifting and clicks on photographs", LEARNS),
+    "clicks": Script("measure.clicks", "measure how many clicks things on photographs take", LEARNS),
     "video": Script("measure.video", "measure segments of moving scenes, and a long video's memory", LEARNS),
     "rivals": Script("measure.rivals", "measure EmerDiff, DiffSeg, DiffCut and colours on the same pictures", LEARNS),
     "protocol": Script("protocols.protocol", "score any method on published data sets, as published", LEARNS | LISTS),

@@ -83,7 +83,8 @@ class EmerDiffExtractFeatures(io.ComfyNode):
         mirrored=ROBUST.mirrored,
         dense=ROBUST.dense,
         enlarge=ROBUST.enlarge,
+        attention=ROBUST.attention,
     ) -> io.NodeOutput:
         source = Source(model, vae, conditioning)
-        reading = Reading(feature_timestep, feature_layer, surroundings, mirrored, dense, enlarge)
+        reading = Reading(feature_timestep, feature_layer, surroundings, mirrored, dense, enlarge, attention)
         return io.NodeOutput(*extract_features(source, image, seed, resolution, steps, reading))

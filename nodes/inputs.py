@@ -242,7 +242,7 @@ def resolution():
 
 
 def reading():
-    """surroundings, mirrored, dense, enlarge: the ways to read features that the paper does not have."""
+    """surroundings, mirrored, dense, enlarge, attention: what the paper does not have, of how and what is read."""
     return (
         io.Float.Input(
             "surroundings",
@@ -277,5 +277,13 @@ def reading():
             advanced=True,
             tooltip="Enlarge a picture that is smaller than the model's own size, or than resolution, before it is "
             "read; masks still have the picture's size. Off in the paper.",
+        ),
+        io.Boolean.Input(
+            "attention",
+            default=ROBUST.attention,
+            optional=True,
+            advanced=True,
+            tooltip="Also read how the picture attends to itself: EmerDiff Pick by Points then finds things of every "
+            "size under a point. One more evaluation, and 2 MB (1024 tokens) to 34 MB (4096) a picture.",
         ),
     )

@@ -3,9 +3,11 @@
 from comfy_api.latest import io
 
 from . import inputs
-from .results import soft_result
-from .steps.pick import pick_by_points
+from .results import levels_result
+from .steps.pick import pick_levels
 from .wires import FeaturesType
+
+MOST_STEPS = 64  # from one level to another
 
 
 class EmerDiffPickByPoints(io.ComfyNode):
@@ -40,15 +42,31 @@ class EmerDiffPickByPoints(io.ComfyNode):
                     advanced=True,
                     tooltip="Around what is wanted: one box, a list, or a list for each picture. Dragging writes them.",
                 ),
+                io.Int.Input(
+                    "level",
+                    default=0,
+                    min=-MOST_STEPS,
+                    max=MOST_STEPS,
+                    optional=True,
+                    tooltip="How large a thing is meant: 0 = as it looks, 1, 2, ... larger and larger, -1, -2, ... "
+                    "smaller. No model runs. With attention turned on in EmerDiff Extract Features there are more.",
+                ),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="0 or 1, one for each picture, exactly its size."),
                 io.Mask.Output(display_name="soft_mask", tooltip="0 to 1: how like what is wanted each pixel is."),
+                io.Mask.Output(
+                    display_name="levels",
+                    tooltip="At which level each pixel joins: of n levels 1 at the smallest, 1/n at the largest, 0 "
+                    "where it never does. Cut anywhere, it is a mask.",
+                ),
             ],
             is_output_node=True,  # it shows what was picked
         )
 
     @classmethod
-    def execute(cls, features, trajectory, image, positive_points="", negative_points="", boxes=None) -> io.NodeOutput:
-        soft = pick_by_points(features, trajectory, image, positive_points, negative_points, boxes)
-        return soft_result(image, soft)
+    def execute(
+        cls, features, trajectory, image, positive_points="", negative_points="", boxes=None, level=0
+    ) -> io.NodeOutput:
+        picked = pick_levels(features, trajectory, image, (positive_points, negative_points, boxes), level)
+        return levels_result(image, picked)

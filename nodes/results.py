@@ -10,8 +10,9 @@ from .host.latents import to_output
 from .host.progress import counted, show_notes, show_text
 from .steps.checks import pictures_of
 from .steps.lift import Lifted
+from .steps.pick import Picked
 from .steps.select import Selected
-from .steps.shown import as_images, numbered_labels, shown_pictures
+from .steps.shown import as_images, numbered_labels, shown_levels, shown_pictures
 from .steps.values import LowResMasks, Segmentation
 from .wires import SegmentationType
 
@@ -81,6 +82,14 @@ def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
 def cut_out_result(pictures: torch.Tensor, masks: torch.Tensor) -> io.NodeOutput:
     """What was cut out [M, H, W, 4] and its masks, the pictures as preview."""
     return io.NodeOutput(to_output(pictures), to_output(masks), ui=shown_pictures(pictures))
+
+
+def levels_result(image: torch.Tensor, picked: Picked) -> io.NodeOutput:
+    """Hard and soft masks of the chosen level, and at which level each pixel joins; browsers are sent the levels."""
+    masks = soft_result(image, picked.soft)
+    joins = torch.stack([each.shares() for each in picked.levels])
+    ui = {**masks.ui, "emerdiff_levels": [shown_levels(each) for each in picked.levels]}
+    return io.NodeOutput(*masks.args, to_output(joins), ui=ui)
 
 
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:

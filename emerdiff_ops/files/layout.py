@@ -33,7 +33,10 @@ class Spec(NamedTuple):
 
 GRAM = Spec(("B", "K", "K"), FLOATS, required=False)  # inner products of the segments' mean features
 SPECS = {
-    "features": {"features": Spec(("B", "h", "w", "C"), FLOATS)},
+    "features": {
+        "features": Spec(("B", "h", "w", "C"), FLOATS),
+        "chains": Spec(("B", "N", "N"), (torch.float16,), required=False),  # N tokens of the metadata's "chain_grid"
+    },
     "trajectory": {
         "latent": Spec(("B", "C", "h'", "w'"), FLOATS),
         "seed": Spec((), WHOLE),
@@ -50,7 +53,7 @@ SPECS = {
         "scores": Spec(("B", "K", "H", "W"), FLOATS, required=False),
     },
 }
-SIZES = ("latent_size", "working_size", "image_size")  # in the metadata, JSON lists: height, width
+SIZES = ("latent_size", "working_size", "image_size", "chain_grid")  # in the metadata, JSON lists: height, width
 NAMES = ("latent_format", "pictures", "numbering")  # in the metadata, JSON texts
 
 
@@ -148,8 +151,19 @@ def _content_problem(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str,
         return "the masks hold values outside 0 to 1"
     if "image_size" in tensors and not _is_size(tensors["image_size"].tolist()):
         return f"the image size is below 1 or beyond {MOST_PIXELS} pixels: {tensors['image_size'].tolist()}"
+    if "chains" in tensors:
+        return _chains_problem(tensors["chains"], metadata)
     if "labels" in tensors:
         return _labels_problem(tensors, metadata)
+    return None
+
+
+def _chains_problem(chains: torch.Tensor, metadata: Mapping[str, str]) -> str | None:
+    grid = _from_json(metadata.get("chain_grid", ""))
+    if not isinstance(grid, list) or math.prod(grid) != chains.shape[-1]:
+        return f"the chains are of {chains.shape[-1]} tokens, which are not those of a grid of {grid}"
+    if chains.amin() < 0 or not (chains.sum(-1) > 0).all():
+        return "the chains hold negative numbers, or rows of nothing"
     return None
 
 

@@ -8,6 +8,7 @@ features          ways to read features
 counts            ways to decide how many segments
 strength          lambda against the pushed layer's output
 photographs       masks, lifting and clicks on photographs
+clicks            how many clicks a thing takes
 video             segments of moving scenes
 consistency       how steady the segments of a video are
 rivals            EmerDiff beside other methods
@@ -23,10 +24,11 @@ tables            rows -> tables
 jobs              what is timed
 timing            seconds, FLOPs, memory
 beds              the model that is measured on
+things            single things on photographs
 pictures          the pictures that are measured on
 pipeline          the pack's steps as measurements call them
 metrics           mIoU, ARI, boundary F
-clicks            what one click gets
+pointing          what one click gets
 rough             kinds of rough masks
 colours           clusters of colours, to compare with
 log               rows that are kept, tables in pages

@@ -1,59 +1,132 @@
-"""What one gets of a thing by pointing at it: the segment under a click, what is like a click, two clicks, a box."""
+"""How many clicks a thing takes, as others measure it: to 85% and 90% of IoU, and IoU after 1, 2, 3, 5 clicks.
+
+The first click is the most interior pixel of the thing, each further one that of the larger error: on what is missing,
+or on what is too much. On photographs: the object of Weizmann's, those of GrabCut's benchmark that are in --root, and
+COCO's regions of at least 0.4% of the picture, by their size. Beside each other
+
+  shown first    EmerDiff Pick by Points, the level that it shows unasked
+  best level     the same by somebody who turns to the best of its levels after every click
+  likeness       the same without attention, and without levels
+  segment        that of a draft under the first click, and the best of what it becomes part of where segments merge
+
+Published: M2N2 takes 1.62 clicks to 85% and 1.90 to 90% on all 50 of GrabCut's, with Stable Diffusion 2, at most 20.
+Scores are kept in demo_output/clicks/ as they come; an interrupted run goes on. No picture is written.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import argparse
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 import numpy as np
 import torch
-from emerdiff.nodes.steps.pick import pick_by_points
-from scipy import ndimage
+from emerdiff.nodes.steps.assemble import tree_of
+from emerdiff.nodes.steps.extract import ROBUST
+from emerdiff.nodes.steps.pick import pick_levels
 
-from measure.metrics import interior
+from measure.log import Row
+from measure.metrics import interior, iou
+from measure.photographs import Photographs
 from measure.pipeline import Pipeline
+from measure.pointing import written
+from measure.study import Study
+from measure.tables import means
+from measure.things import Thing, things, with_grabcut
+from small_model.photographs import Photograph
 
-Score = Callable[[np.ndarray], float]  # of a mask [H, W] bool
+GOALS, AFTER = (0.85, 0.9), (1, 2, 3, 5)
+READING = ROBUST._replace(attention=True)
+Points = tuple[tuple[int, int], ...]
+Answer = Callable[[Points, Points], list[np.ndarray]]  # of positive and negative points (row, column); one counts
 
 
-def clicked(pipeline: Pipeline, image: np.ndarray, thing: np.ndarray, score: Score, preset: str) -> dict[str, float]:
-    """Scores of all ways to point at a thing [H, W] bool, the first click being its most interior point.
+class Clicked(Photographs):
+    """Photographs with things, GrabCut's among them; of these both halves, as there are few."""
 
-    The second click is where the first was most wrong. A lifted mask is that of the first click.
-    """
-    features, trajectory, _, labels = pipeline.segmented(image, preset)
+    def items(self, options: argparse.Namespace) -> Iterator[Row]:
+        yield from ({"seed": name} for name in with_grabcut(super().items(options), options.root))
+
+
+def main() -> None:
+    study = Study("clicks", __doc__, Clicked(("weizmann", "coco")), "tools.md")
+    study.parser.add_argument("--most", type=int, default=20, help="clicks at a thing")
+    measured = partial(clicked, study.options)
+    study.measure(measured, partial(means, by=("set", "way")))
+
+
+def clicked(options: argparse.Namespace, pipeline: Pipeline, found: Photograph, _) -> Iterator[Row]:
+    answers = answers_of(pipeline, found.image)
+    for thing in things(found, options.root):
+        for way, (answer, most) in answers.items():
+            reached = scores(answer, thing, min(most, options.most))
+            clicks = {f"clicks to {goal:.0%}": clicks_to(goal, reached, options.most) for goal in GOALS}
+            after = {f"IoU after {number}": reached[min(number, len(reached)) - 1] for number in AFTER}
+            yield {"set": thing.called, "way": way, **clicks, **after}
+
+
+def answers_of(pipeline: Pipeline, image: np.ndarray) -> dict[str, tuple[Answer, int]]:
+    """Every way, and how many clicks it takes at most."""
+    features, trajectory = pipeline.features(image, 0, reading=READING)
     picture = torch.from_numpy(image)[None]
 
-    def pointed(positive, negative=(), boxes=None) -> np.ndarray:
-        return pick_by_points(features, trajectory, picture, written(positive), written(negative), boxes)[0].numpy()
+    @cache
+    def levels(positive: Points, negative: Points, chains: bool) -> tuple[list[np.ndarray], int]:
+        read = features if chains else features._replace(chains=None)
+        pointed = written(positive), written(negative), None
+        (own,) = pick_levels(read, trajectory, picture, pointed).levels
+        return [own.at(level - own.first).numpy() for level in range(own.count)], own.first
 
-    first = interior(thing)
-    one = pointed([first])
-    try:
-        two = pointed(*with_correction(first, one > 0.5, thing))
-    except ValueError:  # both points in one cell, which is refused: one keeps what one click gave
-        two = one
-    rows, columns = ndimage.find_objects(thing.astype(int))[0]
-    boxed = pointed([], boxes=[[columns.start, rows.start, columns.stop, rows.stop]])
-    lifted = pipeline.lift(image, torch.from_numpy(one)[None], preset, pipeline.known(image, 0))[0].numpy()
+    def shown(positive: Points, negative: Points, chains: bool) -> list[np.ndarray]:
+        masks, first = levels(positive, negative, chains)
+        return [masks[first]]
+
+    every = 1000
+    labels, tree = drafted(pipeline, image)
     return {
-        "segment under it": score(labels == labels[first]),
-        "best single segment": max(score(labels == number) for number in np.unique(labels)),
-        "like one point": score(one > 0.5),
-        "the same, lifted": score(lifted > 0.5),
-        "like two points": score(two > 0.5),
-        "in a box": score(boxed > 0.5),
+        "shown first": (partial(shown, chains=True), every),
+        "best level": (lambda positive, negative: levels(positive, negative, True)[0], every),
+        "likeness": (partial(shown, chains=False), every),
+        "segment": (lambda positive, _: [labels == labels[positive[0]]], 1),
+        "its best ancestor": (lambda positive, _: becoming(labels, tree, positive[0]), 1),
     }
 
 
-def written(points) -> str:
-    """Points (row, column) as points editors write them."""
-    return json.dumps([{"x": column, "y": row} for row, column in points])
+def drafted(pipeline: Pipeline, image: np.ndarray) -> tuple[np.ndarray, list]:
+    """The labels [H, W] of a draft, and how its segments merge."""
+    segmented = pipeline.segmented(image, "draft")
+    tree = tree_of([torch.from_numpy(segmented.labels)], segmented.low_res.gram)
+    return segmented.labels, list(tree[0]) if tree else []
 
 
-def with_correction(first: tuple[int, int], found: np.ndarray, thing: np.ndarray) -> tuple[list, list]:
-    """Positive and negative points after a second click, into the larger of what is missing and what is too much."""
-    missing, too_much = thing & ~found, found & ~thing
-    if missing.sum() >= too_much.sum():
-        return ([first, interior(missing)] if missing.any() else [first]), []
-    return [first], [interior(too_much)]
+def becoming(labels: np.ndarray, tree: list, place: tuple[int, int]) -> list[np.ndarray]:
+    """The segment at a place, and what it is part of after every merge."""
+    owner, found = np.arange(int(labels.max()) + 1), [labels == labels[place]]
+    for kept, gone in tree:
+        owner[owner == gone] = kept
+        if kept == owner[labels[place]]:
+            found.append(owner[labels] == kept)
+    return found
+
+
+def scores(answer: Answer, thing: Thing, most: int) -> list[float]:
+    """IoU after every click, until the last goal is reached; where a click is refused, as the one before."""
+    positive, negative = [interior(thing.mask)], list[tuple[int, int]]()
+    found: list[float] = []
+    while len(found) < most:
+        try:
+            masks = answer(tuple(positive), tuple(negative))
+            best = max(masks, key=lambda mask: iou(mask & thing.counts, thing.mask))
+        except ValueError:  # a positive and a negative point in one cell
+            return found + found[-1:] * (most - len(found))
+        found.append(iou(best & thing.counts, thing.mask))
+        missing, too_much = thing.mask & ~best, best & ~thing.mask & thing.counts
+        if found[-1] >= GOALS[-1] or not (missing | too_much).any():
+            break
+        more = missing.sum() >= too_much.sum()
+        (positive if more else negative).append(interior(missing if more else too_much))
+    return found
+
+
+def clicks_to(goal: float, reached: list[float], most: int) -> int:
+    return next((number for number, score in enumerate(reached, 1) if score >= goal), most)

@@ -24,11 +24,11 @@ import numpy as np
 import torch
 from emerdiff.emerdiff_ops.modulation import PRESETS
 
-from measure.clicks import clicked
 from measure.log import Row
 from measure.metrics import FIGURES, bilinear_labels, iou
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
+from measure.pointing import clicked
 from measure.rough import rough_masks
 from measure.study import Study
 from measure.tables import means

@@ -14,11 +14,11 @@ from functools import partial
 import numpy as np
 import torch
 
-from measure.clicks import clicked
 from measure.log import Row
 from measure.metrics import iou
 from measure.pictures import Scenes
 from measure.pipeline import Pipeline
+from measure.pointing import clicked
 from measure.rough import rough_masks
 from measure.study import Study
 from measure.tables import means

@@ -22,9 +22,9 @@ from emerdiff.nodes.steps.score_text import Reader, masks_of_the_best, picture_w
 from emerdiff.nodes.steps.values import LowResMasks
 from PIL import Image, ImageDraw
 
-from measure.clicks import written
 from measure.metrics import interior
 from measure.pipeline import Pipeline
+from measure.pointing import written
 from measure.rough import rough_masks
 from measure.timing import PRECISIONS, fastest_precision
 from show.sheet import BACKGROUND, CAPTION, FONT, GAP, PANEL, TEXT, Panel, enlarged, to_image

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from ...emerdiff_ops.attention import add_offset, base_rows, root_mean_square, shared_attention, spread_rows
+from ...emerdiff_ops.markov import mean_attention
 from ...emerdiff_ops.text_scores import word_attention
 from .places import Block, Layer, layer_of
 
@@ -69,14 +71,17 @@ class AttentionOutput:
         raise Captured  # without features: another pack's block has no attention of the host's
 
     def attention(self, attend, query, key, value, heads, *args, **kwargs):
-        output = attend(query, key, value, heads, *args, **kwargs)
         if self.waiting != 0:
             self.waiting = self.waiting and self.waiting - 1
-            return output
+            return attend(query, key, value, heads, *args, **kwargs)
         # Some hosts tell which block runs: another one, where a cache has left some out.
         if kwargs["transformer_options"].get("block_index", self.block.number) == self.block.number:
-            self.features = output[:, self._picture(output.shape[1])].float()
+            self.keep(lambda: attend(query, key, value, heads, *args, **kwargs), query, key, heads)
         raise Captured
+
+    def keep(self, attend: Callable[[], Tensor], query, key, heads: int) -> None:
+        output = attend()
+        self.features = output[:, self._picture(output.shape[1])].float()
 
     def _picture(self, tokens: int) -> slice:
         """Where the picture's tokens are among all."""
@@ -88,6 +93,54 @@ class AttentionOutput:
                 "before it"
             )
         return slice(begin, begin + own)
+
+
+class JointAttention(AttentionOutput):
+    """Keeps how the picture's tokens attend to each other there instead, [1, N, N], and stops there.
+
+    What goes to the text's tokens is left out before the softmax. `finer` tokens on a side are taken as one.
+    """
+
+    def __init__(self, finer: int, *where):
+        super().__init__(*where)
+        self.finer = finer
+
+    def keep(self, attend, query, key, heads: int) -> None:
+        query, key = (_by_head(_tensor(each), heads) for each in (query, key))
+        own = self._picture(query.shape[1])
+        self.features = mean_attention(query[:, own], key[:, own], self.grid, self.finer)[None]
+
+
+class SelfAttention:
+    """Keeps the mean of some self-attentions of a UNet, all on one grid: [1, N, N]; stops at the last of them.
+
+    `finer` tokens on a side are taken as one. attend(query, key, value, options) is the host's attention, for layers
+    that no other pack replaces.
+    """
+
+    def __init__(self, layers: list[Layer], finer: int, attend: Callable):
+        self.layers, self.finer, self.attend = layers, finer, attend
+        self.grid: tuple[int, int] | None = None
+        self.maps: dict[Layer, Tensor] = {}
+
+    @property
+    def features(self) -> Tensor | None:
+        """None where not all of the layers have run."""
+        return torch.stack([*self.maps.values()]).mean(0, True) if len(self.maps) == len(self.layers) else None
+
+    def install(self, transformer_options) -> None:
+        replacements = _replacements(transformer_options, "attn1")
+        for layer in self.layers:
+            attend = _replacement_at(replacements, layer) or self.attend
+            replacements[layer] = partial(self.attention, layer, attend)
+
+    def attention(self, layer, attend, query, key, value, options):
+        height, width = self.grid = tuple(options["activations_shape"][-2:])
+        by_head = (_by_head(each, options["n_heads"]) for each in (query, key))
+        self.maps[layer] = mean_attention(*by_head, (height, width), self.finer)
+        if layer == self.layers[-1]:
+            raise Captured
+        return attend(query, key, value, options)
 
 
 class ProjectionInput:
@@ -269,6 +322,12 @@ def _chain_attention(transformer_options, hook: Callable) -> None:
     if hasattr(previous, "container_function"):
         vars(override)["container_function"] = partial(hook, previous.container_function)
     transformer_options["optimized_attention_override"] = override
+
+
+def _by_head(rows: Tensor, heads: int) -> Tensor:
+    """Queries or keys of row 0, [heads, n, d]: of [rows, n, heads * d], or [rows, heads, n, d] as some networks do."""
+    own = rows[0] if rows.ndim == 4 else rows[0].unflatten(-1, (heads, -1)).transpose(0, 1)
+    return own.repeat_interleave(heads // len(own), 0)  # where several heads share a key
 
 
 def _tensor(value) -> Tensor:

@@ -97,6 +97,15 @@ def room_to_spare(device: torch.device) -> int:
     return min(SPARE, int(comfy.model_management.get_free_memory(device)) // 4)
 
 
+def tokens_that_fit(model, pictures: int, work: int) -> int:
+    """Of how many tokens the attention to each other fits into a quarter of what is free on the model's device.
+
+    A pair of them takes two bytes in each picture, and in one of these `work` bytes more.
+    """
+    free = comfy.model_management.get_free_memory(model.load_device)
+    return max(1, int((free / 4 / (2 * pictures + work)) ** 0.5))
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, comfy.model_management.OOM_EXCEPTION) or "out of memory" in str(error).lower()
 

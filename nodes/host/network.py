@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import comfy.model_sampling
 import torch
 from torch import Tensor
 
-from .hooks import AttentionOutput, ProjectionInput, QueryCapture
+from .hooks import AttentionOutput, JointAttention, ProjectionInput, QueryCapture, SelfAttention
 from .transformers import Transformer, family_of
 from .unet import UNet
 
@@ -48,6 +49,17 @@ class Network(Protocol[Place]):
 
     def capture(self, place: Place, grid: tuple[int, int]) -> QueryCapture | AttentionOutput | ProjectionInput:
         """The hook that reads one evaluation at the place, as far as it goes."""
+
+    def attention_grid(self, place: Place, latent_size: tuple[int, int]) -> tuple[int, int]:
+        """The grid (h, w) of the finest self-attention of a latent (h', w'), or of a transformer's at the place."""
+
+    def capture_attention(
+        self, place: Place, grid: tuple[int, int], finer: int, attend: Callable
+    ) -> SelfAttention | JointAttention | None:
+        """The hook that reads that of one evaluation, `finer` tokens on a side taken as one; None where none reaches.
+
+        attend(query, key, value, options) is the host's attention.
+        """
 
     def layers_to_pass(self) -> int | None:
         """How many layers tell that a whole evaluation passed them; None where none does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 
 import comfy.model_patcher
@@ -13,6 +13,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from . import network
+from .hooks import Captured
 from .passage import Passage
 
 # Other packs' wrappers of the UNet that would make our evaluations wrong or slow: EasyCache hands out what it computed
@@ -50,6 +51,20 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
     with run_eagerly():
         finals = guider.sample(torch.zeros_like(latent), latent, sampler, sigmas, disable_pbar=True, seed=0)
     return _still(finals, in_time)
+
+
+def capture_once(model, conditioning, latent: Tensor, sigma: float, capture, noise: Tensor | None = None) -> None:
+    """One evaluation of a latent [1, c, h', w'] at noise level sigma, as far as the capture goes.
+
+    Without `noise` the network is shown the latent as it is, and told that level all the same.
+    """
+
+    def work(x0, predict):
+        predict(x0 if noise is None else network.with_noise(model, x0, sigma, noise.to(x0)), sigma, capture)
+        return x0
+
+    with suppress(Captured):
+        run_session(model, conditioning, latent, work)
 
 
 def _predict(model_k: partial, layers: int | None, in_time: bool, x: Tensor, sigma: float, hooks) -> Tensor:

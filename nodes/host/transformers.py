@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from comfy.model_sampling import CONST, COSMOS_RFLOW, EPS
 
-from .hooks import AttentionOutput, ProjectionInput
+from .hooks import AttentionOutput, JointAttention, ProjectionInput
 from .places import Block
 from .unet import POOLED, network_of
 
@@ -207,10 +207,23 @@ class Transformer:
     def capture(self, place: Block, grid: tuple[int, int]) -> AttentionOutput | ProjectionInput:
         if self.family.projection:
             return ProjectionInput(self.family.projection(self.blocks()[place]), grid)
-        # The picture's tokens are filled up to a multiple of this, at their end: 32 in Z-Image.
+        return AttentionOutput(place, self.replaced_as(place), self.attentions_before(place), grid, self.filled())
+
+    def attention_grid(self, place: Block, latent_size: tuple[int, int]) -> tuple[int, int]:
+        return self.grid_of(place, latent_size)
+
+    def capture_attention(
+        self, place: Block, grid: tuple[int, int], finer: int, attend: Callable
+    ) -> JointAttention | None:
+        if self.family.projection:
+            return None
+        before = self.attentions_before(place)
+        return JointAttention(finer, place, self.replaced_as(place), before, grid, self.filled())
+
+    def filled(self) -> int | None:
+        """To a multiple of what the picture's tokens are filled up: 32 in Z-Image; None where they come first."""
         multiple = getattr(network_of(self.model), "pad_tokens_multiple", None) or 1
-        filled = None if self.family.picture_first else multiple
-        return AttentionOutput(place, self.replaced_as(place), self.attentions_before(place), grid, filled)
+        return None if self.family.picture_first else multiple
 
     def replaced_as(self, block: Block) -> tuple[str, int] | None:
         """What the host calls a block where other packs can replace it."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import comfy.model_base
 import comfy.model_sampling
 from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample, UNetModel, Upsample
 
-from .hooks import QueryCapture
+from .hooks import QueryCapture, SelfAttention
 from .places import Layer
 
 NOT_BY_TEXT = (comfy.model_base.SVD_img2vid, comfy.model_base.Stable_Zero123, comfy.model_base.SD_X4Upscaler)
@@ -61,6 +62,12 @@ class UNet:
     def capture(self, place: Layer, grid: tuple[int, int]) -> QueryCapture:
         return QueryCapture(place)
 
+    def attention_grid(self, place: Layer, latent_size: tuple[int, int]) -> tuple[int, int]:
+        return grid_of(self.model, finest_output_layers(self.model)[0], latent_size)
+
+    def capture_attention(self, place: Layer, grid: tuple[int, int], finer: int, attend: Callable) -> SelfAttention:
+        return SelfAttention(finest_output_layers(self.model), finer, attend)
+
     def layers_to_pass(self) -> int:
         return len(cross_attention_layers(self.model))
 
@@ -95,6 +102,16 @@ def coarsest_output_layers(model) -> list[Layer]:
     """The cross-attention layers of the coarsest output level that has any: output 3, 4 and 5 in SD1.x."""
     outputs = {each: n for each, n in cross_attention_layers(model).items() if each.block == "output"}
     return [layer for layer, halvings in outputs.items() if halvings == max(outputs.values())]
+
+
+def finest_output_layers(model) -> list[Layer]:
+    """Those of the finest output level that has any, less its last block's: output 9 and 10 in SD1.x (M2N2).
+
+    The last block's are nearest to the noise that the network predicts; where it is the only one they are taken.
+    """
+    outputs = {each: n for each, n in cross_attention_layers(model).items() if each.block == "output"}
+    finest = [layer for layer, halvings in outputs.items() if halvings == min(outputs.values())]
+    return [layer for layer in finest if layer.number < finest[-1].number] or finest
 
 
 def grid_of(model, layer: Layer, latent_size: tuple[int, int]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ values      what travels on the wires between nodes
 checks      what models, pictures and masks are refused, and the way out
 belongs     what values of earlier steps are refused: another kind, other pictures
 extract     image -> features, trajectory
+attention   latents -> how each picture attends to itself, for points
 cluster     features -> low-resolution masks
 modulate    low-resolution masks -> difference maps: modulated denoising, the heart of EmerDiff
 read_out    final latents -> difference maps
@@ -16,6 +17,7 @@ picks       texts, points and boxes -> what they name in a segmentation
 select      what is picked -> masks
 shown       what browsers are shown: pictures of a segmentation as files of the temp folder, and what the widget draws
 pick        points and boxes -> a rough mask, without segments
+levels      what a point may mean, from a part of a thing to the whole of it
 score_text  segmentation -> the masks that words mean
 cut_out     pictures and masks -> things on a transparent ground
 exchange    boxes and SEGS, for nodes of others

@@ -1,6 +1,5 @@
 """image -> features: the network's own features, and the trajectory that later steps return along."""
 
-from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -9,11 +8,12 @@ from torch import Tensor
 from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.schedule import nearest_timestep, noise_for, timestep_grid
 from ...emerdiff_ops.views import View, canvas_of, mean_reading, views
-from ..host import hooks, network
+from ..host import network
 from ..host.latents import encode, working_pixels
 from ..host.places import Block, Layer
 from ..host.progress import Progress
-from ..host.session import run_session
+from ..host.session import capture_once
+from .attention import with_attention
 from .checks import check_canvas, check_encoded, check_grid, check_image, check_model, check_predicted, check_source
 from .values import Features, Size, Source, Trajectory, size_of
 
@@ -27,6 +27,7 @@ class Reading(NamedTuple):
     mirrored: bool = False  # the mean with the picture mirrored left to right
     dense: bool = False  # at half cells: a grid twice as fine
     enlarge: bool = False  # whether a picture smaller than the model's own size, or than asked for, is enlarged to it
+    attention: bool = False  # whether the picture's attention to itself is read too, for points
 
 
 PLAIN = Reading()
@@ -46,9 +47,10 @@ def extract_features(
     Of a transformer what the attention of one block gives to the picture's tokens.
     """
     check_model(source.model)
-    network.of(source.model).find_place(reading.layer)  # an unknown one is refused before the work
+    place = network.of(source.model).find_place(reading.layer)  # an unknown one is refused before the work
     trajectory = invert(source, image, seed, resolution, steps, reading.enlarge)
-    return read_features(source, trajectory, reading), trajectory
+    features = read_features(source, trajectory, reading)
+    return with_attention(features, source, trajectory, place) if reading.attention else features, trajectory
 
 
 def invert(source: Source, image, seed=0, resolution=0, steps=50, enlarge=False) -> Trajectory:
@@ -103,12 +105,7 @@ def captured(source: Source, latent, noise, sigma: float, place: Layer | Block) 
     grid = own.grid_of(place, size_of(latent))
     capture = own.capture(place, grid)
 
-    def work(x0, predict):
-        predict(network.with_noise(source.model, x0, sigma, noise.to(x0)), sigma, capture)
-        return x0
-
-    with suppress(hooks.Captured):
-        run_session(source.model, source.conditioning, latent, work)
+    capture_once(source.model, source.conditioning, latent, sigma, capture, noise)
     if capture.features is None:
         raise ValueError(f"another node replaces or skips the model's block at {place}; choose another feature_layer")
     check_grid(capture.features.shape[1], grid, capture.grid)

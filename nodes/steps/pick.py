@@ -7,39 +7,64 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...emerdiff_ops.borders import ROUGH, Look
-from ...emerdiff_ops.grid import Grid, grid_over
+from ...emerdiff_ops.grid import Grid
+from ...emerdiff_ops.levels import Levels
 from ...emerdiff_ops.likeness import likeness, with_points
-from ...emerdiff_ops.segments.texts import Box, Points, parse_boxes_in, parse_points_in
+from ...emerdiff_ops.segments.texts import Box, parse_boxes_in, parse_points_in
 from ..host.memory import Workplace
-from ..host.progress import counted
+from ..host.progress import counted, show_notes
 from .belongs import check_belongs, check_kind, check_same_pictures
+from .levels import Pointed, along_borders, levels_of
 from .modulate import workplace
 from .values import Features, Size, Trajectory, size_of
 
+UNREAD = (
+    "the features hold no attention, so there are few levels: turn attention on in EmerDiff Extract Features and read "
+    "the picture again"
+)
 CLUSTERS = 8  # what the rest of a picture is divided into, to compete with what is pointed at
 
 
-class Pointed(NamedTuple):
-    """What is pointed at in one picture, in its pixels."""
-
-    positive: Points
-    negative: Points
-    boxes: list[Box]
+class Picked(NamedTuple):
+    soft: Tensor  # [B, H, W], what is wanted above 1/2
+    levels: list[Levels]  # of each picture
 
 
-def pick_by_points(features, trajectory, image, positive_points: str, negative_points: str, boxes=None) -> Tensor:
+def pick_by_points(
+    features, trajectory, image, positive_points: str, negative_points: str, boxes=None, level: int = 0
+) -> Tensor:
     """Soft masks [B, H, W] of what lies under positive points and in boxes, less what is like under negative ones.
 
     Points are for all pictures, or a list of them for each. With nothing but negative points: everything except what
-    is like them there.
+    is like them there. `level`: by so many levels larger, or smaller, than what is shown unasked.
     """
+    return pick_levels(features, trajectory, image, (positive_points, negative_points, boxes), level).soft
+
+
+def pick_levels(features, trajectory, image, pointed: tuple, level: int = 0) -> Picked:
+    """The same, and all levels; `pointed` are positive points, negative points and boxes, as they are written."""
     check_kind(features, Features)
     check_kind(trajectory, Trajectory)
     check_same_pictures(features, trajectory)
     pictures = check_belongs(image, (len(trajectory.latent), *trajectory.image_size), trajectory.pictures)
-    height, width = trajectory.image_size
-    sizes = [(width, height)] * len(pictures)
+    every = pointed_at(trajectory.image_size, len(pictures), *pointed)
+    features = features._replace(working_size=trajectory.working_size)  # files of version 0.1 lack it
+    for own in every:
+        check_apart(own, features.grid, trajectory.image_size)
+    show_notes([UNREAD] * (level != 0 and features.chains is None))
+    place = workplace(features.features.device, trajectory.working_size, trajectory.image_size)
+    found, levels = [], []
+    for number, (picture, own) in enumerate(counted([*zip(pictures, every, strict=True)], "pictures")):
+        soft = picked(features.features[number], picture, own, features.grid, place)
+        levels.append(levels_of(features.of(number), picture, own, soft > 0.5, place))
+        mask = levels[-1].at(level)
+        found.append(soft if torch.equal(mask, soft > 0.5) else mask.float())
+    return Picked(torch.stack(found), levels)
+
+
+def pointed_at(size: Size, pictures: int, positive_points: str, negative_points: str, boxes=None) -> list[Pointed]:
+    """What is pointed at in each of so many pictures; ValueError where nothing is."""
+    sizes = [(size[1], size[0])] * pictures
     positive, negative = (parse_points_in(sizes, text) for text in (positive_points, negative_points))
     boxed = parse_boxes_in(sizes, boxes)
     if not any([*positive, *negative, *boxed]):
@@ -47,14 +72,7 @@ def pick_by_points(features, trajectory, image, positive_points: str, negative_p
             'nothing is pointed at: give points such as [{"x": 10, "y": 20}] in pixels of the picture, from a points '
             "editor, or boxes"
         )
-    grid = grid_over(features.grid.cells, features.latent_size, trajectory.working_size)
-    place = workplace(features.features.device, trajectory.working_size, trajectory.image_size)
-    pointed = [*map(Pointed, positive, negative, boxed)]
-    for own in pointed:
-        check_apart(own, grid, (height, width))
-    each = list(zip(features.features, pictures, pointed, strict=True))
-    soft = [picked(own, picture, one, grid, place) for own, picture, one in counted(each, "pictures")]
-    return torch.stack(soft)
+    return [*map(Pointed, positive, negative, boxed)]
 
 
 def check_apart(pointed: Pointed, grid: Grid, size: Size) -> None:
@@ -81,7 +99,7 @@ def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, plac
     inside = cells_inside(boxes, grid, size)
     wanted, unwanted = (grid.of_points(points, size) for points in (positive, negative))
     coarse = likeness(features, wanted, unwanted, inside, CLUSTERS)
-    soft = place.run(lambda device: next(Look(picture.to(device), grid).follow(coarse[None].to(device), ROUGH)).cpu())
+    (soft,) = along_borders([coarse], picture, grid, place)
     return soft * kept(soft > 0.5, pointed)
 
 

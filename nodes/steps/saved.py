@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from ...emerdiff_ops.files.layout import SPECS
+from ...emerdiff_ops.files.layout import SPECS, Spec
 from ...emerdiff_ops.files.safetensors_file import load
 from . import values
 
@@ -38,7 +38,7 @@ def from_file(path: Path):
     """The wire value of a saved file, or a ValueError that names what the file lacks."""
     kind, tensors, metadata = load(path)
     value_type = KINDS[kind]
-    fields = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    fields = {name: _as_on_the_wire(tensor, SPECS[kind][name]) for name, tensor in tensors.items()}
     fields.update({name: _plain(fields[name].tolist()) for name in NUMBERS if name in fields})
     others = [name for name in value_type._fields if name in metadata and name not in SPECS[kind]]
     fields.update({name: _plain(json.loads(metadata[name])) for name in others})
@@ -46,6 +46,11 @@ def from_file(path: Path):
     if absent:
         raise ValueError(f"{path.name} lacks {', '.join(absent)}; write it again with EmerDiff Save")
     return value_type(**fields)  # type: ignore[call-overload]  # each of KINDS takes its own fields
+
+
+def _as_on_the_wire(tensor: torch.Tensor, spec: Spec) -> torch.Tensor:
+    """Floats are float32, unless they are never kept as that."""
+    return tensor.float() if torch.float32 in spec.dtypes else tensor
 
 
 def _signed(seed):

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ...emerdiff_ops.files.digest import digest
+from ...emerdiff_ops.levels import Levels
 from ...emerdiff_ops.segments.colors import colorize, in_bytes, overlay
 from ...emerdiff_ops.segments.labels import labels_to_rgb, segment_areas
 from ..host.folders import temp_picture
@@ -86,6 +87,17 @@ def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colour
         "height": labels.shape[0],
         "fingerprint": picks.numbers.now,
     }
+
+
+def shown_levels(levels: Levels) -> dict:
+    """What the browser is sent of a picture's levels: at which one each pixel joins, as `labels_to_rgb` writes it."""
+    joins = levels.joins
+    height, width = joins.shape
+    file = temp_picture(
+        f"{digest(joins)}-levels-{LARGEST_SIDE}.png",
+        lambda: labels_to_rgb(reduced(joins[None, ..., None].float(), joins[None])[1][0]),
+    )
+    return {"joins": file, "count": levels.count, "first": levels.first, "width": width, "height": height}
 
 
 def used_texts(picks: Picks, number: int) -> dict:

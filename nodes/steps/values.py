@@ -40,11 +40,26 @@ class Features(NamedTuple):
     latent_size: Size  # h', w'; larger than the picture by the VAE's padding at the right and at the bottom
     working_size: Size | None = None  # None in files of version 0.1: as large as the latent
     pictures: str | None = None
+    chains: Tensor | None = None  # float16: how each picture attends to itself, where that was read for points
+    chain_grid: Size | None = None  # of their tokens
 
     @property
     def grid(self) -> Grid:
         """Where the features lie in the picture."""
-        return grid_over(size_of(self.features[0, ..., 0]), self.latent_size, self.working_size or self.latent_size)
+        return self._over(size_of(self.features[0, ..., 0]))
+
+    @property
+    def grid_of_chains(self) -> Grid:
+        """Where the tokens of the chains lie in the picture."""
+        return self._over(self.chain_grid or self.latent_size)
+
+    def of(self, picture: int) -> Features:
+        """Those of one picture."""
+        own = slice(picture, picture + 1)
+        return self._replace(features=self.features[own], chains=None if self.chains is None else self.chains[own])
+
+    def _over(self, cells: Size) -> Grid:
+        return grid_over(cells, self.latent_size, self.working_size or self.latent_size)
 
 
 class Trajectory(NamedTuple):

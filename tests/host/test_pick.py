@@ -8,7 +8,7 @@ import torch
 from emerdiff.emerdiff_ops.segments.boxes import box_around
 from emerdiff.nodes.pick_by_points import EmerDiffPickByPoints
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
-from emerdiff.nodes.steps.pick import cells_inside, pick_by_points
+from emerdiff.nodes.steps.pick import cells_inside, pick_by_points, pick_levels
 
 from measure.metrics import interior, iou
 from small_model.scenes import HELD_OUT, scene
@@ -92,7 +92,7 @@ def test_points_may_be_for_one_picture_of_a_batch(small, image, true):
 
 
 def test_the_node_gives_masks_of_the_pictures_size_and_dtype(read, image, true):
-    hard, soft = EmerDiffPickByPoints.execute(*read, image.half(), written(middle(regions(true)[0]))).result
+    hard, soft, _ = EmerDiffPickByPoints.execute(*read, image.half(), written(middle(regions(true)[0]))).result
     assert hard.shape == soft.shape == (1, 121, 110) and hard.dtype == soft.dtype == torch.float32
     assert set(hard.unique().tolist()) <= {0.0, 1.0} and torch.equal(hard, (soft > 0.5).float())
 
@@ -118,3 +118,80 @@ def test_cells_lie_where_their_pixels_are(read):
     assert features.grid.of_points([(0, 0), (109, 120), (7, 7), (8, 8)], (121, 110)) == [(0, 0), (15, 13), (1, 1)]
     assert cells_inside([(0, 0, 8, 8)], features.grid, (121, 110)).nonzero().tolist() == [[0, 0]]
     assert cells_inside([(1, 1, 2, 2)], features.grid, (121, 110)).sum() == 1
+
+
+@pytest.fixture(scope="module")
+def attentive(small, image):
+    with torch.inference_mode():
+        return extract_features(small, image, reading=ROBUST._replace(enlarge=False, attention=True))
+
+
+def all_levels(read, image, *pointed):
+    (levels,) = pick_levels(*read, image, pointed).levels
+    return [levels.at(level - levels.first) for level in range(levels.count)], levels.first
+
+
+@pytest.mark.parametrize("with_attention", [False, True])
+def test_levels_grow_around_a_point_and_the_level_turns_through_them(request, image, true, with_attention):
+    read = request.getfixturevalue("attentive" if with_attention else "read")
+    for region in regions(true):
+        x, y = middle(region)
+        point = written((x, y))
+        masks, first = all_levels(read, image, point, "")
+        assert len(masks) > (4 if with_attention else 1)
+        assert all(mask[y, x] for mask in masks)
+        assert all((one <= other).all() and one.sum() < other.sum() for one, other in zip(masks, masks[1:]))
+        for level in (-1, 0, 1, -99, 99):
+            soft = pick_by_points(*read, image, point, "", level=level)[0]
+            assert torch.equal(soft > 0.5, masks[min(max(first + level, 0), len(masks) - 1)])
+        best = max(iou(mask.numpy(), region) for mask in masks)
+        assert best >= iou(masks[first].numpy(), region)
+
+
+def test_without_attention_the_first_level_is_what_is_like_the_point(read, attentive, image, true):
+    assert torch.equal(read[0].features, attentive[0].features)
+    point = written(middle(regions(true)[0]))
+    soft = pick_by_points(*read, image, point, "")
+    assert ((soft > 0) & (soft < 1)).any(), "as soft as it was found"
+    masks, _ = all_levels(attentive, image, point, "")
+    like = soft[0] > 0.5
+    assert any(iou(mask.numpy(), like.numpy()) > 0.8 for mask in masks), "it is among the levels, or nearly"
+
+
+def test_with_two_points_every_level_holds_both_and_a_negative_one_cuts(attentive, image, true):
+    first, second = (middle(region) for region in regions(true)[:2])
+    both, _ = all_levels(attentive, image, written(first, second), "")
+    less, _ = all_levels(attentive, image, written(first), written(second))
+    assert all(mask[first[1], first[0]] and mask[second[1], second[0]] for mask in both)
+    assert all(mask[first[1], first[0]] for mask in less)
+    assert not any(mask[second[1], second[0]] for mask in less)
+
+
+def test_a_box_and_negative_points_alone_have_one_level(attentive, image, true):
+    region = regions(true)[0]
+    assert len(all_levels(attentive, image, "", "", [box_of(region)])[0]) == 1
+    assert len(all_levels(attentive, image, "", written(middle(region)))[0]) == 1
+
+
+def test_points_at_the_border_and_on_one_colour_have_levels(small, image, attentive):
+    height, width = image.shape[1:3]
+    for corner in ((0, 0), (width - 1, height - 1)):
+        masks, _ = all_levels(attentive, image, written(corner), "")
+        assert masks[-1][corner[1], corner[0]]
+    features, trajectory = attentive
+    even = features._replace(features=torch.ones_like(features.features), chains=torch.ones_like(features.chains))
+    masks, _ = all_levels((even, trajectory), torch.full_like(image, 0.5), written((4, 4)), "")
+    assert masks[-1][4, 4]
+
+
+def test_the_wire_and_the_browser_get_every_level(attentive, image, true):
+    point = written(middle(regions(true)[0]))
+    output = EmerDiffPickByPoints.execute(*attentive, image, point, level=1)
+    masks, first = all_levels(attentive, image, point, "")
+    hard, _, joins = output.result
+    assert torch.equal(hard[0] > 0.5, masks[first + 1])
+    for level, mask in enumerate(masks):
+        assert torch.equal(joins[0] > 1 - (level + 0.5) / len(masks), mask)
+    assert joins.shape == hard.shape and joins.max() == 1
+    (sent,) = output.ui["emerdiff_levels"]
+    assert (sent["count"], sent["first"]) == (len(masks), first) and sent["joins"]["type"] == "temp"

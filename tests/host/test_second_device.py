@@ -109,8 +109,12 @@ def test_points_and_merging_move_what_only_the_processor_can(image, read, device
     point = '[{"x": 30, "y": 30}]'
     picked = pick_by_points(features, trajectory, image, point, "")
     torch.testing.assert_close(picked, pick_by_points(*read, image, point, ""), atol=1e-3, rtol=0)
-    cells = read[0].features.shape[1:3]
-    assert [move.shape for move in device.left()] == [(cells[0] * cells[1],), (67, 65)] * 2, "clusters, and the mask"
+    height, width = read[0].features.shape[1:3]
+    left = [move.shape for move in device.left()]
+    assert left.count((67, 65)) == left.count((height * width,)) == len(image), "what is like the point, and clusters"
+    assert set(left) == {(67, 65), (height * width,), (height, width), trajectory.working_size}, (
+        "and of levels the same"
+    )
     device.moves.clear()
     labels = segment_labels(image)
     merged = merge_alike(labels, features, 3)

@@ -210,6 +210,7 @@ def test_inverting_nothing_selects_everything(segmentation):
 def every_value():
     return [
         values.Features(torch.randn(1, 4, 4, 8), (8, 8)),
+        values.Features(torch.randn(1, 4, 4, 8), (8, 8), chains=torch.rand(1, 6, 6).half() + 1, chain_grid=(2, 3)),
         values.Trajectory(torch.randn(1, 4, 8, 8), 2**64 - 1, (981, 21, 1), (60, 64), (120, 128), "SD15"),
         values.LowResMasks(torch.eye(16).reshape(1, 16, 4, 4), (8, 8)),
         values.DifferenceMaps(torch.rand(1, 3, 60, 64), (120, 128)),

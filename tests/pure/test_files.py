@@ -52,6 +52,23 @@ def test_what_is_saved_comes_back(tmp_path, kind, seed, extras):
     assert os.listdir(tmp_path) == ["value.safetensors"]
 
 
+def test_chains_come_back_in_half_precision_and_have_a_grid(tmp_path):
+    tensors = {**values("features"), "chains": torch.rand(2, 6, 6).half() + 0.5}
+    safetensors_file.save(tmp_path / "a.safetensors", "features", tensors, {"chain_grid": "[2, 3]"})
+    assert same(safetensors_file.load(tmp_path / "a.safetensors")[1], tensors)
+    for grid, changed, message in (
+        ("[2, 4]", {}, "6 tokens, which are not those of a grid of"),
+        ("null", {}, "chain_grid is not a height and a width"),
+        ("[2, 3]", {"chains": tensors["chains"] - 1}, "negative numbers, or rows of nothing"),
+        ("[2, 3]", {"chains": tensors["chains"].float()}, "float32 instead of torch.float16"),
+        ("[2, 3]", {"chains": tensors["chains"][..., :5]}, "has 5 along N instead of 6"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            safetensors_file.save(tmp_path / "b", "features", {**tensors, **changed}, {"chain_grid": grid})
+    with pytest.raises(ValueError, match="a grid of None"):
+        safetensors_file.save(tmp_path / "b", "features", tensors, {})
+
+
 def test_every_kind_of_the_table_is_tried_here():
     assert {kind for kind in layout.SPECS if values(kind)} == set(layout.SPECS)
 

@@ -79,3 +79,12 @@ def test_masks_of_another_grid_are_averaged():
     masks = torch.eye(4).view(1, 1, 4, 4)
     assert masks_on_grid(masks, (4, 4)) is masks
     assert torch.equal(masks_on_grid(masks, (2, 2)), torch.eye(2).view(1, 1, 2, 2) / 2)
+
+
+def test_a_reduced_grid_has_its_cells_where_they_were():
+    grid = Grid((16, 22), (510, 680), (512, 704))
+    small = grid.reduced(255)
+    assert small == Grid((16, 22), (255, 340), (256, 352)) and grid.reduced(600) == grid
+    assert small.of_points([(0, 0), (339, 254), (100, 100)], (255, 340)) == grid.of_points(
+        [(0, 0), (679, 509), (200, 200)], (510, 680)
+    )

@@ -28,7 +28,7 @@ NODES = {  # saved workflows rely on these ids and orders
     ),
     "EmerDiffExtractFeatures": (
         ["model", "vae", "conditioning", "image", "seed", "resolution", "steps", "feature_timestep", "feature_layer",
-         "surroundings", "mirrored", "dense", "enlarge"],
+         "surroundings", "mirrored", "dense", "enlarge", "attention"],
         ["EMERDIFF_FEATURES", "EMERDIFF_TRAJECTORY"],
     ),
     "EmerDiffClusterFeatures": (
@@ -54,8 +54,8 @@ NODES = {  # saved workflows rely on these ids and orders
         ["MASK", "EMERDIFF_SEGMENTATION", "IMAGE"],
     ),
     "EmerDiffPickByPoints": (
-        ["features", "trajectory", "image", "positive_points", "negative_points", "boxes"],
-        ["MASK", "MASK"],
+        ["features", "trajectory", "image", "positive_points", "negative_points", "boxes", "level"],
+        ["MASK", "MASK", "MASK"],
     ),
     "EmerDiffLiftMask": (
         ["model", "vae", "conditioning", "image", "mask", "preset", "seed", "smoothing", "strength", "resolution",

@@ -1,0 +1,142 @@
+"""What a point may mean, from a part of a thing to the whole of it: levels of one picture, without the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...emerdiff_ops.ancestors import ancestors
+from ...emerdiff_ops.borders import ROUGH, Look
+from ...emerdiff_ops.difference import resize_maps
+from ...emerdiff_ops.flood import flood
+from ...emerdiff_ops.grid import Grid
+from ...emerdiff_ops.levels import Levels, best_on_average, nested, rises
+from ...emerdiff_ops.likeness import with_points
+from ...emerdiff_ops.markov import steps_from
+from ...emerdiff_ops.segments.texts import Box, Points
+from ..host.memory import Workplace
+from .values import Features, size_of
+
+# What is shown unasked: how much it counts that each kind of level may be the one that is meant, and by what share
+# another one has to be nearer to all of them on average than what is like the point. Chosen on the tuning halves of
+# two sets of photographs, for all three small models together (docs/tools.md).
+LIKENESS, FLOODED, MERGED = 0.2, 0.45, 0.35
+GAIN = 0.25
+SIDE = 256  # pixels of the shorter side on which levels are looked for; a token has 4 of 64 of them
+
+
+class Pointed(NamedTuple):
+    """What is pointed at in one picture, in its pixels."""
+
+    positive: Points
+    negative: Points
+    boxes: list[Box]
+
+
+def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tensor, place: Workplace) -> Levels:
+    """Levels of one picture [H, W, 3], among them or first the mask `like` [H, W] bool of what is like the points.
+
+    A box says how large the thing is, and what is left by negative points alone has no size: one level. What else may
+    be meant is looked for on the picture reduced to SIDE.
+    """
+    if pointed.boxes or not pointed.positive:
+        return nested(like, [])
+    seen = seen_at(features, picture, pointed)
+    merged = [with_points(mask, seen.positive) for mask in merging(features.features[0], seen, place)]
+    if features.chains is None:
+        return around(like, enlarged(merged, like), pointed)
+    reached, nearest = reached_from(features, seen, place)
+    flooded = [reached <= level for level in rises(reached)]
+    masks = [like, *enlarged([mask & nearest for mask in (*flooded, *merged)], like)]
+    shares = ((LIKENESS, 1), (FLOODED, len(flooded)), (MERGED, len(merged)))
+    weights = torch.tensor([share / count for share, count in shares for _ in range(count)])
+    first = best_on_average(masks, weights, GAIN)
+    return around(masks[first], masks, pointed)
+
+
+def around(first: Tensor, masks: list[Tensor], pointed: Pointed) -> Levels:
+    """The first mask, and levels that hold every positive point and no negative one.
+
+    Where the first does not hold them all, only what is larger can.
+    """
+
+    def holds(mask: Tensor) -> bool:
+        return all(mask[y, x] for x, y in pointed.positive) and not any(mask[y, x] for x, y in pointed.negative)
+
+    least = 0 if holds(first) else int(first.sum()) + 1
+    return nested(first, [mask for mask in masks if holds(mask) and mask.sum() >= least])
+
+
+class Seen(NamedTuple):
+    """A picture reduced to SIDE, its grid of features, and what is pointed at in its pixels."""
+
+    picture: Tensor  # [h, w, 3]
+    grid: Grid
+    positive: Points
+    negative: Points
+
+
+def seen_at(features: Features, picture: Tensor, pointed: Pointed) -> Seen:
+    size, grid = size_of(picture[..., 0]), features.grid.reduced(SIDE)
+    height, width = grid.working
+    small = resize_maps(picture.cpu().movedim(-1, 0), grid.working).movedim(0, -1)
+    positive, negative = (
+        [(x * width // size[1], y * height // size[0]) for x, y in points]
+        for points in (pointed.positive, pointed.negative)
+    )
+    return Seen(small, grid, positive, negative)
+
+
+def enlarged(masks: list[Tensor], like: Tensor) -> list[Tensor]:
+    """Masks [h, w] bool at the size of another one."""
+    return [resize_maps(mask[None].float(), size_of(like))[0] > 0.5 for mask in masks]
+
+
+def merging(features: Tensor, seen: Seen, place: Workplace) -> list[Tensor]:
+    """What the clusters under positive points are and become part of, along the picture's borders: masks [h, w] bool.
+
+    As far as they hold no cell of a negative point; features [h, w, C].
+    """
+    grid = seen.grid
+    wanted, unwanted = (grid.of_points(points, grid.working) for points in (seen.positive, seen.negative))
+    cells = takewhile(lambda mask: not any(mask[cell] for cell in unwanted), ancestors(features, wanted))
+    return [mask > 0.5 for mask in along_borders([each.float() for each in cells], seen.picture, grid, place)]
+
+
+def along_borders(masks: Sequence[Tensor], picture: Tensor, grid: Grid, place: Workplace) -> list[Tensor]:
+    """Masks [h, w] of the grid on the picture [H, W, 3], on the processor."""
+
+    def work(device: torch.device) -> list[Tensor]:
+        look = Look(picture, grid).on(device)
+        return [each.cpu() for each in look.follow((mask.to(device) for mask in masks), ROUGH)]
+
+    return place.run(work)
+
+
+def reached_from(features: Features, seen: Seen, place: Workplace) -> tuple[Tensor, Tensor]:
+    """The level [h, w] at which a flood reaches each pixel from the nearest positive point; steps of a Markov chain.
+
+    And [h, w] bool, where no negative point is as near (M2N2's rule for several points, at one threshold for all).
+    """
+    reached = floods(features, seen.picture, seen.positive, place)
+    if not seen.negative:
+        return reached, torch.ones_like(reached, dtype=torch.bool)
+    return reached, reached < floods(features, seen.picture, seen.negative, place)
+
+
+def floods(features: Features, picture: Tensor, points: Points, place: Workplace) -> Tensor:
+    """The least of the floods from points, [h, w]: each of its Markov map along the picture's borders."""
+    grid, chain = features.grid_of_chains.reduced(SIDE), features.chains
+    cells = [grid.of_points([point], grid.working)[0] for point in points]
+    tokens = [row * grid.cells[1] + column for row, column in cells]
+    maps = place.run(lambda device: steps_from(chain[0].to(device), tokens).cpu()).view(-1, *grid.cells)
+    follow = Look(picture, grid).filter(grid.covered[0] / grid.cells[0] / min(grid.working))  # windows of one token
+    found = []
+    for steps, (x, y) in zip(maps, points, strict=True):
+        most = steps.amax().clamp_min(1e-6)
+        found.append(flood(follow(grid.enlarged(steps[None] / most)[0]) * most, (y, x)))
+    return torch.stack(found).amin(0)

@@ -1,0 +1,145 @@
+"""How a picture attends to itself: as read from the network's own queries and keys, and what stands in the way."""
+
+import gc
+
+import comfy.ldm.modules.attention
+import comfy.model_management
+import pytest
+import torch
+from emerdiff.emerdiff_ops.markov import markov_chain
+from emerdiff.nodes.host import network, unet
+from emerdiff.nodes.host.session import run_session
+from emerdiff.nodes.steps import attention
+from emerdiff.nodes.steps.extract import Reading, extract_features
+from emerdiff.nodes.steps.values import Source
+from transformer_layouts import LAYOUTS
+
+from small_model import small_flux, small_sd
+
+READ = Reading(attention=True)
+
+
+def plain_map(query, key, tokens: slice) -> torch.Tensor:
+    """Of [heads, n, d]: the mean softmax over heads, of these tokens alone."""
+    query, key = query[:, tokens].double(), key[:, tokens].double()
+    return (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1).mean(0)
+
+
+def outputs_of(module, kept: list):
+    return module.register_forward_hook(lambda _, inputs, output: kept.append(output.detach()))
+
+
+class Nothing:
+    """Hooks of an evaluation that has none."""
+
+    def install(self, options):
+        pass
+
+
+def evaluated(source: Source, latent: torch.Tensor) -> None:
+    """A whole evaluation of the latent without noise, told timestep 100."""
+    sigma = network.sigma_of(source.model, 100)
+
+    def work(x0, predict):
+        predict(x0, sigma, Nothing())
+        return x0
+
+    run_session(source.model, source.conditioning, latent, work)
+
+
+@pytest.fixture(scope="module")
+def sd():
+    return Source(*small_sd.load())
+
+
+@pytest.fixture(scope="module")
+def picture():
+    noise = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    return torch.nn.functional.interpolate(noise, (200, 260), mode="bicubic").clamp(0, 1).movedim(1, -1)
+
+
+def test_chains_of_a_unet_are_those_of_its_own_queries_and_keys(sd, picture):
+    features, trajectory = extract_features(sd, picture, reading=READ)
+    layers = unet.finest_output_layers(sd.model)
+    assert [(each.block, each.number) for each in layers] == [("output", 9), ("output", 10)]
+    assert features.chain_grid == (25, 33) and features.chains.shape == (2, 825, 825)
+    assert features.chains.dtype == torch.float16
+    for chain, latent in zip(features.chains, trajectory.latent.split(1)):
+        kept: list = []
+        blocks = [sd.model.model.diffusion_model.output_blocks[n][1].transformer_blocks[0].attn1 for n in (9, 10)]
+        handles = [outputs_of(part, kept) for block in blocks for part in (block.to_q, block.to_k)]
+        evaluated(sd, latent)
+        [handle.remove() for handle in handles]
+        by_head = [each[0].unflatten(-1, (-1, 32)).transpose(0, 1) for each in kept]
+        plain = (plain_map(*by_head[:2], slice(None)) + plain_map(*by_head[2:], slice(None))) / 2
+        assert torch.allclose(chain, markov_chain(plain).half(), rtol=2e-3, atol=2e-3)
+
+
+def test_features_are_the_same_with_and_without(sd, picture):
+    ours, theirs = (extract_features(sd, picture, reading=each)[0] for each in (READ, Reading()))
+    assert torch.equal(ours.features, theirs.features) and theirs.chains is None
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_transformer_gives_its_pictures_tokens_or_says_that_it_does_not(name, picture, monkeypatch):
+    layout, notes = LAYOUTS[name], []
+    if not layout.known:
+        pytest.skip(f"this ComfyUI has no {name}")
+    monkeypatch.setattr(attention, "show_notes", notes.extend)
+    source = Source(layout.load(), layout.vae(), layout.conditioning())
+    large = torch.nn.functional.interpolate(picture.movedim(-1, 1), (264, 300)).movedim(1, -1)
+    features, _ = extract_features(source, large[:1], reading=READ._replace(layer=layout.blocks[0]))
+    if network.of(source.model).family.projection:
+        assert features.chains is None and "cannot be read" in notes[0]
+    else:
+        assert features.chain_grid == tuple(features.features.shape[1:3]) and not notes
+        assert (features.chains.float().mean(1) - 1).abs().max() < 0.01
+    comfy.model_management.unload_all_models()
+    gc.collect()
+
+
+def test_chains_of_a_transformer_are_of_its_pictures_tokens_alone(picture):
+    source = Source(*small_flux.load())
+    features, trajectory = extract_features(source, picture[:1], reading=READ)
+    block, seen = network.of(source.model).find_place("auto"), []
+
+    def spy(function, query, key, value, heads, *args, **kwargs):
+        seen.append((query[0], key[0]))
+        return function(query, key, value, heads, *args, **kwargs)
+
+    watched = source.model.clone()
+    watched.model_options["transformer_options"]["optimized_attention_override"] = spy
+    evaluated(source._replace(model=watched), trajectory.latent)
+    tokens = features.chains.shape[-1]
+    plain = plain_map(*seen[network.of(source.model).attentions_before(block)], slice(-tokens, None))
+    assert torch.allclose(features.chains[0], markov_chain(plain).half(), rtol=2e-3, atol=2e-3)
+
+
+def test_tokens_are_taken_together_where_they_do_not_fit(sd, picture, monkeypatch):
+    notes: list = []
+    monkeypatch.setattr(attention, "show_notes", notes.extend)
+    monkeypatch.setattr(attention, "MOST_TOKENS", 300)
+    features, _ = extract_features(sd, picture[:1], reading=READ)
+    assert features.chain_grid == (13, 17) and features.chains.shape == (1, 221, 221)
+    assert "33 x 25 tokens: 2 x 2 of them are taken as one" in notes[0]
+
+
+def test_other_packs_are_seen_through_or_named(sd, picture):
+    own, _ = extract_features(sd, picture[:1], reading=READ)
+    patched = sd.model.clone()
+    calls = []
+
+    def replaced(query, key, value, options):
+        calls.append(options["block"])
+        return comfy.ldm.modules.attention.optimized_attention(query, key, value, options["n_heads"])
+
+    for number in (8, 9, 10):
+        patched.set_model_attn1_replace(replaced, "output", number)
+    beside, _ = extract_features(sd._replace(model=patched), picture[:1], reading=READ)
+    assert torch.allclose(own.chains, beside.chains, rtol=1e-2, atol=1e-2)
+    assert ("output", 9) in calls, "what comes after it is computed with it"
+
+    cached = sd.model.clone()
+    cached.set_model_unet_function_wrapper(lambda apply, arguments: arguments["input"])
+    with pytest.raises(ValueError, match="another node"):
+        extract_features(sd._replace(model=cached), picture[:1], reading=READ)
