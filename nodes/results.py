@@ -88,7 +88,7 @@ def levels_result(image: torch.Tensor, picked: Picked) -> io.NodeOutput:
     """Hard and soft masks of the chosen level, and at which level each pixel joins; browsers are sent the levels."""
     masks = soft_result(image, picked.soft)
     joins = torch.stack([each.shares() for each in picked.levels])
-    ui = {**masks.ui, "emerdiff_levels": [shown_levels(each) for each in picked.levels]}
+    ui = {**masks.ui, "emerdiff_levels": [*map(shown_levels, picked.levels, pictures_of(image).cpu())]}
     return io.NodeOutput(*masks.args, to_output(joins), ui=ui)
 
 

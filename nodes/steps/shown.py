@@ -62,16 +62,24 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
     """One label map [H, W] and the picture [H, W, 3] under it, or its own colours, no larger than LARGEST_SIDE."""
     of_labels = digest(labels)
     of_picture = "colours-of-" + of_labels if picture is None else digest(picture)
-    both = f"{of_picture}-under-{of_labels}"
+    under = colorize(labels[None], colours)[0] if picture is None else picture
+    numbered = temp_picture(
+        f"{of_picture}-under-{of_labels}-{LARGEST_SIDE}.png",
+        lambda: in_bytes(overlay(*reduced(under[None], labels[None]), colours=colours)[0]),
+    )
+    return Shown(numbered, **drawn_from(labels, under, of_picture))
+
+
+def drawn_from(labels: Tensor, picture: Tensor, of_picture: str) -> dict[str, File]:
+    """The files that the widget draws from: a picture [H, W, 3], named by `of_picture`, and its labels [H, W]."""
 
     def small() -> tuple[Tensor, Tensor]:
-        return reduced(colorize(labels[None], colours) if picture is None else picture[None], labels[None])
+        return reduced(picture[None], labels[None])
 
-    return Shown(
-        temp_picture(f"{both}-{LARGEST_SIDE}.png", lambda: in_bytes(overlay(*small(), colours=colours)[0])),
-        temp_picture(f"{of_picture}-{LARGEST_SIDE}.jpg", lambda: in_bytes(small()[0][0])),
-        temp_picture(f"{of_labels}-{LARGEST_SIDE}.png", lambda: labels_to_rgb(small()[1][0])),
-    )
+    return {
+        "picture": temp_picture(f"{of_picture}-{LARGEST_SIDE}.jpg", lambda: in_bytes(small()[0][0])),
+        "labels": temp_picture(f"{digest(labels)}-{LARGEST_SIDE}.png", lambda: labels_to_rgb(small()[1][0])),
+    }
 
 
 def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colours: Tensor) -> dict:
@@ -89,15 +97,17 @@ def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colour
     }
 
 
-def shown_levels(levels: Levels) -> dict:
-    """What the browser is sent of a picture's levels: at which one each pixel joins, as `labels_to_rgb` writes it."""
+def shown_levels(levels: Levels, picture: Tensor) -> dict:
+    """What the browser is sent of a picture's levels: the picture [H, W, 3] and a label map of where pixels join."""
     joins = levels.joins
     height, width = joins.shape
-    file = temp_picture(
-        f"{digest(joins)}-levels-{LARGEST_SIDE}.png",
-        lambda: labels_to_rgb(reduced(joins[None, ..., None].float(), joins[None])[1][0]),
-    )
-    return {"joins": file, "count": levels.count, "first": levels.first, "width": width, "height": height}
+    return {
+        **drawn_from(joins, picture, digest(picture)),
+        "count": levels.count,
+        "first": levels.first,
+        "width": width,
+        "height": height,
+    }
 
 
 def used_texts(picks: Picks, number: int) -> dict:

@@ -29,7 +29,7 @@ def pointing(front_end):
 
 def text(front_end, name: str):
     value = front_end.page.evaluate(f"{found(NODE)}.widgets.find((each) => each.name === '{name}').value")
-    return json.loads(value or "[]")
+    return value if isinstance(value, int) else json.loads(value or "[]")
 
 
 def press(front_end, place: tuple[int, int], **how) -> None:
@@ -46,7 +46,7 @@ def test_one_points_before_any_run_and_the_mask_holds_the_point(pointing):
     (mask,) = pointing.masks()
     assert mask[THING] and not mask[OTHER]
     pointing.wait_for_picture()
-    assert pointing.status == "points and boxes: 2"
+    assert pointing.status.startswith("points and boxes: 2, level ")
     press(pointing, OTHER)
     assert text(pointing, "negative_points") == [], "a click on a point takes it away"
 
@@ -64,6 +64,24 @@ def test_boxes_are_drawn_and_cleared(pointing):
     assert 39 <= rows.min() and rows.max() <= 91 and 29 <= columns.min() and columns.max() <= 101
     pointing.press("clear")
     assert text(pointing, "boxes") == [] and pointing.status == "click the thing, then run"
+
+
+def test_the_wheel_goes_through_the_levels_at_once_and_a_run_gives_the_one_shown(pointing):
+    press(pointing, THING)
+    pointing.run()
+    pointing.wait_for_picture()
+    (before,) = pointing.masks()
+    (entry,) = pointing.outputs(NODE)["emerdiff_levels"]
+    assert entry["count"] > 1
+    pointing.page.mouse.move(*pointing.on_page((SIDE, SIDE), *THING))
+    larger = entry["first"] + 1 < entry["count"]
+    pointing.page.mouse.wheel(0, -100 if larger else 100)
+    shown = f"level {entry['first'] + (2 if larger else 0)} of {entry['count']}"
+    pointing.page.locator(".emerdiff-status", has_text=shown).wait_for(timeout=2000)
+    assert text(pointing, "level") == (1 if larger else -1)
+    pointing.run()
+    (after,) = pointing.masks()
+    assert after.sum() != before.sum() and ((after & before) == (before if larger else after)).all()
 
 
 def test_another_picture_is_shown_as_soon_as_it_is_chosen(pointing):

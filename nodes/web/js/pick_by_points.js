@@ -5,7 +5,7 @@ import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
 import { Picker } from "./picker.js"
 import { POSITIVE } from "./picks.js"
-import { BOXES, PointPicks } from "./point_picks.js"
+import { BOXES, LEVEL, PointPicks } from "./point_picks.js"
 import { addToNode } from "./select_segments.js"
 import { say } from "./texts.js"
 
@@ -34,8 +34,11 @@ class PointPicker extends Picker {
   }
 
   get watched() {
-    return [BOXES]
+    return [BOXES, LEVEL]
   }
+
+  /** There are no segments to walk to. */
+  walk() {}
 
   /** A plain click is a point here. */
   left(event) {
@@ -49,11 +52,11 @@ class PointPicker extends Picker {
     this.show()
   }
 
-  /** One entry a picture: the result's pictures, or the one that is loaded where that came later. */
+  /** One entry a picture: the result's levels, or the picture that is loaded where that came later. */
   sentEntries() {
-    const [result, loaded] = [this.result()?.images, this.loaded()]
+    const [result, loaded] = [this.result()?.emerdiff_levels, this.loaded()]
     if (result === this.lastResult && loaded === this.lastLoaded) return this.sent ?? NOTHING
-    const newer = result !== this.lastResult && result ? result.map((file) => ({ picture: file })) : null
+    const newer = result !== this.lastResult && result ? result.map(PointPicks.entryOf) : null
     this.lastResult = result
     this.lastLoaded = loaded
     if (newer) return newer
@@ -72,6 +75,7 @@ class PointPicker extends Picker {
   }
 
   async loadMap(entry) {
+    if (entry.labels) return super.loadMap(entry)
     const answer = await fetch(api.apiURL(`/view?${new URLSearchParams(entry.picture)}`))
     if (!answer.ok) throw new Error(answer.status)
     const picture = await createImageBitmap(await answer.blob())
@@ -85,6 +89,9 @@ class PointPicker extends Picker {
   }
 
   summary() {
-    return this.refused ?? (this.picks.count ? say("pointed", { count: this.picks.count }) : say("point_nothing"))
+    const { count, level, entry } = this.picks
+    if (this.refused || !count) return this.refused ?? say("point_nothing")
+    if (level === null) return say("pointed", { count })
+    return say("pointed_level", { count, level: level + 1, levels: entry.count })
   }
 }

@@ -202,15 +202,15 @@ export class Picker {
 
   keyed(key) {
     const { picks, stage } = this
-    if (TOWARDS[key]) return () => this.walk(TOWARDS[key])
+    if (TOWARDS[key]) return picks.map.labels && (() => this.walk(TOWARDS[key]))
     if (key === "Escape") return picks.box && (() => this.abandon())
     if (this.texts.closed) return null
     if (key === "Delete" || key === "Backspace") return () => this.change(() => picks.clear())
     if (key === "b") return () => this.turnBoxes()
-    const point = stage.pointer && stage.hovered !== null && stage.pointAt(stage.pointer)
+    const point = stage.pointer && stage.pointAt(stage.pointer)
     if (!point) return null
-    if (key === "Enter" || key === " ") return () => this.change(() => (picks.begin(point), picks.end()))
-    return (key === "[" || key === "]") && (() => this.grow(point, key === "]", NOTCH))
+    if (key === "[" || key === "]") return () => this.grow(point, key === "]", NOTCH)
+    return ["Enter", " "].includes(key) && stage.hovered !== null && (() => this.change(() => (picks.begin(point), picks.end())))
   }
 
   /** To the next segment in a direction, as if the pointer were there. */
@@ -275,7 +275,7 @@ export class Picker {
     if (event.buttons & 4) return app.canvas.processMouseMove(event)
     if (!this.picks.map) return
     const point = this.stage.pointAt(event)
-    this.stage.hover(this.picks.labelAt(point), event)
+    this.stage.hover(this.picks.hoveredAt(point), event)
     this.takeWheel()
     if (!event.isPrimary) return
     if (this.picks.box) this.picks.box.to = point

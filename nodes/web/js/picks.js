@@ -119,6 +119,11 @@ export class Picks {
     return inside ? map.labels[row * map.width + column] : null
   }
 
+  /** What is looked at under the pointer. */
+  hoveredAt(point) {
+    return this.labelAt(point)
+  }
+
   // --- changes
 
   edit(keep) {

@@ -4,6 +4,8 @@ import { NEGATIVE, Picks, POSITIVE } from "./picks.js"
 import { say } from "./texts.js"
 
 export const BOXES = "boxes"
+export const LEVEL = "level"
+const TINT = "#4aa3ff"
 
 export class PointPicks extends Picks {
   get changed() {
@@ -18,18 +20,43 @@ export class PointPicks extends Picks {
     return null
   }
 
-  mask() {
-    return []
+  /** Which level is shown; null before there are any. */
+  get level() {
+    const { count, first } = this.entry
+    if (!count) return null
+    return Math.min(Math.max(first + (Number(this.texts.value(LEVEL)) || 0), 0), count - 1)
   }
 
+  /** Of the labels of a level map, each the level at which its pixels join. */
+  mask() {
+    const { level } = this
+    return this.entry.colors.map((_, join) => level !== null && join <= level)
+  }
+
+  /** Anywhere in a picture with levels the wheel goes through them. */
   isPicked() {
-    return false
+    return this.level !== null && !this.texts.closedTo(LEVEL)
+  }
+
+  grow(_, larger) {
+    const { count, first } = this.entry
+    const next = Math.min(Math.max(this.level + (larger ? 1 : -1), 0), count - 1)
+    this.texts.write(next - first, LEVEL)
+  }
+
+  hoveredAt() {
+    return null
   }
 
   /** 0 in the picture, null beside it. */
   labelAt([x, y]) {
     const { width, height } = this.entry
     return x >= 0 && y >= 0 && x < width && y < height ? 0 : null
+  }
+
+  /** What the node sent of a picture's levels, as an entry of segments: a label for each level, one for none. */
+  static entryOf(sent) {
+    return { ...sent, colors: Array(sent.count + 1).fill(TINT), areas: [] }
   }
 
   get count() {
