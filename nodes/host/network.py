@@ -31,6 +31,9 @@ class Network(Protocol[Place]):
     def find_place(self, name: str) -> Place:
         """The place of a name; "auto" is where features are read unasked."""
 
+    def evidence(self, place: Place) -> str:
+        """On what evidence features are read there, in words for the node; empty where that is the paper's own."""
+
     def grid_of(self, place: Place, latent_size: tuple[int, int]) -> tuple[int, int]:
         """The grid (h, w) that is read of a latent (h', w'); what is left over counts as a cell."""
 

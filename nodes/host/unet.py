@@ -36,6 +36,9 @@ class UNet:
     def find_place(self, name: str) -> Layer:
         return find_layer(self.model, name, last=False)
 
+    def evidence(self, place: Layer) -> str:
+        return ""
+
     def grid_of(self, place: Layer, latent_size: tuple[int, int]) -> tuple[int, int]:
         return grid_of(self.model, place, latent_size)
 

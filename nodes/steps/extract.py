@@ -12,7 +12,7 @@ from ...emerdiff_ops.views import View, canvas_of, mean_reading, views
 from ..host import hooks, network
 from ..host.latents import encode, working_pixels
 from ..host.places import Block, Layer
-from ..host.progress import Progress
+from ..host.progress import Progress, show_text
 from ..host.session import run_session
 from .checks import check_canvas, check_encoded, check_grid, check_image, check_model, check_predicted, check_source
 from .values import Features, Size, Source, Trajectory, size_of
@@ -86,6 +86,8 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
 
     pictures = range(len(latent))
     features = [mean_reading((read(n, view) for view in seen), grid, reading.dense) for n in pictures]
+    if evidence := own.evidence(place):
+        show_text(f"read at {place}: {evidence}")
     return Features(torch.cat(features), size, trajectory.working_size, trajectory.pictures)
 
 
