@@ -14,6 +14,7 @@ In the order of the method (paper, section 3):
     borders      coarse masks along a picture's borders: drafts, and weights
     lifting      any rough mask: what it competes with, and who wins
     likeness     points and boxes -> a rough mask, by cells that are alike
+    rough        rough masks, as the features see them
     text_scores  how well segments fit a phrase, by attention and by prediction
 
 and what comes after it:

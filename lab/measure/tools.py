@@ -6,7 +6,7 @@
   --part merging    segments merged: how many, and how well they agree with the true regions
   --part refining   pictures of four times the working size: masks enlarged with and without the picture's borders
 
-On either small model. Every scene's scores are appended to demo_output/tools/MODEL PART.jsonl, so an interrupted run
+On any small model. Every scene's scores are appended to demo_output/tools/MODEL PART.jsonl, so an interrupted run
 goes on where it stopped; the table is made from all of them.
 """
 
@@ -62,7 +62,8 @@ def lifting(pipeline: Pipeline, seed: int, _) -> list[Row]:
     ]
     rough = torch.from_numpy(np.stack([case[1] for case in cases]))
     known = pipeline.known(true.image, seed)
-    lifted = {name: pipeline.lift(true.image, rough, name, known).numpy() > 0.5 for name in ("fast", "balanced")}
+    presets = [name for name in ("draft", "fast", "balanced") if pipeline.bed.pushes or name == "draft"]
+    lifted = {name: pipeline.lift(true.image, rough, name, known).numpy() > 0.5 for name in presets}
     rows = []
     for number, (kind, given, region) in enumerate(cases):
         row = {"case": kind, "rough mask": iou(given > 0.5, region)}
@@ -72,12 +73,12 @@ def lifting(pipeline: Pipeline, seed: int, _) -> list[Row]:
 
 def unusual(pipeline: Pipeline, seed: int, _) -> list[Row]:
     """Masks that are no single object's, or hardly, one by one: IoU of the rough mask, and of the lifted one."""
-    true = scene(seed, pipeline.bed.size)
+    true, preset = scene(seed, pipeline.bed.size), "fast" if pipeline.bed.pushes else "draft"
     known, rows = pipeline.known(true.image, seed), []
     for kind, (rough, region) in unusual_masks(true.labels).items():
-        lifted = pipeline.lift(true.image, torch.from_numpy(rough)[None], "fast", known)[0].numpy() > 0.5
+        lifted = pipeline.lift(true.image, torch.from_numpy(rough)[None], preset, known)[0].numpy() > 0.5
         before, after = (iou(each, region) for each in (rough > 0.5, lifted))
-        rows.append({"case": kind, "rough mask": before, "lifted, fast": after, "gain": after - before})
+        rows.append({"case": kind, "rough mask": before, f"lifted, {preset}": after, "gain": after - before})
     return rows
 
 

@@ -11,9 +11,10 @@ from emerdiff.nodes.steps.checks import check_source
 from emerdiff.nodes.steps.values import Source
 
 from measure.beds import SMALL_FLUX
-from measure.metrics import bilinear_labels
+from measure.metrics import bilinear_labels, iou
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
+from measure.rough import rough_masks
 from small_model import small_flux
 from small_model.scenes import HELD_OUT, scene
 
@@ -100,3 +101,18 @@ def test_its_draft_is_better_than_its_clusters_enlarged(pipeline):
     }
     assert all(means["draft"][name] > means["clusters"][name] for name in means["draft"])
     assert means["draft"]["miou"] > 0.6 and means["draft"]["ari"] > 0.7
+
+
+def test_rough_masks_become_the_thing_by_draft(pipeline):
+    """Every kind, and by more than .2 on the mean of the scenes."""
+    gains = {}
+    for number in range(3):
+        true = scene(HELD_OUT + number, SMALL_FLUX.size)
+        region = true.labels == 2
+        rough = rough_masks(region, number)
+        masks = torch.from_numpy(np.stack([*rough.values()]))
+        lifted = pipeline.lift(true.image, masks, "draft", pipeline.known(true.image, number)).numpy() > 0.5
+        for kind, given, found in zip(rough, rough.values(), lifted, strict=True):
+            gains.setdefault(kind, []).append(iou(found, region) - iou(given > 0.5, region))
+    print({kind: np.round(each, 3) for kind, each in gains.items()})
+    assert all(np.mean(each) > 0.2 for each in gains.values())

@@ -57,14 +57,25 @@ HUNYUAN_DIT_G = {**HUNYUAN_DIT, "depth": 40, "hidden_size": 1408, "mlp_ratio": 4
 MODELS = {
     "SD3 medium": Published("SD3", sd3(24, 192), "block 9", 4096, evidence="published"),
     "SD3.5 medium": Published(
-        "SD3", sd3(24, 384, qk_norm="rms", x_block_self_attn_layers=list(range(13))), "block 9", 4096, evidence="published"),
+        "SD3",
+        sd3(24, 384, qk_norm="rms", x_block_self_attn_layers=list(range(13))),
+        "block 9",
+        4096,
+        evidence="published",
+    ),
     "SD3.5 large": Published("SD3", sd3(38, 192, qk_norm="rms"), "block 15", 4096, evidence="published"),
     "Flux.1 dev": Published("Flux", flux(FLUX, 3072, 19, 38), "double 17", 4096, "FLUX", evidence="published"),
-    "Flux.1 schnell": Published("FluxSchnell", flux(FLUX, 3072, 19, 38, guidance_embed=False), "double 17", 4096, evidence="published"),
-    "Flux.1 Fill dev": Published("FluxInpaint", flux(FLUX, 3072, 19, 38, in_channels=96), "double 17", 4096, "FLUX", evidence="published"),
+    "Flux.1 schnell": Published(
+        "FluxSchnell", flux(FLUX, 3072, 19, 38, guidance_embed=False), "double 17", 4096, evidence="published"
+    ),
+    "Flux.1 Fill dev": Published(
+        "FluxInpaint", flux(FLUX, 3072, 19, 38, in_channels=96), "double 17", 4096, "FLUX", evidence="published"
+    ),
     "Flux.2 dev": Published("Flux2", flux2(6144, 8, 48, 15360, guidance=True), "single 8", 15360, "FLUX"),
     "Flux.2 klein 4B": Published("Flux2", flux2(3072, 5, 20, 7680), "single 6", 7680, "FLUX", evidence="found by eye"),
-    "Flux.2 klein 9B": Published("Flux2", flux2(4096, 8, 24, 12288), "single 3", 12288, "FLUX", evidence="found by eye"),
+    "Flux.2 klein 9B": Published(
+        "Flux2", flux2(4096, 8, 24, 12288), "single 3", 12288, "FLUX", evidence="found by eye"
+    ),
     "Chroma": Published(
         "Chroma", flux(CHROMA, 3072, 19, 38, out_dim=3072, hidden_dim=5120, n_layers=5), "double 17", 4096, "FLUX"
     ),
@@ -77,7 +88,12 @@ MODELS = {
         "Lumina2", {**LUMINA, "dim": 2304, "n_layers": 26, "n_heads": 24, "n_kv_heads": 8}, "block 9", 2304
     ),
     "Z-Image": Published(
-        "ZImage", {**Z_IMAGE, "dim": 3840, "n_layers": 30, "n_heads": 30, "n_kv_heads": 30}, "block 18", 2560, evidence="found by eye"),
+        "ZImage",
+        {**Z_IMAGE, "dim": 3840, "n_layers": 30, "n_heads": 30, "n_kv_heads": 30},
+        "block 18",
+        2560,
+        evidence="found by eye",
+    ),
     "Krea 2": Published(
         "Krea2",
         {**KREA2, "features": 6144, "heads": 48, "kvheads": 12, "layers": 28, "txtdim": 2560},
