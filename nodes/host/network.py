@@ -61,6 +61,12 @@ class Network(Protocol[Place]):
     def needs_beside_text(self) -> dict[str, str]:
         """What the conditioning has to carry beside the text: the host's name of it, and in words."""
 
+    def takes_references(self) -> bool:
+        """Whether the conditioning may bring other pictures along, as models that edit are given."""
+
+    def read_with(self, conditioning: list) -> list:
+        """The CONDITIONING that pictures are read with."""
+
 
 def of(model) -> Network[Any]:
     """The network of a MODEL: a transformer of a known family, or else a UNet."""

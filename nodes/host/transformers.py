@@ -17,6 +17,7 @@ from .hooks import AttentionOutput, ProjectionInput
 from .places import Block
 from .unet import POOLED, network_of
 
+REFERENCES = "reference_latents"  # what the host calls other pictures in a conditioning
 
 
 class Unasked(NamedTuple):
@@ -59,6 +60,7 @@ class Family(NamedTuple):
     pixels: int = 1024  # on the shorter side of the pictures it was trained on
     projection: Callable[[Any], Any] | None = None  # of a block, where no attention is told the host's options
     least: int = 0  # cells of the latent, mean of both sides, below which the host divides by zero
+    edits: bool = False  # whether it edits pictures beside others, and knows pictures without any beside
 
 
 DOUBLE, SINGLE = Stack("double", "double_blocks", "double_block"), Stack("single", "single_blocks", "single_block")
@@ -70,6 +72,7 @@ FLUX = Family(
     lambda net: net.txt_in.in_features,
     needs=POOLED,
     unasked=Unasked(0.3, "published (ConceptAttention: double 15 to 18)"),
+    edits=True,  # Kontext
 )
 LIKE_FLUX = FLUX._replace(needs={}, unasked=Unasked(0.3, "a guess, Flux.1's share of the depth"))
 KLEIN = {(5, 20): Block("single", 6), (8, 24): Block("single", 3)}  # 4B and 9B
@@ -93,7 +96,7 @@ FAMILIES = {  # by the host's name of the model's class
     "Flux": FLUX,
     "Flux2": LIKE_FLUX._replace(name="Flux.2", unasked=LIKE_FLUX.unasked._replace(seen=KLEIN)),
     "LongCatImage": LIKE_FLUX._replace(name="LongCat-Image"),
-    "Chroma": LIKE_FLUX._replace(name="Chroma", network="Chroma"),
+    "Chroma": LIKE_FLUX._replace(name="Chroma", network="Chroma", edits=False),
     "HunyuanImage21": Family(
         "Hunyuan Image 2.1",
         "HunyuanVideo",
@@ -106,6 +109,7 @@ FAMILIES = {  # by the host's name of the model's class
         "QwenImageTransformer2DModel",
         (Stack("block", "transformer_blocks", "double_block"),),
         lambda net: net.txt_in.in_features,
+        edits=True,
     ),
     "Lumina2": Family(
         "Lumina 2, Z-Image",
@@ -261,3 +265,10 @@ class Transformer:
 
     def needs_beside_text(self) -> dict[str, str]:
         return self.family.needs
+
+    def takes_references(self) -> bool:
+        return self.family.edits
+
+    def read_with(self, conditioning: list) -> list:
+        """Without other pictures, whose tokens would be taken for this one's."""
+        return [[text, {k: each for k, each in extras.items() if k != REFERENCES}] for text, extras in conditioning]

@@ -73,6 +73,12 @@ class UNet:
     def needs_beside_text(self) -> dict[str, str]:
         return POOLED if self.model.get_model_object("adm_channels") in SDXL_VECTORS else {}
 
+    def takes_references(self) -> bool:
+        return True  # it does not look at them
+
+    def read_with(self, conditioning: list) -> list:
+        return conditioning
+
 
 # --- layers and grids ---
 

@@ -94,10 +94,10 @@ def check_conditioning(model, conditioning) -> None:
                 f"this conditioning has no {missing[0]}, which this model needs: connect "
                 "CLIPTextEncode with an empty prompt and the text encoders of the same model"
             )
-        if "reference_latents" in extras and not own.lifts:
+        if "reference_latents" in extras and not own.takes_references():
             raise ValueError(
-                "the conditioning brings other pictures along (ReferenceLatent), which would be read for this one: "
-                "connect CLIPTextEncode with an empty prompt"
+                f"the conditioning brings other pictures along (ReferenceLatent), and {own.name()} is not known to "
+                "read a picture without them: connect CLIPTextEncode with an empty prompt"
             )
         if "area" in extras or extras.get("set_area_to_bounds"):
             raise ValueError(
