@@ -13,6 +13,7 @@ from .steps.lift import Lifted
 from .steps.select import Selected
 from .steps.shown import as_images, numbered_labels, shown_pictures
 from .steps.values import LowResMasks, Segmentation
+from .steps.word_masks import Found
 from .wires import SegmentationType
 
 MASKS_LEFT_OUT = "make_masks is off: one empty mask stands for all of them"
@@ -76,6 +77,35 @@ def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
     hard = (soft > 0.5).float()
     pictures = pictures_of(image).cpu().repeat_interleave(len(hard) // len(image), 0)
     return io.NodeOutput(to_output(hard), to_output(soft), ui=shown_pictures(highlight(pictures, hard)))
+
+
+def word_outputs() -> list:
+    """The outputs of a node that finds words."""
+    return [
+        io.Mask.Output(
+            display_name="mask",
+            tooltip="One mask for each phrase of each picture, the first picture's phrases first; 0 or 1, "
+            "exactly the picture's size.",
+        ),
+        io.Image.Output(
+            display_name="overlay",
+            tooltip="For each mask the picture with the selection highlighted and every segment's score.",
+        ),
+        io.Mask.Output(
+            display_name="soft_mask",
+            tooltip="For each mask where the phrase itself is, 0 to 1, along the picture's borders: no segments.",
+        ),
+        io.Mask.Output(
+            display_name="unnamed",
+            tooltip="For each picture what no phrase names, 0 to 1: one less the largest soft mask.",
+        ),
+    ]
+
+
+def words_result(found: Found, overlay: torch.Tensor) -> io.NodeOutput:
+    """What a text found, with the overlay [B * P, H, W, 3] as the node's preview."""
+    outputs = map(to_output, (found.mask, overlay, found.soft, found.unnamed))
+    return io.NodeOutput(*outputs, ui=shown_pictures(overlay))
 
 
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:

@@ -73,7 +73,7 @@ def figures_of_scene(pipeline: Pipeline, true: Scene, segmentation: Segmentation
     """Means over the objects of a scene: the node by each kind of sign, and what does not read the word."""
     reader = Reader(pipeline.source.model, load_clip(), pipeline.source.vae)
     words, image = list(true.words[2:]), torch.from_numpy(true.image)[None]
-    attention, prediction = segment_signs(reader, segmentation, image, words, seed)
+    attention, prediction, *_ = segment_signs(reader, segmentation, image, words, seed)
     area = segment_areas(segmentation.labels, segmentation.count)[0]
     figures = {}
     for by in SIGNS:

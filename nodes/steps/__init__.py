@@ -16,7 +16,9 @@ picks       texts, points and boxes -> what they name in a segmentation
 select      what is picked -> masks
 shown       what browsers are shown: pictures of a segmentation as files of the temp folder, and what the widget draws
 pick        points and boxes -> a rough mask, without segments
-score_text  segmentation -> the masks that words mean
+score_text  segmentation + text -> how well segments fit, and where the words are
+by_concepts  the same of transformers
+word_masks  these -> the masks that words mean
 exchange    boxes and SEGS, for nodes of others
 saved       any of the values <-> a file
 """

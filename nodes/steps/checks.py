@@ -11,6 +11,7 @@ from torch import Tensor
 from ..host import clip as clips
 from ..host import network
 from ..host.latents import pixels_per_cell
+from ..host.recipes import RECIPES, recipe_of
 from ..host.transformers import FAMILIES
 from .values import Size, Source
 
@@ -60,6 +61,17 @@ def check_lifts(model, what: str) -> None:
             f"{what} needs a UNet with cross-attention (SD1.x, SD2.x, SDXL); this model is {own.name()}, a "
             'transformer: use the preset "draft" and EmerDiff Select Segments, or EmerDiff Pick by Points, which work '
             "with it"
+        )
+
+
+def check_finds_words(model) -> None:
+    """ValueError where nobody has published how words are found with such a model, and nothing is built."""
+    own = network.of(model)
+    if not own.lifts and not recipe_of(model):
+        raise ValueError(
+            "EmerDiff Select by Text finds words with UNets (SD1.x, SD2.x, SDXL) and with "
+            f"{', '.join(FAMILIES[each].name for each in RECIPES)}; this model is {own.name()}: use EmerDiff Select "
+            "Segments or EmerDiff Pick by Points, which work with it"
         )
 
 
