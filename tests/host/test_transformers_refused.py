@@ -178,7 +178,7 @@ def test_lifting_by_a_push_says_what_works_instead(photo):
 @pytest.mark.parametrize("name", ["Flux.1 dev", "SD3", "Z-Image", "PixArt sigma"])
 def test_a_rough_mask_is_lifted_by_draft(photo, name):
     layout = LAYOUTS[name]
-    size = 40 * layout.cell
+    size = 32 * layout.cell
     picture = torch.nn.functional.interpolate(photo.movedim(-1, 1), (size, size)).movedim(1, -1)
     mask = torch.zeros(1, size, size)
     mask[:, : size // 2, : size // 2] = 1
