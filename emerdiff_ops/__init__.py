@@ -16,6 +16,7 @@ In the order of the method (paper, section 3):
     likeness     points and boxes -> a rough mask, by cells that are alike
     rough        rough masks, as the features see them
     text_scores  how well segments fit a phrase, by attention and by prediction
+    goca         where a picture attends to words, heads, layers and words weighted
     concepts     where a picture shows concepts, by what attention gives both
 
 and what comes after it:

@@ -41,8 +41,8 @@ def counter_words():
         default=COUNTERS,
         optional=True,
         advanced=True,
-        tooltip="For transformers: what else may be in the picture. Every place is shared out among the phrases and "
-        "these. Name what a phrase is mistaken for; leave out what it means.",
+        tooltip="For transformers, and by goca: what else may be in the picture. Every place is shared out among the "
+        "phrases and these. Name what a phrase is mistaken for; leave out what it means.",
     )
 
 

@@ -5,7 +5,7 @@ from comfy_api.latest import io
 from ..emerdiff_ops.text_scores import SIGNS
 from . import inputs
 from .results import word_outputs, words_result
-from .steps.score_text import COUNTERS, Asked, Reader
+from .steps.score_text import COUNTERS, GOCA, Asked, Reader
 from .steps.word_masks import find_words, picture_with_scores
 from .wires import SegmentationType
 
@@ -52,12 +52,13 @@ class EmerDiffSelectByText(io.ComfyNode):
                 inputs.seed("Seed of the noise that the picture is judged under. The scores depend on it a little."),
                 io.Combo.Input(
                     "by",
-                    options=list(SIGNS),
+                    options=[*SIGNS, GOCA],
                     default="both",
                     advanced=True,
                     tooltip='What the score is made of. "attention": where the model looks for the words. '
                     '"prediction": where it predicts the picture better when it is told the words. "both": their sum. '
-                    "A transformer has its own way and takes no notice.",
+                    '"goca": where it looks for the words among all of them and the counter_words, one evaluation, as '
+                    "GoCA is published. A transformer has its own way and takes no notice.",
                 ),
                 inputs.counter_words(),
             ],

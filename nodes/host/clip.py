@@ -28,6 +28,18 @@ def words_of(clip, phrase: str) -> torch.Tensor:
     return words
 
 
+def words_together(clip, phrases: list[str]) -> tuple[list, torch.Tensor]:
+    """CONDITIONING of all phrases as one text, and 1 at each one's own tokens: [P, tokens]."""
+    text, groups = ", ".join(phrases), []
+    for number, phrase in enumerate(phrases):
+        places = words_of(clip, ", ".join(phrases[: number + 1])).nonzero().flatten()  # of all so far
+        groups.append(places[-int(words_of(clip, phrase).sum()) :])
+    marks = torch.zeros(len(phrases), len(words_of(clip, text)))
+    for own, places in zip(marks, groups, strict=True):
+        own[places] = 1
+    return conditioning_of(clip, text), marks
+
+
 def concepts_of(clip, phrases: list[str], recipe: Recipe) -> torch.Tensor:
     """One vector a phrase, as the encoder gives it, with what runs beside them before: [1, left_out + P, width]."""
     if recipe.joined:

@@ -18,6 +18,7 @@ shown       what browsers are shown: pictures of a segmentation as files of the 
 pick        points and boxes -> a rough mask, without segments
 score_text  segmentation + text -> how well segments fit, and where the words are
 by_concepts  the same of transformers
+by_goca     the same of UNets, by their attention to all words at once
 word_masks  these -> the masks that words mean
 exchange    boxes and SEGS, for nodes of others
 saved       any of the values <-> a file

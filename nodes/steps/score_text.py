@@ -29,6 +29,7 @@ from ..host.progress import Progress
 from ..host.session import attend, run_session
 from .belongs import check_kind
 from .by_concepts import concept_maps_of
+from .by_goca import goca_maps_of
 from .checks import check_clip, check_finds_words, check_grid, check_image, check_model, check_predicted, check_vae
 from .extract import latents_of
 from .select import picture_under
@@ -36,6 +37,7 @@ from .values import Segmentation, Size, size_of
 
 TIMESTEPS = (901, 801, 701, 601)  # where most is undecided, the text tells most (docs/selecting_by_text.md)
 DRAWS = 4  # of noise, at every timestep
+GOCA = "goca"  # a way to score by the attention to all words at once
 COUNTERS = ", ".join(COUNTER_WORDS)  # as one types them
 
 
@@ -86,9 +88,10 @@ def signs_of(reader: Reader, segmentation: Segmentation, image, asked: Asked) ->
     check_finds_words(reader.model)
     check_clip(reader.model, reader.clip)
     check_vae(reader.model, reader.vae)
-    if network.of(reader.model).lifts:
+    pushes = network.of(reader.model).lifts
+    if pushes and asked.by != GOCA:
         return segment_signs(reader, segmentation, image, phrases, asked.seed)
-    return shared_signs(reader, segmentation, image, asked, concept_maps_of)
+    return shared_signs(reader, segmentation, image, asked, goca_maps_of if pushes else concept_maps_of)
 
 
 def shared_signs(reader: Reader, segmentation: Segmentation, image, asked: Asked, maps_of) -> Signs:
