@@ -58,6 +58,14 @@ def attention_sign(phrase: torch.Tensor, empty: torch.Tensor, weights: torch.Ten
     return ((phrase @ weights.T + TINY) / (empty @ weights.T + TINY)).log().mean(0)
 
 
+def attention_map(phrase: torch.Tensor, empty: torch.Tensor) -> torch.Tensor:
+    """log(attention to the words / attention to an empty prompt's tokens in their place) at every place: [h*w].
+
+    phrase and empty [levels, h*w], averaged over the levels.
+    """
+    return ((phrase + TINY) / (empty + TINY)).log().mean(0)
+
+
 def prediction_sign(phrase: torch.Tensor, empty: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """By how much of the picture's mean error the phrase lowers the error inside every segment: [K].
 
@@ -92,3 +100,9 @@ def best_segments(scores: torch.Tensor, count: int, threshold: float) -> torch.T
         return scores > threshold
     ranks = scores.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     return (ranks < count) & scores.isfinite()
+
+
+def from_least_to_most(maps: torch.Tensor) -> torch.Tensor:
+    """Maps [..., h, w] with the least value of each as 0 and the most as 1; 0 where a map is the same everywhere."""
+    least, most = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    return (maps - least) / (most - least).clamp_min(torch.finfo(maps.dtype).tiny)

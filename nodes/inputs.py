@@ -7,6 +7,7 @@ from .steps.cluster import GRANULARITY, MOST_SEGMENTS
 from .steps.extract import ROBUST
 from .steps.modulate import PAPER
 from .steps.presets import fault_of
+from .steps.score_text import COUNTERS
 from .steps.segment import SPECKS
 from .wires import FeaturesType, LowResMasksType, TrajectoryType
 
@@ -23,6 +24,26 @@ def model(**options):
 def unet(**options):
     return io.Model.Input(
         "model", tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), LoRAs and all. It is not changed.", **options
+    )
+
+
+def knows_words(**options):
+    return io.Model.Input(
+        "model",
+        tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), or a transformer whose text has a stream of its own: "
+        "SD3, Flux.1, Flux.2, Chroma, Qwen-Image, AuraFlow. It is not changed.",
+        **options,
+    )
+
+
+def counter_words():
+    return io.String.Input(
+        "counter_words",
+        default=COUNTERS,
+        optional=True,
+        advanced=True,
+        tooltip="For transformers, and by goca: what else may be in the picture. Every place is shared out among the "
+        "phrases and these. Name what a phrase is mistaken for; leave out what it means.",
     )
 
 

@@ -14,6 +14,7 @@ from .steps.pick import Picked
 from .steps.select import Selected
 from .steps.shown import as_images, numbered_labels, shown_levels, shown_pictures
 from .steps.values import LowResMasks, Segmentation
+from .steps.word_masks import Found
 from .wires import SegmentationType
 
 MASKS_LEFT_OUT = "make_masks is off: one empty mask stands for all of them"
@@ -90,6 +91,35 @@ def levels_result(image: torch.Tensor, picked: Picked) -> io.NodeOutput:
     joins = torch.stack([each.shares() for each in picked.levels])
     ui = {**masks.ui, "emerdiff_levels": [*map(shown_levels, picked.levels, pictures_of(image).cpu())]}
     return io.NodeOutput(*masks.args, to_output(joins), ui=ui)
+
+
+def word_outputs() -> list:
+    """The outputs of a node that finds words."""
+    return [
+        io.Mask.Output(
+            display_name="mask",
+            tooltip="One mask for each phrase of each picture, the first picture's phrases first; 0 or 1, "
+            "exactly the picture's size.",
+        ),
+        io.Image.Output(
+            display_name="overlay",
+            tooltip="For each mask the picture with the selection highlighted and every segment's score.",
+        ),
+        io.Mask.Output(
+            display_name="soft_mask",
+            tooltip="For each mask where the phrase itself is, 0 to 1, along the picture's borders: no segments.",
+        ),
+        io.Mask.Output(
+            display_name="unnamed",
+            tooltip="For each picture what no phrase names, 0 to 1: one less the largest soft mask.",
+        ),
+    ]
+
+
+def words_result(found: Found, overlay: torch.Tensor) -> io.NodeOutput:
+    """What a text found, with the overlay [B * P, H, W, 3] as the node's preview."""
+    outputs = map(to_output, (found.mask, overlay, found.soft, found.unnamed))
+    return io.NodeOutput(*outputs, ui=shown_pictures(overlay))
 
 
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:

@@ -4,10 +4,9 @@ from comfy_api.latest import io
 
 from ..emerdiff_ops.text_scores import SIGNS
 from . import inputs
-from .host.latents import to_output
-from .steps.score_text import Reader, masks_of_the_best, picture_with_scores, score_segments
-from .steps.select import picture_under
-from .steps.shown import shown_pictures
+from .results import word_outputs, words_result
+from .steps.score_text import COUNTERS, GOCA, Asked, Reader
+from .steps.word_masks import find_words, picture_with_scores
 from .wires import SegmentationType
 
 
@@ -24,8 +23,8 @@ class EmerDiffSelectByText(io.ComfyNode):
             search_aliases=["text mask", "mask by word", "select object", "CLIPSeg", "grounding", "DAAM"],
             inputs=[
                 SegmentationType.Input("segmentation", tooltip="From EmerDiff Segment Image or Assemble Masks."),
-                inputs.unet(),
-                io.Clip.Input("clip", tooltip="The CLIP of the same checkpoint as the model."),
+                inputs.knows_words(),
+                io.Clip.Input("clip", tooltip="The CLIP of the same checkpoint as the model, or its text encoders."),
                 io.Image.Input("image", tooltip="The picture or batch of pictures that was segmented."),
                 inputs.vae(),
                 io.String.Input(
@@ -53,29 +52,23 @@ class EmerDiffSelectByText(io.ComfyNode):
                 inputs.seed("Seed of the noise that the picture is judged under. The scores depend on it a little."),
                 io.Combo.Input(
                     "by",
-                    options=list(SIGNS),
+                    options=[*SIGNS, GOCA],
                     default="both",
                     advanced=True,
                     tooltip='What the score is made of. "attention": where the model looks for the words. '
-                    '"prediction": where it predicts the picture better when it is told the words. "both": their sum.',
+                    '"prediction": where it predicts the picture better when it is told the words. "both": their sum. '
+                    '"goca": where it looks for the words among all of them and the counter_words, one evaluation, as '
+                    "GoCA is published. A transformer has its own way and takes no notice.",
                 ),
+                inputs.counter_words(),
             ],
-            outputs=[
-                io.Mask.Output(
-                    display_name="mask",
-                    tooltip="One mask for each phrase of each picture, the first picture's phrases first; 0 or 1, "
-                    "exactly the picture's size.",
-                ),
-                io.Image.Output(
-                    display_name="overlay",
-                    tooltip="For each mask the picture with the selection highlighted and every segment's score.",
-                ),
-            ],
+            outputs=word_outputs(),
         )
 
     @classmethod
-    def execute(cls, segmentation, model, clip, image, vae, text, count, threshold, seed, by="both") -> io.NodeOutput:
-        scores = score_segments(Reader(model, clip, vae), segmentation, image, text, seed, by)
-        mask = masks_of_the_best(segmentation, scores, text, count, threshold)
-        overlay = picture_with_scores(segmentation, picture_under(segmentation, image), mask, scores)
-        return io.NodeOutput(to_output(mask), to_output(overlay), ui=shown_pictures(overlay))
+    def execute(
+        cls, segmentation, model, clip, image, vae, text, count, threshold, seed, by="both", counter_words=COUNTERS
+    ) -> io.NodeOutput:
+        asked = Asked(text, seed, by, counter_words)
+        found = find_words(Reader(model, clip, vae), segmentation, image, asked, count, threshold)
+        return words_result(found, picture_with_scores(segmentation, image, found.mask, found.scores))

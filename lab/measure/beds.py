@@ -24,6 +24,7 @@ class Bed(NamedTuple):
     size: int  # pixels of its scenes; photographs are seen at this shorter side; 0: the model's own
     segments: int = SEGMENTS
     strength: float = STRENGTH  # lambda of the paper's way; the others take theirs from the layer's output
+    pushes: bool = True  # whether presets other than draft suit it
 
     def source(self, dtype: torch.dtype) -> Source:
         return Source(*self.load(dtype))
@@ -31,7 +32,7 @@ class Bed(NamedTuple):
 
 SMALL_MODEL = Bed("small-model", model.load, SIZE)
 SMALL_SD = Bed("small-sd", small_sd.load, small_sd.SIZE, strength=small_sd.STRENGTH)
-SMALL_FLUX = Bed("small-flux", small_flux.load, small_sd.SIZE)  # a transformer: for drafts
+SMALL_FLUX = Bed("small-flux", small_flux.load, small_sd.SIZE, pushes=False)  # a transformer
 BEDS = {bed.name: bed for bed in (SMALL_MODEL, SMALL_SD, SMALL_FLUX)}
 
 

@@ -3,7 +3,7 @@
   --part lifting    rough masks of an object, lifted: IoU with the object before and after
   --part clicks     an object pointed at: the segment under a click, what is like one point, like two, in a box
 
-On either small model. Every scene's scores are appended to demo_output/tools/MODEL PART.jsonl, so an interrupted run
+On any small model. Every scene's scores are appended to demo_output/tools/MODEL PART.jsonl, so an interrupted run
 goes on where it stopped; the table is made from all of them.
 """
 
@@ -49,7 +49,8 @@ def lifting(pipeline: Pipeline, seed: int, _) -> list[Row]:
     ]
     rough = torch.from_numpy(np.stack([case[1] for case in cases]))
     known = pipeline.known(true.image, seed)
-    lifted = {name: pipeline.lift(true.image, rough, name, known).numpy() > 0.5 for name in ("fast", "balanced")}
+    presets = [name for name in ("draft", "fast", "balanced") if pipeline.bed.pushes or name == "draft"]
+    lifted = {name: pipeline.lift(true.image, rough, name, known).numpy() > 0.5 for name in presets}
     rows = []
     for number, (kind, given, region) in enumerate(cases):
         row = {"case": kind, "rough mask": iou(given > 0.5, region)}

@@ -15,7 +15,7 @@ from emerdiff.emerdiff_ops.text_scores import SIGNS, text_scores
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST
-from emerdiff.nodes.steps.score_text import Reader, segment_signs
+from emerdiff.nodes.steps.score_text import GOCA, Asked, Reader, scores_of, segment_signs, signs_of
 from emerdiff.nodes.steps.values import Segmentation
 
 from measure.beds import SMALL_MODEL
@@ -73,17 +73,34 @@ def figures_of_scene(pipeline: Pipeline, true: Scene, segmentation: Segmentation
     """Means over the objects of a scene: the node by each kind of sign, and what does not read the word."""
     reader = Reader(pipeline.source.model, load_clip(), pipeline.source.vae)
     words, image = list(true.words[2:]), torch.from_numpy(true.image)[None]
-    attention, prediction = segment_signs(reader, segmentation, image, words, seed)
+    attention, prediction, *_ = segment_signs(reader, segmentation, image, words, seed)
     area = segment_areas(segmentation.labels, segmentation.count)[0]
     figures = {}
-    for by in SIGNS:
-        scores = text_scores(attention[0], prediction[0], area, by).numpy()
+    by_signs = {by: text_scores(attention[0], prediction[0], area, by).numpy() for by in SIGNS}
+    for by, scores in {**by_signs, GOCA: by_goca(reader, segmentation, image, true, seed)}.items():
         figures[f"the node, by {by}"] = mean_figures(segmentation, tasks, dict(zip(words, scores)))
         others = dict(zip(words, np.roll(scores, 1, 0)))
         figures[f"the node, by {by}, another object's word"] = mean_figures(segmentation, tasks, others)
     for name, scores in unread(segmentation, seed).items():
         figures[name] = mean_figures(segmentation, tasks, dict.fromkeys(words, scores))
     return figures
+
+
+def by_goca(reader: Reader, segmentation: Segmentation, image: torch.Tensor, true: Scene, seed: int) -> np.ndarray:
+    """Scores [P, K] of the objects' words by GoCA, with the scene's other words as counter-words."""
+    asked = Asked(", ".join(true.words[2:]), seed, GOCA, ", ".join(true.words[:2]))
+    signs = signs_of(reader._replace(clip=WithoutCommas(reader.clip)), segmentation, image, asked)
+    return scores_of(signs, segmentation, GOCA)[0].numpy()
+
+
+class WithoutCommas:
+    """A small model's words, which are separated by spaces alone."""
+
+    def __init__(self, clip):
+        self.clip, self.encode_from_tokens_scheduled = clip, clip.encode_from_tokens_scheduled
+
+    def tokenize(self, text: str, **options) -> dict:
+        return self.clip.tokenize(text.replace(",", " "), **options)
 
 
 def unread(segmentation: Segmentation, seed: int) -> dict[str, np.ndarray]:

@@ -18,8 +18,9 @@ from emerdiff.nodes.steps.cut_out import cut_out
 from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.pick import pick_by_points
-from emerdiff.nodes.steps.score_text import Reader, masks_of_the_best, picture_with_scores, score_segments
+from emerdiff.nodes.steps.score_text import Reader, score_segments
 from emerdiff.nodes.steps.values import LowResMasks
+from emerdiff.nodes.steps.word_masks import masks_of_the_best, picture_with_scores
 from PIL import Image, ImageDraw
 
 from measure.metrics import interior

@@ -11,6 +11,9 @@ for it; the user's MODEL is never written to.
     hooks         what EmerDiff does inside the network
     passage       whether an evaluation went through the whole network, and who stands in its way
     memory        how many rows go through the network at once
+    recipes       how words are found in families of transformers
+    concepts      words through a transformer's text stream, beside the prompt
+    goca          how a UNet's places attend to words and to each other
     latents       pictures <-> latents
     clip          texts -> conditioning, and which tokens are words
     progress      bar, time left, preview, text on the node, cancel

@@ -32,6 +32,9 @@ class Network(Protocol[Place]):
     def find_place(self, name: str) -> Place:
         """The place of a name; "auto" is where features are read unasked."""
 
+    def evidence(self, place: Place) -> str:
+        """On what evidence features are read there, in words for the node; empty where that is the paper's own."""
+
     def grid_of(self, place: Place, latent_size: tuple[int, int]) -> tuple[int, int]:
         """The grid (h, w) that is read of a latent (h', w'); what is left over counts as a cell."""
 
@@ -69,6 +72,12 @@ class Network(Protocol[Place]):
 
     def needs_beside_text(self) -> dict[str, str]:
         """What the conditioning has to carry beside the text: the host's name of it, and in words."""
+
+    def takes_references(self) -> bool:
+        """Whether the conditioning may bring other pictures along, as models that edit are given."""
+
+    def read_with(self, conditioning: list) -> list:
+        """The CONDITIONING that pictures are read with."""
 
 
 def of(model) -> Network[Any]:

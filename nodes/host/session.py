@@ -36,7 +36,8 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
     hooks.install(transformer_options) is given options that live for this one evaluation. The host keeps memory free
     for `rows` rows.
     """
-    layers = network.of(model).layers_to_pass()
+    own = network.of(model)
+    layers = own.layers_to_pass()
     in_time = network.latent_axes(model) == 3  # pictures of such models are videos of one frame
 
     def passes(model_k, x, sigmas, extra_args=None, callback=None, disable=None):
@@ -44,7 +45,7 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
         return _frame(work(_still(x0, in_time), predict), in_time)
 
     guider = _PlainGuider(model)
-    guider.inner_set_conds({"positive": conditioning})
+    guider.inner_set_conds({"positive": own.read_with(conditioning)})
     sigmas = torch.tensor([network.sigma_of(model, 1), 0.0])
     latent = _frame(latent.expand(-(-rows // 2), -1, -1, -1), in_time)  # the host reserves memory for twice as many
     sampler = comfy.samplers.KSAMPLER(passes)

@@ -1,9 +1,9 @@
 """The diffusion transformers that features are read from: a row a family, what its blocks are and where its tokens lie.
 
 Read is what the attention of a block gives to the picture's tokens, before the output projection: [rows, h*w, C], a
-token for every `patch` x `patch` cells of the latent. Where nothing is published on a family, the block lies at the
-same share of its depth as in the others (docs/transformers.md has the sources). ComfyUI's classes are known by name,
-as older versions lack some of them.
+token for every `patch` x `patch` cells of the latent. Where nothing is known of a family, the block lies at the same
+share of its depth as in the others; `Unasked` says on what evidence (docs/transformers.md has the sources). ComfyUI's
+classes are known by name, as older versions lack some of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,23 @@ from .hooks import AttentionOutput, JointAttention, ProjectionInput
 from .places import Block
 from .unet import POOLED, network_of
 
-SHARE = 0.35  # of the depth, at which the block lies that is read
+REFERENCES = "reference_latents"  # what the host calls other pictures in a conditioning
+
+
+class Unasked(NamedTuple):
+    """Which block is read unasked, and on what evidence: published, found by eye, or a guess."""
+
+    share: float = 0.35  # of the depth, all kinds of blocks counted
+    source: str = "a guess, between Flux.1 and SD3"
+    seen: dict[tuple[int, ...], Block] = {}  # by the blocks there are of each kind: what others chose, looking at all
+
+    def block_of(self, counts: tuple[int, ...], blocks: list[Block]) -> Block:
+        """The block of a network that has so many of each kind, `blocks` in running order."""
+        return self.seen.get(counts) or blocks[int(self.share * len(blocks))]
+
+    def evidence(self, counts: tuple[int, ...]) -> str:
+        """On what it was chosen, in words."""
+        return "found by eye (FreeFuse)" if counts in self.seen else self.source
 
 
 class Stack(NamedTuple):
@@ -37,21 +53,29 @@ class Family(NamedTuple):
     stacks: tuple[Stack, ...]  # in running order
     text_width: Callable[[Any], int]  # how many numbers it takes for every token of the text
     needs: dict[str, str] = {}  # what the conditioning has to carry beside the text, and in words
-    share: float = SHARE
+    unasked: Unasked = Unasked()
     before: Callable[[Any], int] = lambda network: 0  # attentions before the first block
     patch: str = "patch_size"  # where the network keeps how many cells of the latent a token has on a side
     picture_first: bool = False  # in the sequence of tokens; else it is their end
     pixels: int = 1024  # on the shorter side of the pictures it was trained on
     projection: Callable[[Any], Any] | None = None  # of a block, where no attention is told the host's options
     least: int = 0  # cells of the latent, mean of both sides, below which the host divides by zero
+    edits: bool = False  # whether it edits pictures beside others, and knows pictures without any beside
 
 
 DOUBLE, SINGLE = Stack("double", "double_blocks", "double_block"), Stack("single", "single_blocks", "single_block")
 
 FLUX = Family(
-    "Flux.1", "Flux", (DOUBLE, SINGLE), lambda net: net.txt_in.in_features, needs=POOLED, share=0.3
-)  # ConceptAttention: double 15 to 18
-FLUX_2 = FLUX._replace(name="Flux.2", needs={})
+    "Flux.1",
+    "Flux",
+    (DOUBLE, SINGLE),
+    lambda net: net.txt_in.in_features,
+    needs=POOLED,
+    unasked=Unasked(0.3, "published (ConceptAttention: double 15 to 18)"),
+    edits=True,  # Kontext
+)
+LIKE_FLUX = FLUX._replace(needs={}, unasked=Unasked(0.3, "a guess, Flux.1's share of the depth"))
+KLEIN = {(5, 20): Block("single", 6), (8, 24): Block("single", 3)}  # 4B and 9B
 COSMOS = Family(
     "Cosmos Predict2",
     "MiniTrainDIT",
@@ -67,12 +91,12 @@ FAMILIES = {  # by the host's name of the model's class
         (Stack("block", "joint_blocks", "double_block"),),
         lambda net: net.context_embedder.in_features,
         needs=POOLED,
-        share=0.4,  # Seg4Diff: block 9 of 24
+        unasked=Unasked(0.4, "published (Seg4Diff: block 9 of 24)"),
     ),
     "Flux": FLUX,
-    "Flux2": FLUX_2,
-    "LongCatImage": FLUX_2._replace(name="LongCat-Image"),
-    "Chroma": FLUX_2._replace(name="Chroma", network="Chroma"),
+    "Flux2": LIKE_FLUX._replace(name="Flux.2", unasked=LIKE_FLUX.unasked._replace(seen=KLEIN)),
+    "LongCatImage": LIKE_FLUX._replace(name="LongCat-Image"),
+    "Chroma": LIKE_FLUX._replace(name="Chroma", network="Chroma", edits=False),
     "HunyuanImage21": Family(
         "Hunyuan Image 2.1",
         "HunyuanVideo",
@@ -85,12 +109,14 @@ FAMILIES = {  # by the host's name of the model's class
         "QwenImageTransformer2DModel",
         (Stack("block", "transformer_blocks", "double_block"),),
         lambda net: net.txt_in.in_features,
+        edits=True,
     ),
     "Lumina2": Family(
         "Lumina 2, Z-Image",
         "NextDiT",
         (Stack("block", "layers"),),
         lambda net: net.cap_embedder[1].in_features,
+        unasked=Unasked(seen={(30,): Block("block", 18)}),  # Z-Image; Lumina 2 has 26
         before=lambda net: len(net.context_refiner) + len(net.noise_refiner),
     ),
     "Krea2": Family(
@@ -173,17 +199,24 @@ class Transformer:
         return {Block(kind, number): block for kind, blocks in stacks for number, block in enumerate(blocks)}
 
     def find_place(self, name: str) -> Block:
-        """The block of a name like "double 17"; "auto" is the one at the family's share of the depth."""
+        """The block of a name like "double 17"; "auto" is the one that the family's row has."""
         blocks = list(self.blocks())
         wanted = " ".join(name.lower().split())
         if wanted == "auto":
-            return blocks[int(self.family.share * len(blocks))]
+            return self.family.unasked.block_of(self.counts(), blocks)
         for block in blocks:
             if wanted == str(block):
                 return block
         last = {block.kind: block.number for block in blocks}
         known = ", ".join(f'"{kind} 0" to "{kind} {number}"' for kind, number in last.items())
         raise ValueError(f'this model has no block "{name}"; use "auto" or {known}')
+
+    def counts(self) -> tuple[int, ...]:
+        """How many blocks there are of each kind."""
+        return tuple(len(getattr(network_of(self.model), stack.attribute)) for stack in self.family.stacks)
+
+    def evidence(self, place: Block) -> str:
+        return self.family.unasked.evidence(self.counts()) if place == self.find_place("auto") else "as asked for"
 
     def grid_of(self, place: Block, latent_size: tuple[int, int]) -> tuple[int, int]:
         height, width = (-(-side // self.cells_in_token()) for side in latent_size)
@@ -245,3 +278,10 @@ class Transformer:
 
     def needs_beside_text(self) -> dict[str, str]:
         return self.family.needs
+
+    def takes_references(self) -> bool:
+        return self.family.edits
+
+    def read_with(self, conditioning: list) -> list:
+        """Without other pictures, whose tokens would be taken for this one's."""
+        return [[text, {k: each for k, each in extras.items() if k != REFERENCES}] for text, extras in conditioning]

@@ -37,6 +37,9 @@ class UNet:
     def find_place(self, name: str) -> Layer:
         return find_layer(self.model, name, last=False)
 
+    def evidence(self, place: Layer) -> str:
+        return ""
+
     def grid_of(self, place: Layer, latent_size: tuple[int, int]) -> tuple[int, int]:
         return grid_of(self.model, place, latent_size)
 
@@ -76,6 +79,12 @@ class UNet:
 
     def needs_beside_text(self) -> dict[str, str]:
         return POOLED if self.model.get_model_object("adm_channels") in SDXL_VECTORS else {}
+
+    def takes_references(self) -> bool:
+        return True  # it does not look at them
+
+    def read_with(self, conditioning: list) -> list:
+        return conditioning
 
 
 # --- layers and grids ---

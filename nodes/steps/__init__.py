@@ -18,8 +18,11 @@ select      what is picked -> masks
 shown       what browsers are shown: pictures of a segmentation as files of the temp folder, and what the widget draws
 pick        points and boxes -> a rough mask, without segments
 levels      what a point may mean, from a part of a thing to the whole of it
-score_text  segmentation -> the masks that words mean
 cut_out     pictures and masks -> things on a transparent ground
+score_text  segmentation + text -> how well segments fit, and where the words are
+by_concepts  the same of transformers
+by_goca     the same of UNets, by their attention to all words at once
+word_masks  these -> the masks that words mean
 exchange    boxes and SEGS, for nodes of others
 saved       any of the values <-> a file
 """

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..host import clip as clips
 from ..host import network
 from ..host.latents import pixels_per_cell
+from ..host.recipes import RECIPES, recipe_of
 from ..host.transformers import FAMILIES
 from .values import Size, Source
 
@@ -63,6 +64,17 @@ def check_lifts(model, what: str) -> None:
         )
 
 
+def check_finds_words(model) -> None:
+    """ValueError where nobody has published how words are found with such a model, and nothing is built."""
+    own = network.of(model)
+    if not own.lifts and not recipe_of(model):
+        raise ValueError(
+            "EmerDiff Select by Text finds words with UNets (SD1.x, SD2.x, SDXL) and with "
+            f"{', '.join(FAMILIES[each].name for each in RECIPES)}; this model is {own.name()}: use EmerDiff Select "
+            "Segments or EmerDiff Pick by Points, which work with it"
+        )
+
+
 def check_vae(model, vae) -> None:
     """ValueError where there is no VAE, or one that makes other latents than this model takes."""
     if vae is None or vae.first_stage_model is None:
@@ -94,10 +106,10 @@ def check_conditioning(model, conditioning) -> None:
                 f"this conditioning has no {missing[0]}, which this model needs: connect "
                 "CLIPTextEncode with an empty prompt and the text encoders of the same model"
             )
-        if "reference_latents" in extras and not own.lifts:
+        if "reference_latents" in extras and not own.takes_references():
             raise ValueError(
-                "the conditioning brings other pictures along (ReferenceLatent), which would be read for this one: "
-                "connect CLIPTextEncode with an empty prompt"
+                f"the conditioning brings other pictures along (ReferenceLatent), and {own.name()} is not known to "
+                "read a picture without them: connect CLIPTextEncode with an empty prompt"
             )
         if "area" in extras or extras.get("set_area_to_bounds"):
             raise ValueError(

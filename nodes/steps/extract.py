@@ -11,7 +11,7 @@ from ...emerdiff_ops.views import View, canvas_of, mean_reading, views
 from ..host import network
 from ..host.latents import encode, working_pixels
 from ..host.places import Block, Layer
-from ..host.progress import Progress
+from ..host.progress import Progress, show_text
 from ..host.session import capture_once
 from .attention import with_attention
 from .checks import check_canvas, check_encoded, check_grid, check_image, check_model, check_predicted, check_source
@@ -88,6 +88,8 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
 
     pictures = range(len(latent))
     features = [mean_reading((read(n, view) for view in seen), grid, reading.dense) for n in pictures]
+    if evidence := own.evidence(place):
+        show_text(f"read at {place}: {evidence}")
     return Features(torch.cat(features), size, trajectory.working_size, trajectory.pictures)
 
 

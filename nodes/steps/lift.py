@@ -1,4 +1,4 @@
-"""coarse mask -> pixel-accurate mask: modulated denoising of any MASK against the rest of the picture."""
+"""coarse mask -> pixel-accurate mask: any MASK against the rest of the picture, pushed or, as a draft, by features."""
 
 from functools import partial
 from itertools import islice
@@ -13,16 +13,19 @@ from ...emerdiff_ops.difference import gaussian_smooth, resize_maps
 from ...emerdiff_ops.grid import grid_over, masks_on_grid
 from ...emerdiff_ops.guided import guided_filter, radius_of
 from ...emerdiff_ops.lifting import contenders, contest, kappa, shared_out, with_peaks_of, with_prior
+from ...emerdiff_ops.modulation import PRESETS
+from ...emerdiff_ops.rough import likeness_to_masks
 from ...emerdiff_ops.segments.labels import deal_out
 from ..host import unet
 from ..host.memory import PROCESSOR
 from ..host.progress import Progress
 from .belongs import check_belongs, check_kind, check_same_pictures
-from .checks import check_lifts, check_mask, check_model, is_flat, pictures_of
+from .checks import check_mask, check_model, is_flat, pictures_of
 from .cluster import cluster_features
 from .extract import ROBUST, invert, read_features
 from .modulate import Maps, Push, maps_of_pictures, workplace
-from .values import Features, LowResMasks, Source, Trajectory, size_of
+from .presets import check_suits
+from .values import Features, LowResMasks, Size, Source, Trajectory, size_of
 
 RIVALS = 4  # segments of the rest of the picture that a mask competes with; more gain nothing (docs/robustness.md)
 
@@ -47,14 +50,18 @@ NOTHING_YET = Known()
 def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YET, smoothing=1.0) -> Lifted:
     """N masks a picture, each against its complement, the others, and segments of the rest; at the pictures' size."""
     check_model(source.model)
-    check_lifts(source.model, "EmerDiff Lift Mask")
-    unet.find_layer(source.model, push.layer, last=True)  # an unknown one is refused before the work
+    check_suits(source.model, push.preset)
+    pushes = PRESETS[push.preset].lifts
+    if pushes:
+        unet.find_layer(source.model, push.layer, last=True)  # an unknown one is refused before the work
     masks = deal_out(check_mask(mask), len(image))  # [B, N, any, any]
     features, trajectory = read_where_unknown(source, image, known)
-    weights = on_grid(source, masks, trajectory, push).to(features.features.device)  # [B, N, h, w]
+    cells = unet_grid(source, trajectory, push) if pushes else features.grid.cells
+    weights = on_grid(masks, trajectory, cells).to(features.features.device)  # [B, N, h, w]
     clusters = clusters_on_grid(features, weights.shape[-2:])
     some = [varied(each) for each in masks]  # of each picture the masks to lift: those that fill up a batch are empty
-    contending = [contenders(own[which], rest) for own, which, rest in zip(weights, some, clusters, strict=True)]
+    meant = weights if pushes else by_features(features, weights)
+    contending = [contenders(own[which], rest) for own, which, rest in zip(meant, some, clusters, strict=True)]
     counts = tuple(map(len, contending))
     low_res_masks = LowResMasks(pad_sequence(contending, batch_first=True), features.latent_size, counts)
     alone = push._replace(prior=False)
@@ -111,11 +118,24 @@ def out_of_place(soft: Tensor, masks: Tensor) -> list[int]:
     return ((kappa(soft > 0.5, rough > 0.5) <= 0) & varied).nonzero().flatten().tolist()
 
 
-def on_grid(source: Source, masks: Tensor, trajectory: Trajectory, push: Push) -> Tensor:
-    """The share of each cell of the modulated layer's grid that every mask covers: [B, N, h, w]."""
-    latent = size_of(trajectory.latent)
-    cells = unet.grid_of(source.model, unet.find_layer(source.model, push.layer, last=True), latent)
-    return torch.stack([grid_over(cells, latent, trajectory.working_size).shares(each) for each in masks])
+def unet_grid(source: Source, trajectory: Trajectory, push: Push) -> Size:
+    """The grid of the layer that is pushed."""
+    return unet.grid_of(source.model, unet.find_layer(source.model, push.layer, last=True), size_of(trajectory.latent))
+
+
+def on_grid(masks: Tensor, trajectory: Trajectory, cells: Size) -> Tensor:
+    """The share of each cell of a grid that every mask covers: [B, N, h, w]."""
+    grid = grid_over(cells, size_of(trajectory.latent), trajectory.working_size)
+    return torch.stack([grid.shares(each) for each in masks])
+
+
+def by_features(features: Features, weights: Tensor) -> Tensor:
+    """How far the features of each cell are like the inside of each mask, [B, N, h, w]; weights likewise.
+
+    The mask is no prior here, where its edge would count; it is one at the end (docs/transformers.md).
+    """
+    pairs = zip(features.features, weights, strict=True)
+    return torch.stack([likeness_to_masks(own, each) for own, each in pairs])
 
 
 def clusters_on_grid(features: Features, grid) -> Tensor:

@@ -1,8 +1,7 @@
-"""segments + text -> the segments that the words mean, by the diffusion model and the CLIP in the graph."""
+"""segments + text -> how well they fit and where the words are, by the diffusion model and the CLIP in the graph."""
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ...emerdiff_ops.grid import grid_over
+from ...emerdiff_ops.concepts import COUNTER_WORDS
+from ...emerdiff_ops.grid import Grid, grid_over
 from ...emerdiff_ops.schedule import sample_level
-from ...emerdiff_ops.segments.colors import highlight, with_texts
 from ...emerdiff_ops.segments.labels import segment_areas
 from ...emerdiff_ops.text_scores import (
     area_weights,
+    attention_map,
     attention_sign,
-    best_segments,
     prediction_sign,
     split_phrases,
     text_scores,
@@ -29,15 +28,17 @@ from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
 from ..host.session import attend, run_session
 from .belongs import check_kind
-from .checks import check_clip, check_grid, check_image, check_lifts, check_model, check_predicted, check_vae
+from .by_concepts import concept_maps_of
+from .by_goca import goca_maps_of
+from .checks import check_clip, check_finds_words, check_grid, check_image, check_model, check_predicted, check_vae
 from .extract import latents_of
 from .select import picture_under
 from .values import Segmentation, Size, size_of
 
-log = logging.getLogger("EmerDiff")
-
 TIMESTEPS = (901, 801, 701, 601)  # where most is undecided, the text tells most (docs/selecting_by_text.md)
 DRAWS = 4  # of noise, at every timestep
+GOCA = "goca"  # a way to score by the attention to all words at once
+COUNTERS = ", ".join(COUNTER_WORDS)  # as one types them
 
 
 class Reader(NamedTuple):
@@ -48,54 +49,99 @@ class Reader(NamedTuple):
     vae: Any
 
 
+class Signs(NamedTuple):
+    """What tells segments and places apart, for every phrase of every picture."""
+
+    attention: Tensor  # of segments: [B, P, K]
+    prediction: Tensor | None  # the same; transformers have none
+    maps: Tensor  # of places, the larger the more: [B, P, h, w]
+    grid: Grid
+
+
+class Asked(NamedTuple):
+    """What is looked for, and how."""
+
+    text: str
+    seed: int = 0
+    by: str = "both"
+    counter_words: str = COUNTERS
+
+
 def score_segments(reader: Reader, segmentation: Segmentation, image, text: str, seed=0, by="both") -> Tensor:
     """How well each segment fits each phrase of the text: [B, P, K], in standard deviations over the picture."""
-    signs = segment_signs(reader, segmentation, image, split_phrases(text), seed)
-    return text_scores(*signs, segment_areas(segmentation.labels, segmentation.count)[:, None], by)
+    return scores_of(signs_of(reader, segmentation, image, Asked(text, seed, by)), segmentation, by)
 
 
-def masks_of_the_best(segmentation: Segmentation, scores: Tensor, text: str, count=1, threshold=0.0) -> Tensor:
-    """Masks [B * P, H, W] of the segments that fit each phrase best, phrase-major inside an image."""
-    phrases, chosen = split_phrases(text), best_segments(scores, count, threshold)  # [B, P, K]
-    for index, phrase in (~chosen.any(-1)).nonzero().tolist():
-        log.warning(
-            'no segment of picture %d scores above %g for "%s"; its mask is empty. The best scores %.2f.',
-            index, threshold, phrases[phrase], scores[index, phrase].max(),
-        )  # fmt: skip
-    masks = [each[:, labels.long()] for each, labels in zip(chosen, segmentation.labels)]  # [P, H, W] each
-    return torch.cat(masks).float()
+def scores_of(signs: Signs, segmentation: Segmentation, by: str) -> Tensor:
+    """How well each segment fits each phrase, [B, P, K]; what has one sign alone goes by that."""
+    areas = segment_areas(segmentation.labels, segmentation.count)[:, None]
+    if signs.prediction is None:
+        return text_scores(signs.attention, signs.attention, areas, "attention")
+    return text_scores(signs.attention, signs.prediction, areas, by)
 
 
-def segment_signs(
-    reader: Reader, segmentation: Segmentation, image, phrases: list[str], seed=0
-) -> tuple[Tensor, Tensor]:
-    """Attention and prediction sign of every segment for every phrase: [B, P, K] each."""
-    model, clip, vae = reader
+def signs_of(reader: Reader, segmentation: Segmentation, image, asked: Asked) -> Signs:
+    """By a UNet's cross-attention and its error, or by a transformer's concepts."""
+    phrases = split_phrases(asked.text)
     check_kind(segmentation, Segmentation)
-    check_model(model)
-    check_lifts(model, "EmerDiff Select by Text")
-    check_clip(model, clip)
-    check_vae(model, vae)
+    check_model(reader.model)
+    check_finds_words(reader.model)
+    check_clip(reader.model, reader.clip)
+    check_vae(reader.model, reader.vae)
+    pushes = network.of(reader.model).lifts
+    if pushes and asked.by != GOCA:
+        return segment_signs(reader, segmentation, image, phrases, asked.seed)
+    return shared_signs(reader, segmentation, image, asked, goca_maps_of if pushes else concept_maps_of)
+
+
+def shared_signs(reader: Reader, segmentation: Segmentation, image, asked: Asked, maps_of) -> Signs:
+    """The mean share of a segment's places, [B, P, K], and the shares of all, among phrases and counter-words."""
+    latents, size = seen(reader, segmentation, image)
+    counters = split_phrases(asked.counter_words) if asked.counter_words.strip(" ,") else []
+    maps = maps_of(reader.model, reader.clip, latents, split_phrases(asked.text), counters, asked.seed)
+    grid = grid_over(size_of(maps), size_of(latents), size)
+    shares = [
+        own.flatten(1) @ area_weights(grid.of_segments(labels, segmentation.count)).T
+        for labels, own in zip(segmentation.labels, maps, strict=True)
+    ]  # [P, K] each
+    return Signs(torch.stack(shares), None, maps, grid)
+
+
+def seen(reader: Reader, segmentation: Segmentation, image) -> tuple[Tensor, Size]:
+    """Latents [B, c, h', w'] of the pictures that were segmented, and their size as the model sees them."""
+    picture = check_image(picture_under(segmentation, image))
+    pixels = working_pixels(reader.model, reader.vae, picture, 0, enlarge=False)
+    return latents_of(reader.model, reader.vae, pixels), size_of(pixels)
+
+
+def segment_signs(reader: Reader, segmentation: Segmentation, image, phrases: list[str], seed=0) -> Signs:
+    """Attention and prediction sign of every segment for every phrase, by a UNet."""
+    model, clip, _ = reader
     layers = unet.coarsest_output_layers(model)
     groups = pad_sequence([words_of(clip, phrase) for phrase in phrases], batch_first=True)  # [P, tokens]
     asked = [("", groups), *zip(phrases, groups.split(1))]
     prompts = [(conditioning_of(clip, phrase), words) for phrase, words in asked]
-    pixels = working_pixels(model, vae, check_image(picture_under(segmentation, image)), 0, enlarge=False)
-    latents, size, device = latents_of(model, vae, pixels), size_of(pixels), model.load_device
+    (latents, size), device = seen(reader, segmentation, image), model.load_device
     noise = torch.randn(len(TIMESTEPS), DRAWS, *latents.shape[1:], generator=torch.Generator().manual_seed(seed))
     rows = len(latents) * len(prompts) * len(TIMESTEPS) * DRAWS
     progress = Progress()
     progress.expect("row", rows, 1.0)
     respondent = Respondent(model, layers, TIMESTEPS, noise, progress)
-    attention, prediction = [], []
+    attention, prediction, places = [], [], []
+    grids = [grid_over(cells, size_of(latents), size) for cells in _grids(model, layers[0], size_of(latents))]
     for labels, latent in zip(segmentation.labels, latents.split(1)):
-        own = size_of(latent)
-        grids = [grid_over(cells, own, size) for cells in (unet.grid_of(model, layers[0], own), own)]
         weights = [area_weights(grid.of_segments(labels, segmentation.count)).to(device) for grid in grids]
         (nothing, empty), *others = [respondent.respond(*each, latent) for each in prompts]
         attention += [attention_sign(maps[0], nothing[p], weights[0]) for p, (maps, _) in enumerate(others)]
         prediction += [prediction_sign(error, empty, weights[1]) for _, error in others]
-    return tuple(torch.stack(each).unflatten(0, (-1, len(phrases))).cpu() for each in (attention, prediction))
+        places += [attention_map(maps[0], nothing[p]) for p, (maps, _) in enumerate(others)]
+    every = [torch.stack(each).unflatten(0, (-1, len(phrases))).cpu() for each in (attention, prediction, places)]
+    return Signs(every[0], every[1], every[2].unflatten(2, grids[0].cells), grids[0])
+
+
+def _grids(model, layer, latent: Size) -> tuple[Size, Size]:
+    """The cells of the text layers, and those of the latent."""
+    return unet.grid_of(model, layer, latent), latent
 
 
 class Respondent:
@@ -146,11 +192,3 @@ def attention_of(hook: hooks.WordAttention, grid: Size) -> Tensor:
     for each in hook.maps.values():
         check_grid(each.shape[-1], grid)
     return torch.stack(list(hook.maps.values())).mean(0)
-
-
-def picture_with_scores(segmentation: Segmentation, image, masks, scores) -> Tensor:
-    """The picture with each phrase's mask highlighted and every segment's score written in it: [B * P, H, W, 3]."""
-    phrases = scores.shape[1]
-    picture, labels = (each.repeat_interleave(phrases, 0) for each in (image, segmentation.labels))
-    texts = [[f"{score:.1f}" for score in each] for each in scores.flatten(0, 1).tolist()]
-    return with_texts(highlight(picture, masks), labels, texts)

@@ -12,8 +12,9 @@ from emerdiff.nodes.host import session, unet
 from emerdiff.nodes.host.clip import conditioning_of, words_of
 from emerdiff.nodes.host.hooks import WordAttention
 from emerdiff.nodes.select_by_text import EmerDiffSelectByText
-from emerdiff.nodes.steps.score_text import Reader, masks_of_the_best, score_segments, segment_signs
+from emerdiff.nodes.steps.score_text import Reader, score_segments, segment_signs
 from emerdiff.nodes.steps.values import Segmentation
+from emerdiff.nodes.steps.word_masks import masks_of_the_best
 from safetensors.torch import save_file
 
 from small_model.model import load_clip
@@ -76,7 +77,9 @@ def select(loaders, clip, segmentation, image, **options):
 
 
 def test_every_phrase_of_every_picture_gets_a_mask(sd1, clip, quarters, pictures):
-    masks, overlay = select(sd1, clip, quarters, pictures.half())
+    masks, overlay, soft, unnamed = select(sd1, clip, quarters, pictures.half())
+    assert soft.shape == (4, 96, 77) and 0 <= soft.min() < 0.5 < soft.max() <= 1
+    torch.testing.assert_close(unnamed, 1 - soft.unflatten(0, (2, 2)).amax(1))
     assert masks.shape == (4, 96, 77) and masks.dtype == torch.float32
     assert overlay.shape == (4, 96, 77, 3)
     for index, mask in enumerate(masks):
@@ -89,7 +92,7 @@ def test_pictures_and_phrases_do_not_see_each_other(sd1, clip, quarters, picture
     every = segment_signs(Reader(model, clip, vae), quarters, pictures, ["a dog", "sky"])
     second = quarters._replace(labels=quarters.labels[1:])
     alone = segment_signs(Reader(model, clip, vae), second, pictures[1:], ["sky"])
-    for together, one in zip(every, alone):
+    for together, one in zip(every[:2], alone[:2]):
         assert together.shape == (2, 2, 5)
         torch.testing.assert_close(together[1:, 1:], one, rtol=1e-3, atol=1e-7)
         assert (together[0, 0] - together[1, 0]).abs().max() > 1e-6
@@ -128,7 +131,7 @@ def test_reading_the_attention_changes_nothing(sd1):
 
 def test_nothing_above_the_threshold_is_an_empty_mask_and_a_warning(sd1, clip, quarters, pictures, caplog):
     with caplog.at_level(logging.WARNING, "EmerDiff"):
-        masks, _ = select(sd1, clip, quarters, pictures, threshold=9.0)
+        masks, *_ = select(sd1, clip, quarters, pictures, threshold=9.0)
     assert masks.shape == (4, 96, 77) and not masks.any()
     assert len(caplog.messages) == 4
     assert 'picture 1 scores above 9 for "sky"' in caplog.messages[3] and "best scores" in caplog.messages[3]

@@ -9,8 +9,7 @@ from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import Reading, extract_features
 from emerdiff.nodes.steps.lift import lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
-from emerdiff.nodes.steps.score_text import segment_signs
-from emerdiff.nodes.steps.values import Segmentation, Source
+from emerdiff.nodes.steps.values import Source
 from transformer_forms import COSMOS, HUNYUAN_IMAGE, QWEN, Z_IMAGE
 from transformer_layouts import LAYOUTS, Layout
 
@@ -114,13 +113,27 @@ def test_conditionings_that_lack_what_the_model_needs_are_refused(photo, name):
         extract_features(source._replace(conditioning=without), photo)
 
 
-def test_other_pictures_in_the_conditioning_are_refused(photo):
-    """As those of Flux Kontext and Qwen-Image Edit: their tokens would be taken for this picture's."""
-    source = source_of("Flux.1 dev")
+def with_another_picture(source: Source) -> Source:
     [[tokens, extras]] = source.conditioning
-    with pytest.raises(ValueError, match="brings other pictures along.*CLIPTextEncode with an empty prompt"):
-        edited = [[tokens, {**extras, "reference_latents": [torch.zeros(1, 16, 8, 8)]}]]
-        extract_features(source._replace(conditioning=edited), photo)
+    channels = source.vae.latent_channels
+    return source._replace(conditioning=[[tokens, {**extras, "reference_latents": [torch.zeros(1, channels, 8, 8)]}]])
+
+
+def test_other_pictures_in_the_conditioning_are_refused_where_no_model_edits(photo):
+    """Their tokens would be taken for this picture's."""
+    for name in ("SD3", "Z-Image", "Chroma"):
+        with pytest.raises(ValueError, match="brings other pictures along.*CLIPTextEncode with an empty prompt"):
+            extract_features(with_another_picture(source_of(name)), photo)
+
+
+@pytest.mark.parametrize("name", ["Flux.1 dev", "Flux.2", "LongCat-Image", "Qwen-Image"])
+def test_models_that_edit_read_the_picture_without_the_others(photo, name):
+    layout = LAYOUTS[name]
+    source = Source(layout.load(), layout.vae(), layout.conditioning())
+    edited = with_another_picture(source)
+    before = repr(edited.conditioning)
+    ours, alone = (extract_features(each, photo)[0].features for each in (edited, source))
+    assert torch.equal(ours, alone) and repr(edited.conditioning) == before
 
 
 def test_vaes_of_another_model_are_refused(photo):
@@ -153,14 +166,21 @@ def test_presets_that_lift_say_what_works_instead(photo, preset):
         modulate_attention(source, trajectory, cluster_features(features, 2, restarts=1), Push(preset))
 
 
-def test_lifting_and_words_say_what_works_instead(photo):
-    source = source_of("Flux.1 dev")
-    with pytest.raises(
-        ValueError,
-        match='Lift Mask needs a UNet.*this model is Flux.1, a transformer: use the preset "draft".*Pick by Points',
-    ):
-        lift_mask(source, photo, (photo[..., 0] > 0.5).float(), Push("balanced"))
-    with pytest.raises(
-        ValueError, match='Select by Text needs a UNet.*this model is Flux.1, a transformer: use the preset "draft"'
-    ):
-        segment_signs((source.model, None, source.vae), Segmentation(torch.zeros(1, 8, 8), 1), photo, ["a star"])
+def test_lifting_by_a_push_says_what_works_instead(photo):
+    source, mask = source_of("Flux.1 dev"), (photo[..., 0] > 0.5).float()
+    for preset in ("paper", "balanced", "fast"):
+        with pytest.raises(
+            ValueError, match=f'preset "{preset}" lifts, which needs a UNet.*this model is Flux.1.*the preset "draft"'
+        ):
+            lift_mask(source, photo, mask, Push(preset))
+
+
+@pytest.mark.parametrize("name", ["Flux.1 dev", "SD3", "Z-Image", "PixArt sigma"])
+def test_a_rough_mask_is_lifted_by_draft(photo, name):
+    layout = LAYOUTS[name]
+    size = 32 * layout.cell
+    picture = torch.nn.functional.interpolate(photo.movedim(-1, 1), (size, size)).movedim(1, -1)
+    mask = torch.zeros(1, size, size)
+    mask[:, : size // 2, : size // 2] = 1
+    lifted = lift_mask(Source(layout.load(), layout.vae(), layout.conditioning()), picture, mask, Push("draft"))
+    assert lifted.soft.shape == (1, size, size) and 0 <= lifted.soft.amin() < 0.5 < lifted.soft.amax() <= 1

@@ -35,6 +35,7 @@ class Published(NamedTuple):
     block: str  # that is read unasked
     width: int  # of the text
     sampling: str = "FLOW"  # the host's name for what it predicts
+    evidence: str = "a guess"  # that the block is read on
 
 
 def sd3(depth: int, places: int, **others) -> dict:
@@ -71,21 +72,27 @@ AURA_03 = {**AURA, "dim": 3072, "global_conddim": 3072, "n_heads": 12, "n_double
 HIDREAM_I1 = HIDREAM | {"num_attention_heads": 20, "num_layers": 16, "num_single_layers": 32, "llama_layers": [0] * 48}
 PIXART_28 = {**PIXART, "depth": 28}
 MODELS = {
-    "SD3 medium": Published("SD3", sd3(24, 192), "block 9", 4096),
-    "SD3.5 medium": Published("SD3", SD35_MEDIUM, "block 9", 4096),
-    "SD3.5 large": Published("SD3", sd3(38, 192, qk_norm="rms"), "block 15", 4096),
-    "Flux.1 dev": Published("Flux", FLUX1, "double 17", 4096, "FLUX"),
-    "Flux.1 schnell": Published("FluxSchnell", {**FLUX1, "guidance_embed": False}, "double 17", 4096),
-    "Flux.1 Fill dev": Published("FluxInpaint", {**FLUX1, "in_channels": 96}, "double 17", 4096, "FLUX"),
+    "SD3 medium": Published("SD3", sd3(24, 192), "block 9", 4096, evidence="published"),
+    "SD3.5 medium": Published("SD3", SD35_MEDIUM, "block 9", 4096, evidence="published"),
+    "SD3.5 large": Published("SD3", sd3(38, 192, qk_norm="rms"), "block 15", 4096, evidence="published"),
+    "Flux.1 dev": Published("Flux", FLUX1, "double 17", 4096, "FLUX", evidence="published"),
+    "Flux.1 schnell": Published(
+        "FluxSchnell", {**FLUX1, "guidance_embed": False}, "double 17", 4096, evidence="published"
+    ),
+    "Flux.1 Fill dev": Published(
+        "FluxInpaint", {**FLUX1, "in_channels": 96}, "double 17", 4096, "FLUX", evidence="published"
+    ),
     "Flux.2 dev": Published("Flux2", flux2(6144, 8, 48, 15360, guidance=True), "single 8", 15360, "FLUX"),
-    "Flux.2 klein 4B": Published("Flux2", flux2(3072, 5, 20, 7680), "single 2", 7680, "FLUX"),
-    "Flux.2 klein 9B": Published("Flux2", flux2(4096, 8, 24, 12288), "single 1", 12288, "FLUX"),
+    "Flux.2 klein 4B": Published("Flux2", flux2(3072, 5, 20, 7680), "single 6", 7680, "FLUX", evidence="found by eye"),
+    "Flux.2 klein 9B": Published(
+        "Flux2", flux2(4096, 8, 24, 12288), "single 3", 12288, "FLUX", evidence="found by eye"
+    ),
     "Chroma": Published("Chroma", CHROMA1, "double 17", 4096, "FLUX"),
     "LongCat-Image": Published("LongCatImage", flux(LONGCAT, 3072, 10, 20), "double 9", 3584, "FLUX"),
     "Hunyuan Image 2.1": Published("HunyuanImage21", flux(HUNYUAN_IMAGE, 3584, 20, 40, byt5=True), "single 1", 3584),
     "Qwen-Image": Published("QwenImage", QWEN_IMAGE, "block 21", 3584, "FLUX"),
     "Lumina 2": Published("Lumina2", next_dit(LUMINA, 2304, 26, 24, 8), "block 9", 2304),
-    "Z-Image": Published("ZImage", next_dit(Z_IMAGE, 3840, 30, 30, 30), "block 10", 2560),
+    "Z-Image": Published("ZImage", next_dit(Z_IMAGE, 3840, 30, 30, 30), "block 18", 2560, evidence="found by eye"),
     "Krea 2": Published("Krea2", KREA, "block 9", 30720, "FLUX"),
     "AuraFlow 0.3": Published("AuraFlow", AURA_03, "single 8", 2048),
     "HiDream-I1": Published("HiDream", HIDREAM_I1, "single 0", 4096),
@@ -115,6 +122,7 @@ def test_a_published_size_is_recognised_and_read_at_its_block(name):
     assert model.model.model_type.name == published.sampling
     assert shapes(model.model.diffusion_model.state_dict()) == shapes(state), "found by the host as it was made"
     assert str(network.of(model).find_place("auto")) == published.block
+    assert network.of(model).evidence(network.of(model).find_place("auto")).startswith(published.evidence)
     assert network.of(model).context_width() == published.width
     assert network.of(model).reads() and network.removes_noise(model) and not network.of(model).lifts
 

@@ -1,0 +1,44 @@
+"""A rough mask on the grid of features, and what the features say of it: cells like its inside, or like the rest.
+
+As points and boxes compete in `likeness`; no network is asked. Masks are weights in 0..1, [N, h, w].
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .kmeans import kmeans
+from .likeness import STEEPNESS
+from .segments.boxes import mostly_inside
+
+CLUSTERS = 8  # what a picture is divided into, as in Pick by Points
+
+
+def likeness_to_masks(features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """How far each cell of `features` [h, w, C] is like what lies in a mask rather than like the rest: [N, h, w].
+
+    1/2 where it lies as far from the nearest cluster of the one as of the other. Clusters are those of k-means; one
+    that lies in the mask for the most part is its own, or the one with most of it there if none does.
+    """
+    points = features.flatten(0, 1).float()  # [h*w, C]
+    found = kmeans(points, min(CLUSTERS, len(points.unique(dim=0))), torch.Generator().manual_seed(0))
+    distances = torch.cdist(points, found.centroids).square()  # [h*w, K]
+    own = [_own_clusters(found.labels, mask.flatten(), len(found.centroids)) for mask in masks]
+    return torch.stack([_contrast(distances, each) for each in own]).unflatten(1, features.shape[:2])
+
+
+def _own_clusters(labels: torch.Tensor, mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Which of `count` clusters are a mask's own, [count] bool; labels and mask [h*w]."""
+    areas = torch.bincount(labels, minlength=count)
+    inside = torch.zeros(count, device=labels.device).index_add_(0, labels, mask.to(labels.device))
+    own = torch.zeros(count, dtype=torch.bool, device=labels.device)
+    own[sorted(mostly_inside(areas, inside))] = True
+    return own
+
+
+def _contrast(distances: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """In 0..1, [h*w], from squared distances [h*w, K] to clusters, which of them are the mask's own, [K]."""
+    if own.all():
+        return torch.full_like(distances[:, 0], 0.5)
+    near, far = distances[:, own].amin(1), distances[:, ~own].amin(1)
+    return (STEEPNESS * (far - near) / (far + near).clamp_min(1e-9)).sigmoid()

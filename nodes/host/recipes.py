@@ -1,0 +1,80 @@
+"""How words are found in each family of transformers whose text has a stream of its own: a row a family.
+
+By ConceptAttention (Helbling et al., ICML 2025), whose repository has settings for Flux.1, SD3.5 and Flux.2. Where it
+has none, Flux.1's share of the depth and its noise are taken, and the row says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from .unet import network_of
+
+# The last three tenths of 28 steps of Flux.2 at 1024 pixels: shares of noise of steps 19 to 26.
+LAST_OF_28 = (0.803, 0.775, 0.741, 0.701, 0.651, 0.589, 0.508, 0.398)
+
+
+class Recipe(NamedTuple):
+    """Where concepts are scored, at which noise, and how the encoder's text becomes concepts."""
+
+    source: str
+    blocks: Callable[[int], range]  # of so many blocks of two streams those that are scored
+    embed: Callable[[Any, Tensor], Tensor]  # text of the encoder as the network takes it in
+    levels: tuple[float, ...] = (0.5,)  # shares of noise
+    last: bool = False  # a concept is its phrase's last token, as encoders that read forwards know it; else its first
+    joined: bool = False  # all phrases are encoded as one text
+    left_out: int = 0  # tokens before the first concept that run beside it and are not scored
+    place: int = 0  # of concepts, among the text's
+    unpooled: bool = False  # no pooled text and no guidance
+    unit: bool = False  # concepts count by their direction alone
+    temperature: float = 0.0  # of the shares by the mean of all scores; 0: the mean of the shares by each
+
+
+def as_flux(network, text: Tensor) -> Tensor:
+    norm = getattr(network, "txt_norm", None)
+    return network.txt_in(norm(text) if norm is not None else text)
+
+
+FLUX = Recipe("published (ConceptAttention)", lambda count: range(max(0, count - 4), count), as_flux, unpooled=True)
+UNKNOWN = FLUX._replace(source="a guess, Flux.1's", unpooled=False)
+
+RECIPES = {  # by the host's name of the model's class
+    "Flux": FLUX,
+    "SD3": Recipe(
+        "published (ConceptAttention, SD3.5 large turbo)",
+        range,
+        lambda net, text: net.context_embedder(text),
+        levels=(0.602,),
+        last=True,
+        joined=True,
+        left_out=1,  # the start token
+        unit=True,
+    ),
+    "Flux2": Recipe(
+        "published (ConceptAttention, dev while painting)",
+        lambda count: range(max(0, count - 3), count),
+        as_flux,
+        levels=LAST_OF_28,
+        last=True,
+        place=510,
+        temperature=1000.0,
+    ),
+    "Chroma": UNKNOWN,
+    "QwenImage": UNKNOWN._replace(blocks=lambda count: range(count * 15 // 57, count * 19 // 57), last=True),
+    "AuraFlow": UNKNOWN._replace(embed=lambda net, text: net.cond_seq_linear(text)),
+}
+
+
+def recipe_of(model) -> Recipe | None:
+    """The row of a MODEL; None where nothing is known of its family."""
+    return RECIPES.get(type(model.model).__name__)
+
+
+def stack_of(model) -> Any:
+    """The blocks of two streams."""
+    network = network_of(model)
+    names = ("double_blocks", "joint_blocks", "transformer_blocks", "double_layers")
+    return next(getattr(network, name) for name in names if hasattr(network, name))

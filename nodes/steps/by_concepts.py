@@ -1,0 +1,98 @@
+"""picture + phrases -> where the picture shows them, by a transformer whose text has a stream of its own."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...emerdiff_ops.concepts import concept_maps, rivals_of
+from ..host import hooks, network
+from ..host.clip import concepts_of, conditioning_of
+from ..host.concepts import Concepts
+from ..host.progress import Progress, show_text
+from ..host.recipes import Recipe, recipe_of, stack_of
+from ..host.session import run_session
+from ..host.unet import network_of
+from .checks import check_conditioning, check_predicted
+from .values import Size, size_of
+
+
+class Looked(NamedTuple):
+    """What is looked for and by what: MODEL, its recipe, what the model is told and the concepts as vectors."""
+
+    model: Any
+    recipe: Recipe
+    conditioning: list
+    words: Tensor  # [1, n, width]
+
+    def hook(self, grid: Size) -> Concepts:
+        """What scores the concepts in one evaluation."""
+        blocks = self.recipe.blocks(len(stack_of(self.model)))
+        embed = partial(self.recipe.embed, network_of(self.model))
+        return Concepts(self.recipe, blocks, self.words, embed, grid[0] * grid[1])
+
+
+def concept_maps_of(model, clip, latents: Tensor, phrases: list[str], counter_words: list[str], seed: int) -> Tensor:
+    """The share of each token that each phrase has beside the others and the counter-words: [B, P, h, w].
+
+    latents [B, c, h', w'] of pictures as the VAE gives them; noise is drawn from `seed`, the same for all.
+    """
+    rivals = rivals_of(phrases, counter_words)
+    look = looked_for(model, clip, phrases, rivals)
+    progress = Progress()
+    progress.expect("reading", len(latents) * len(look.recipe.levels), 1.0)
+    maps = [_maps_of_picture(look, latent, seed, progress) for latent in latents.split(1)]
+    show_text(f"words by ConceptAttention: {look.recipe.source}")
+    return torch.stack(maps)[:, [rivals.index(phrase) for phrase in phrases]]
+
+
+def looked_for(model, clip, phrases: list[str], rivals: list[str]) -> Looked:
+    """The phrases as the prompt, `rivals` as concepts."""
+    recipe = recipe_of(model)
+    assert recipe
+    conditioning = conditioning_of(clip, ", ".join(f"a {phrase}" for phrase in phrases))
+    check_conditioning(model, conditioning)
+    told = [[text, _told(extras, recipe)] for text, extras in conditioning]
+    return Looked(model, recipe, told, concepts_of(clip, rivals, recipe))
+
+
+def _told(extras: dict, recipe: Recipe) -> dict:
+    """What a conditioning carries beside the text: a mask of its words is none of the concepts'."""
+    told = {name: value for name, value in extras.items() if name != "attention_mask"}
+    if recipe.unpooled:
+        told |= {"pooled_output": torch.zeros_like(extras["pooled_output"]), "guidance": 0.0}
+    return told
+
+
+def _maps_of_picture(look: Looked, latent: Tensor, seed: int, progress: Progress) -> Tensor:
+    """Each rival's share of each token, [n, h, w], by all levels of noise."""
+    own = network.of(look.model)
+    grid = own.grid_of(own.find_place("auto"), size_of(latent))
+    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed))
+    scores: list[Tensor] = []
+
+    def work(x0, predict):
+        for level in look.recipe.levels:
+            hook = look.hook(grid)
+            with suppress(hooks.Captured):
+                predict(network.with_noise(look.model, x0, level, noise.to(x0)), level, hook)
+            scores.extend(_found(hook))
+            progress.step("reading")
+        return x0
+
+    run_session(look.model, look.conditioning, latent, work)
+    return concept_maps(torch.stack(scores), look.recipe.temperature).unflatten(1, grid).cpu()
+
+
+def _found(hook: Concepts) -> list[Tensor]:
+    """The scores of all blocks of one evaluation."""
+    if len(hook.scores) < len(hook.blocks):
+        raise ValueError(
+            "another node replaces or skips blocks of this model, so that words cannot be found: connect the model "
+            "from before it"
+        )
+    return [check_predicted(each) for each in hook.scores]

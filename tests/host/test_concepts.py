@@ -1,0 +1,180 @@
+"""Words by ConceptAttention: equal to its equations in every family, and seen by nobody; which tokens are concepts."""
+
+from typing import NamedTuple
+
+import comfy.model_management
+import pytest
+import torch
+from comfy.text_encoders.flux import FluxTokenizer, KleinTokenizer
+from comfy.text_encoders.qwen_image import QwenImageTokenizer
+from comfy.text_encoders.sd3_clip import SD3Tokenizer
+from emerdiff.nodes.host import hooks, network
+from emerdiff.nodes.host.clip import concepts_of
+from emerdiff.nodes.host.concepts import Concepts
+from emerdiff.nodes.host.recipes import RECIPES, recipe_of, stack_of
+from emerdiff.nodes.host.session import run_session
+from emerdiff.nodes.host.unet import network_of
+from emerdiff.nodes.steps.by_concepts import Looked
+from emerdiff.nodes.steps.score_text import Asked, Reader, signs_of
+from emerdiff.nodes.steps.values import Segmentation
+from emerdiff.nodes.steps.word_masks import find_words
+from plain_concepts import FORMS, plain_scores
+from transformer_layouts import LAYOUTS, normal
+
+NAMES = ("Flux.1 dev", "Flux.1 schnell", "Flux.2", "SD3", "SD3.5 medium", "SD3.5 large", "Chroma", "Qwen-Image",
+         "AuraFlow")  # fmt: skip
+COUNT, CELLS = 5, (10, 12)  # concepts, and cells of the latent
+
+
+class Loaded(NamedTuple):
+    look: Looked
+    latent: torch.Tensor
+    noise: torch.Tensor
+
+    @property
+    def grid(self):
+        own = network.of(self.look.model)
+        return own.grid_of(own.find_place("auto"), CELLS)
+
+    def run(self, hook, level: float):
+        def work(x0, predict):
+            try:
+                predict(network.with_noise(self.look.model, x0, level, self.noise.to(x0)), level, hook)
+            except hooks.Captured:
+                pass
+            return x0
+
+        run_session(self.look.model, self.look.conditioning, self.latent, work)
+        return hook
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def loaded(request):
+    layout = LAYOUTS[request.param]
+    if not layout.known:
+        pytest.skip(f"this ComfyUI has no {layout.family}")
+    model = layout.load()
+    recipe = recipe_of(model)
+    words = normal(1, recipe.left_out + COUNT, layout.width, seed=8)
+    look = Looked(model, recipe, layout.conditioning(), words)
+    latent = normal(1, layout.latent_channels, *CELLS, seed=9)
+    return Loaded(look, latent, normal(*latent.shape, seed=10))
+
+
+def test_scores_are_those_of_the_equations(loaded):
+    """Every block, to 1e-5 of the largest score, whichever a recipe scores."""
+    model, recipe, conditioning, words = loaded.look
+    every = recipe._replace(blocks=range, unit=False, left_out=0)
+    hook = loaded.run(loaded.look._replace(recipe=every).hook(loaded.grid), recipe.levels[0])
+    comfy.model_management.load_models_gpu([model])
+    concepts = recipe.embed(network_of(model), words.to(loaded.latent))
+    form = FORMS[type(model.model).__name__]
+    latent = loaded.latent[:, :, None] if network.latent_axes(model) == 3 else loaded.latent
+    noise = loaded.noise.view_as(latent)
+    x = latent, noise, recipe.levels[0]
+    expected = plain_scores(form, model, conditioning, x, concepts, recipe.place)
+    assert len(hook.scores) == len(expected) == len(stack_of(model))
+    for found, plain in zip(hook.scores, expected, strict=True):
+        error = ((found - plain).abs().max() / plain.abs().max()).item()
+        print(f"largest error {error:.1e}")
+        assert error < 1e-5 and plain.std() > 0
+
+
+class Kept(Concepts):
+    """Keeps what attention gives the picture in the last block."""
+
+    def _score(self, concepts, picture):
+        self.picture = picture[:, -self.tokens :]
+        super()._score(concepts, picture)
+
+
+def test_nobody_sees_the_concepts(loaded):
+    """What attention gives the picture is bit for bit what it gives without them."""
+    model, recipe, _, words = loaded.look
+    blocks = recipe.blocks(len(stack_of(model)))
+    embed = lambda text: recipe.embed(network_of(model), text)  # noqa: E731
+    ours = loaded.run(Kept(recipe, blocks, words, embed, loaded.grid[0] * loaded.grid[1]), recipe.levels[0])
+    kind = list(network.of(model).blocks())[0].kind
+    plain = network.of(model).capture(network.of(model).find_place(f"{kind} {blocks[-1]}"), loaded.grid)
+    loaded.run(plain, recipe.levels[0])
+    assert torch.equal(ours.picture.float(), plain.features) and ours.picture.isfinite().all()
+    scores = ours.scores[-1]
+    assert scores.shape == (COUNT, loaded.grid[0] * loaded.grid[1])
+
+
+class Encoder:
+    """A CLIP whose every token is its own number, `before` of them left out as the template's; real tokenizers."""
+
+    def __init__(self, tokenizer, width=8, before=0, extras=None):
+        self.tokenizer, self.width, self.before, self.extras = tokenizer, width, before, extras or {}
+
+    def tokenize(self, text, return_word_ids=False):
+        return self.tokenizer.tokenize_with_weights(text, return_word_ids)
+
+    def encode_from_tokens_scheduled(self, tokens):
+        (chunks, *_) = tokens.values()
+        numbers = torch.tensor([float(entry[0]) for chunk in chunks for entry in chunk])[self.before :]
+        return [[numbers[None, :, None].expand(1, -1, self.width), self.extras]]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("phrase", ["dog", "a hippopotamus", "red dress"])
+def test_a_concept_is_the_token_that_its_recipe_names(phrase):
+    t5 = FluxTokenizer().t5xxl.tokenizer
+    flux = Encoder(FluxTokenizer())
+    flux.tokenize = lambda text, return_word_ids=False: {"t5xxl": FluxTokenizer().t5xxl.tokenize_with_weights(text)}
+    assert concepts_of(flux, [phrase], RECIPES["Flux"])[0, 0, 0] == t5(phrase)["input_ids"][0]
+    for tokenizer, before in ((KleinTokenizer(), 0), (QwenImageTokenizer(), 34)):
+        own = getattr(tokenizer, tokenizer.clip).tokenizer
+        found = concepts_of(Encoder(tokenizer, before=before), [phrase], RECIPES["QwenImage"])
+        assert found[0, 0, 0] == own(phrase)["input_ids"][-1]
+    clip_g = SD3Tokenizer().clip_g.tokenizer
+    found = concepts_of(Encoder(SD3Tokenizer()), ["sky", phrase, "sky"], RECIPES["SD3"])
+    start, *words = found[0, :, 0].tolist()
+    assert start == clip_g("")["input_ids"][0]
+    assert words == [clip_g(each)["input_ids"][-2] for each in ("sky", phrase, "sky")]
+    with pytest.raises(ValueError, match="more than this text encoder takes at once: name fewer"):
+        concepts_of(Encoder(SD3Tokenizer()), ["dog"] * 90, RECIPES["SD3"])
+
+
+class Words:
+    """A CLIP of random texts, as wide as a family takes them."""
+
+    def __init__(self, layout):
+        self.layout = layout
+        self.tokenizer = FluxTokenizer()
+
+    def tokenize(self, text, return_word_ids=False):
+        return {"l": self.tokenizer.clip_l.tokenize_with_weights(text, return_word_ids), "text": text}
+
+    def encode_from_tokens_scheduled(self, tokens):
+        [[_, extras]] = self.layout.conditioning()
+        seed = sum(map(ord, tokens["text"]))
+        return [[normal(1, 77, self.layout.width, seed=seed), extras]]
+
+
+def test_a_word_gives_masks_of_segments_and_of_its_own(photo):
+    layout = LAYOUTS["Flux.1 dev"]
+    reader = Reader(layout.load(), Words(layout), layout.vae())
+    labels = torch.zeros(2, 128, 128, dtype=torch.int16)
+    labels[:, 64:], labels[1, :, 60:] = 1, 2
+    pictures = torch.cat([photo, photo.flip(1)])
+    segmentation, asked = Segmentation(labels, 3), Asked("dog, sky, dog")
+    found = find_words(reader, segmentation, pictures, asked)
+    assert found.mask.shape == found.soft.shape == (6, 128, 128) and found.scores.shape == (2, 3, 3)
+    assert torch.equal(found.soft[0], found.soft[2]) and found.unnamed.shape == (2, 128, 128)
+    assert 0 <= found.soft.min() < 0.5 < found.soft.max() <= 1
+    signs = signs_of(reader, segmentation, pictures, asked)
+    first = signs.maps[0, 0]
+    height = first.shape[0] // 2
+    torch.testing.assert_close(signs.attention[0, 0, :2], torch.stack([first[:height].mean(), first[height:].mean()]))
+    alone = signs_of(reader, segmentation, pictures, asked._replace(counter_words=" , "))
+    assert (alone.maps[:, 0] + alone.maps[:, 1] - 1).abs().max() < 1e-5, "shares of two"
+
+
+def test_families_without_a_recipe_are_refused_by_name(photo):
+    layout = LAYOUTS["PixArt sigma"]
+    reader = Reader(layout.load(), None, layout.vae())
+    segmentation = Segmentation(torch.zeros(1, 128, 128, dtype=torch.int16), 1)
+    with pytest.raises(ValueError, match="finds words with UNets .*Flux.1.*this model is PixArt: use .*Pick by Points"):
+        signs_of(reader, segmentation, photo, Asked("dog"))
