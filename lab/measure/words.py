@@ -74,6 +74,7 @@ def figures_of_scene(pipeline: Pipeline, true: Scene, segmentation: Segmentation
     reader = Reader(pipeline.source.model, load_clip(), pipeline.source.vae)
     words, image = list(true.words[2:]), torch.from_numpy(true.image)[None]
     attention, prediction, *_ = segment_signs(reader, segmentation, image, words, seed)
+    assert prediction is not None  # a UNet has one
     area = segment_areas(segmentation.labels, segmentation.count)[0]
     figures = {}
     by_signs = {by: text_scores(attention[0], prediction[0], area, by).numpy() for by in SIGNS}

@@ -34,6 +34,8 @@ def places_of(model, latent: Size) -> Places:
     """As published for SD1.5; all others as SDXL: the first layer of the finest output level, all of that size."""
     grids = {layer: grid_of(model, layer, latent) for layer in cross_attention_layers(model)}
     finest = [layer for layer, grid in grids.items() if grid == max(grids.values())]
+    reference: Layer
+    carrying: tuple[Layer, ...]
     reference, carrying = OF_SD1
     if not {reference, *carrying, Layer("output", 11, 0)} <= set(grids):
         reference, carrying = next(each for each in finest if each.block == "output"), tuple(finest)

@@ -136,8 +136,8 @@ class SelfAttention:
 
     def attention(self, layer, attend, query, key, value, options):
         height, width = self.grid = tuple(options["activations_shape"][-2:])
-        by_head = (_by_head(each, options["n_heads"]) for each in (query, key))
-        self.maps[layer] = mean_attention(*by_head, (height, width), self.finer)
+        queries, keys = (_by_head(each, options["n_heads"]) for each in (query, key))
+        self.maps[layer] = mean_attention(queries, keys, (height, width), self.finer)
         if layer == self.layers[-1]:
             raise Captured
         return attend(query, key, value, options)

@@ -8,7 +8,7 @@ classes are known by name, as older versions lack some of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from comfy.model_sampling import CONST, COSMOS_RFLOW, EPS
@@ -25,7 +25,9 @@ class Unasked(NamedTuple):
 
     share: float = 0.35  # of the depth, all kinds of blocks counted
     source: str = "a guess, between Flux.1 and SD3"
-    seen: dict[tuple[int, ...], Block] = {}  # by the blocks there are of each kind: what others chose, looking at all
+    seen: Mapping[
+        tuple[int, ...], Block
+    ] = {}  # by the blocks there are of each kind: what others chose, looking at all
 
     def block_of(self, counts: tuple[int, ...], blocks: list[Block]) -> Block:
         """The block of a network that has so many of each kind, `blocks` in running order."""
@@ -75,7 +77,7 @@ FLUX = Family(
     edits=True,  # Kontext
 )
 LIKE_FLUX = FLUX._replace(needs={}, unasked=Unasked(0.3, "a guess, Flux.1's share of the depth"))
-KLEIN = {(5, 20): Block("single", 6), (8, 24): Block("single", 3)}  # 4B and 9B
+KLEIN: Mapping[tuple[int, ...], Block] = {(5, 20): Block("single", 6), (8, 24): Block("single", 3)}  # 4B and 9B
 COSMOS = Family(
     "Cosmos Predict2",
     "MiniTrainDIT",

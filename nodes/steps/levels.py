@@ -131,6 +131,7 @@ def reached_from(features: Features, seen: Seen, place: Workplace) -> tuple[Tens
 def floods(features: Features, picture: Tensor, points: Points, place: Workplace) -> Tensor:
     """The least of the floods from points, [h, w]: each of its Markov map along the picture's borders."""
     grid, chain = features.grid_of_chains.reduced(SIDE), features.chains
+    assert chain is not None  # asked for where there are some
     cells = [grid.of_points([point], grid.working)[0] for point in points]
     tokens = [row * grid.cells[1] + column for row, column in cells]
     maps = place.run(lambda device: steps_from(chain[0].to(device), tokens).cpu()).view(-1, *grid.cells)

@@ -16,7 +16,7 @@ from ...emerdiff_ops.text_scores import best_segments, from_least_to_most, split
 from .modulate import workplace
 from .score_text import Asked, Reader, scores_of, signs_of
 from .select import picture_under
-from .values import Segmentation
+from .values import Segmentation, size_of
 
 log = logging.getLogger("EmerDiff")
 
@@ -34,7 +34,7 @@ def find_words(reader: Reader, segmentation: Segmentation, image, asked: Asked, 
     """The segments that fit each phrase best, and each phrase's own map along the picture's borders."""
     signs = signs_of(reader, segmentation, image, asked)
     scores = scores_of(signs, segmentation, asked.by)
-    place = workplace(reader.model.load_device, signs.grid.working, segmentation.labels.shape[1:])
+    place = workplace(reader.model.load_device, signs.grid.working, size_of(segmentation.labels))
     pairs = zip(signs.maps, picture_under(segmentation, image), strict=True)
     soft = torch.stack([place.run(partial(_along_borders, maps, picture, signs.grid)) for maps, picture in pairs])
     mask = masks_of_the_best(segmentation, scores, asked.text, count, threshold)
