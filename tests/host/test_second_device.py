@@ -112,9 +112,8 @@ def test_points_and_merging_move_what_only_the_processor_can(image, read, device
     height, width = read[0].features.shape[1:3]
     left = [move.shape for move in device.left()]
     assert left.count((67, 65)) == left.count((height * width,)) == len(image), "what is like the point, and clusters"
-    assert set(left) == {(67, 65), (height * width,), (height, width), trajectory.working_size}, (
-        "and of levels the same"
-    )
+    of_levels = {(height, width), (20, 20), trajectory.working_size}  # clusters, how alike they are, masks
+    assert set(left) == {(67, 65), (height * width,), *of_levels}
     device.moves.clear()
     labels = segment_labels(image)
     merged = merge_alike(labels, features, 3)
