@@ -7,7 +7,7 @@ import torch
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import Reading, extract_features
-from emerdiff.nodes.steps.lift import lift_mask
+from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 from transformer_forms import COSMOS, HUNYUAN_IMAGE, QWEN, Z_IMAGE
@@ -182,5 +182,6 @@ def test_a_rough_mask_is_lifted_by_draft(photo, name):
     picture = torch.nn.functional.interpolate(photo.movedim(-1, 1), (size, size)).movedim(1, -1)
     mask = torch.zeros(1, size, size)
     mask[:, : size // 2, : size // 2] = 1
-    lifted = lift_mask(Source(layout.load(), layout.vae(), layout.conditioning()), picture, mask, Push("draft"))
+    source, known = Source(layout.load(), layout.vae(), layout.conditioning()), Known(0, 24 * layout.cell)
+    lifted = lift_mask(source, picture, mask, Push("draft"), known)
     assert lifted.soft.shape == (1, size, size) and 0 <= lifted.soft.amin() < 0.5 < lifted.soft.amax() <= 1
