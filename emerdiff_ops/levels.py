@@ -14,7 +14,6 @@ import torch
 ALIKE = 0.85  # intersection over union from which on two masks are one level
 LEAST, MOST, RANGES = 0.002, 0.8, 24  # shares of the picture between which a flood has levels, one in each range
 AROUND = 1.05  # by this factor more and less area a flood's rise is measured
-SIDE = 256  # pixels of the shorter side, about, on which masks are compared
 
 
 class Levels(NamedTuple):
@@ -70,22 +69,3 @@ def rises(reached: torch.Tensor) -> list[float]:
         rise = (1 + above).log() - (1 + below).log()
         found.append(float(rising[areas[rise.argmax()]]))
     return found
-
-
-def best_on_average(masks: Sequence[torch.Tensor], weights: torch.Tensor, gain: float) -> int:
-    """The number of the mask with the largest mean overlap with all, by weights [N]: whichever is meant, it is near.
-
-    The first one, unless another is better by this share of its own.
-    """
-    every = seldom(masks).flatten(1).float()  # [N, pixels]
-    both, areas = every @ every.T, every.sum(1)
-    overlaps = both / (areas[:, None] + areas - both).clamp_min(1)
-    means = overlaps @ (weights / weights.sum().clamp_min(1e-9))
-    best = int(means.argmax())
-    return best if means[best] > (1 + gain) * means[0] else 0
-
-
-def seldom(masks: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Every so many pixels of masks, enough to compare them: [N, h, w] bool."""
-    step = max(1, min(masks[0].shape) // SIDE)
-    return torch.stack([mask[::step, ::step] for mask in masks])

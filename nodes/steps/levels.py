@@ -14,18 +14,13 @@ from ...emerdiff_ops.borders import ROUGH, Look
 from ...emerdiff_ops.difference import resize_maps
 from ...emerdiff_ops.flood import flood
 from ...emerdiff_ops.grid import Grid
-from ...emerdiff_ops.levels import Levels, best_on_average, nested, rises
+from ...emerdiff_ops.levels import Levels, nested, rises
 from ...emerdiff_ops.likeness import with_points
 from ...emerdiff_ops.markov import steps_from
 from ...emerdiff_ops.segments.texts import Box, Points
 from ..host.memory import Workplace
 from .values import Features, size_of
 
-# What is shown unasked: how much it counts that each kind of level may be the one that is meant, and by what share
-# another one has to be nearer to all of them on average than what is like the point. Chosen on the tuning halves of
-# two sets of photographs, for all three small models together (docs/tools.md).
-LIKENESS, FLOODED, MERGED = 0.2, 0.45, 0.35
-GAIN = 0.25
 SIDE = 256  # pixels of the shorter side on which levels are looked for; a token has 4 of 64 of them
 
 
@@ -38,8 +33,9 @@ class Pointed(NamedTuple):
 
 
 def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tensor, place: Workplace) -> Levels:
-    """Levels of one picture [H, W, 3], among them or first the mask `like` [H, W] bool of what is like the points.
+    """Levels of one picture [H, W, 3], shown first the mask `like` [H, W] bool of what is like the points.
 
+    No rule that shows another one first was better in every size of things (docs/tools.md): people choose.
     A box says how large the thing is, and what is left by negative points alone has no size: one level. What else may
     be meant is looked for on the picture reduced to SIDE.
     """
@@ -51,11 +47,7 @@ def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tenso
         return around(like, enlarged(merged, like), pointed)
     reached, nearest = reached_from(features, seen, place)
     flooded = [reached <= level for level in rises(reached)]
-    masks = [like, *enlarged([mask & nearest for mask in (*flooded, *merged)], like)]
-    shares = ((LIKENESS, 1), (FLOODED, len(flooded)), (MERGED, len(merged)))
-    weights = torch.tensor([share / count for share, count in shares for _ in range(count)])
-    first = best_on_average(masks, weights, GAIN)
-    return around(masks[first], masks, pointed)
+    return around(like, enlarged([mask & nearest for mask in (*flooded, *merged)], like), pointed)
 
 
 def around(first: Tensor, masks: list[Tensor], pointed: Pointed) -> Levels:

@@ -2,7 +2,7 @@
 
 import torch
 from emerdiff.emerdiff_ops.ancestors import ancestors
-from emerdiff.emerdiff_ops.levels import best_on_average, nested, overlap, rises
+from emerdiff.emerdiff_ops.levels import nested, overlap, rises
 
 
 def bar(*widths: int) -> list[torch.Tensor]:
@@ -42,15 +42,6 @@ def test_a_flood_has_its_levels_where_it_jumps():
     areas = [int((reached <= level).sum()) for level in levels]
     assert any(abs(area - 400) <= 20 for area in areas) and any(abs(area - 1000) <= 50 for area in areas)
     assert rises(torch.zeros(1, 2)) == [0] * len(levels), "of a picture of one colour"
-
-
-def test_the_mask_that_is_near_to_all_is_shown_where_it_is_clearly_better():
-    masks = bar(1, 10, 12, 14, 40)
-    even = torch.ones(5)
-    assert best_on_average(masks, even, 0.25) == 2
-    assert best_on_average(masks, even, 50) == 0
-    assert best_on_average(masks, torch.tensor([9.0, 1, 1, 1, 1]), 0.25) == 0
-    assert best_on_average(masks, torch.zeros(5), 0.25) == 0
 
 
 def test_clusters_become_part_of_larger_ones_and_never_of_everything():
