@@ -21,6 +21,7 @@ TEMPERATURE = 0.65  # of every row's softmax, published as the rest is
 ROUNDS = 200  # of proportional fitting
 REACHED = 0.3  # share of the largest probability
 MOST_STEPS = 1000
+HELD = torch.float16  # what chains are kept in; their mean is 1
 
 Pair = tuple[int, int]  # height, width
 

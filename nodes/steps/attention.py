@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...emerdiff_ops.markov import markov_chain
+from ...emerdiff_ops.markov import HELD, markov_chain
 from ..host import network
 from ..host.memory import Workplace, tokens_that_fit
 from ..host.places import Block, Layer
@@ -78,4 +78,4 @@ def check_attention(capture, grid: Size) -> Tensor:
 def chain_of(attention: Tensor) -> Tensor:
     """The chain [N, N] float16, on the attention's device; fitted on the processor where there is no room."""
     place = Workplace(attention.device, BYTES * attention.numel())
-    return place.run(lambda device: markov_chain(attention.to(device)).half()).to(attention.device)
+    return place.run(lambda device: markov_chain(attention.to(device)).to(HELD)).to(attention.device)
