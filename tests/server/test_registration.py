@@ -68,8 +68,9 @@ NODES = {  # saved workflows rely on these ids and orders
         ["EMERDIFF_SEGMENTATION", "MASK", "IMAGE"],
     ),
     "EmerDiffSelectByText": (
-        ["segmentation", "model", "clip", "image", "vae", "text", "count", "threshold", "seed", "by"],
-        ["MASK", "IMAGE"],
+        ["segmentation", "model", "clip", "image", "vae", "text", "count", "threshold", "seed", "by",
+         "counter_words"],
+        ["MASK", "IMAGE", "MASK", "MASK"],
     ),
     "EmerDiffBoundingBoxes": (["masks", "padding", "image"], ["BOUNDING_BOX", "BOUNDING_BOX"]),
     "EmerDiffToSEGS": (["segmentation", "selection", "crop_factor", "min_area", "image"], ["SEGS"]),
