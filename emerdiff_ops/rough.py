@@ -9,7 +9,6 @@ import torch
 
 from .kmeans import kmeans
 from .likeness import STEEPNESS
-from .segments.boxes import mostly_inside
 
 CLUSTERS = 8  # what a picture is divided into, as in Pick by Points
 
@@ -31,14 +30,13 @@ def _own_clusters(labels: torch.Tensor, mask: torch.Tensor, count: int) -> torch
     """Which of `count` clusters are a mask's own, [count] bool; labels and mask [h*w]."""
     areas = torch.bincount(labels, minlength=count)
     inside = torch.zeros(count, device=labels.device).index_add_(0, labels, mask.to(labels.device))
-    own = torch.zeros(count, dtype=torch.bool, device=labels.device)
-    own[sorted(mostly_inside(areas, inside))] = True
-    return own
+    own = 2 * inside > areas
+    most = torch.arange(count, device=labels.device) == inside.argmax()
+    return own | (most & ~own.any())
 
 
 def _contrast(distances: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     """In 0..1, [h*w], from squared distances [h*w, K] to clusters, which of them are the mask's own, [K]."""
-    if own.all():
-        return torch.full_like(distances[:, 0], 0.5)
-    near, far = distances[:, own].amin(1), distances[:, ~own].amin(1)
-    return (STEEPNESS * (far - near) / (far + near).clamp_min(1e-9)).sigmoid()
+    near, far = (distances.masked_fill(others, torch.inf).amin(1) for others in (~own, own))
+    contrast = (STEEPNESS * (far - near) / (far + near).clamp_min(1e-9)).sigmoid()
+    return torch.where(own.all(), 0.5, contrast)

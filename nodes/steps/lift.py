@@ -130,12 +130,12 @@ def on_grid(masks: Tensor, trajectory: Trajectory, cells: Size) -> Tensor:
 
 
 def by_features(features: Features, weights: Tensor) -> Tensor:
-    """How far the features of each cell are like the inside of each mask, [B, N, h, w]; weights likewise.
+    """The mean of each mask on the grid and of how far each cell's features are like its inside: [B, N, h, w].
 
-    The mask is no prior here, where its edge would count; it is one at the end (docs/transformers.md).
+    Either alone is worse on some kind of rough mask, and this on none (docs/robustness.md).
     """
     pairs = zip(features.features, weights, strict=True)
-    return torch.stack([likeness_to_masks(own, each) for own, each in pairs])
+    return torch.stack([(likeness_to_masks(own, each) + each) / 2 for own, each in pairs])
 
 
 def clusters_on_grid(features: Features, grid) -> Tensor:

@@ -34,6 +34,8 @@ TEXTS = {
     "feature_layer": ["auto", "middle 0", "output 3.0", "output 99", "\u0663", "x" * 80],
     "modulation_layer": ["auto", "input 3", "OUTPUT  4", "", "output -1"],
     "positive_points": ["", '[{"x": 3, "y": 63.9}]', '[{"x": 1e9, "y": NaN}]'],
+    "boxes": ["", '[{"x": 5, "y": 6, "width": 20, "height": 30}]', "[1, 2"],
+    "counter_words": ["", "background", "ground, sky"],
     "negative_points": ["", '[{"x": 0, "y": 0}]', "["],
 }
 EXAMPLES = {"EmerDiffSelectByText": 3, "EmerDiffLiftMask": 6, "EmerDiffModulateAttention": 6}  # of the slow nodes
@@ -89,7 +91,7 @@ def value_of(draw, declared, wires):
     if kind == "COMBO":
         options = declared.options
         return draw(st.sampled_from([each for each in options if name != "preset" or each in CHEAP]))
-    if kind == "STRING":
+    if "STRING" in kind.split(","):
         return draw(st.sampled_from(TEXTS[name]))
     return wires[draw(st.sampled_from([each for each in kind.split(",") if each in wires]))]
 
@@ -112,7 +114,7 @@ def check_output(kind, value, size):
         assert value.ndim == 3 and len(value) >= 1 and tuple(value.shape[1:]) == size[1:]
         assert value.dtype == torch.float32 and value.amin() >= 0 and value.amax() <= 1  # false for NaN
     if kind == "IMAGE" and torch.is_tensor(value):
-        assert value.ndim == 4 and tuple(value.shape[1:3]) == size[1:] and value.shape[-1] == 3
+        assert value.ndim == 4 and tuple(value.shape[1:3]) == size[1:] and value.shape[-1] in (3, 4)
         assert value.amin() >= -1e-6 and value.amax() <= 1 + 1e-6
 
 

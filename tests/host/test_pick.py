@@ -194,4 +194,4 @@ def test_the_wire_and_the_browser_get_every_level(attentive, image, true):
         assert torch.equal(joins[0] > 1 - (level + 0.5) / len(masks), mask)
     assert joins.shape == hard.shape and joins.max() == 1
     (sent,) = output.ui["emerdiff_levels"]
-    assert (sent["count"], sent["first"]) == (len(masks), first) and sent["joins"]["type"] == "temp"
+    assert (sent["count"], sent["first"]) == (len(masks), first) and sent["labels"]["type"] == "temp"

@@ -38,7 +38,8 @@ def test_virtual_bypassed_and_muted_nodes(client):
             "class_type": "EmerDiffExtractFeatures",
             "inputs": {
                 "seed": 5, "resolution": 17, "steps": 40, "feature_timestep": 0, "feature_layer": "auto",
-                "surroundings": 0.25, "mirrored": True, "dense": False, "enlarge": True, "attention": False, "image": ["1", 0],
+                "surroundings": 0.25, "mirrored": True, "dense": False, "enlarge": True, "attention": False,
+                "image": ["1", 0],
             },
         },
     }  # fmt: skip
