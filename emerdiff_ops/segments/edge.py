@@ -13,6 +13,8 @@ from scipy import ndimage
 
 from .boxes import box_around
 
+HARD = 0.01  # pixels: a feather below it is none
+
 
 class Edge(NamedTuple):
     """How a mask's edge is changed; as it stands here it stays as it is."""
@@ -41,7 +43,7 @@ def edged(mask: torch.Tensor, edge: Edge) -> torch.Tensor:
 
 
 def _ramp(distance: np.ndarray, feather: float) -> np.ndarray:
-    if feather <= 0:
+    if feather < HARD:
         return (distance > 0).astype(np.float32)
     return np.clip(distance / feather + 0.5, 0, 1).astype(np.float32)
 

@@ -1,6 +1,7 @@
 // What the node does to a finished mask at its edge (emerdiff_ops/segments/edge.py), at the size in which it is drawn.
 
 const FAR = 1e9 // squared pixels
+const HARD = 0.01 // pixels: a feather below it is none
 
 /** clip((d + grow) / feather + 1/2, 0, 1) of a mask of 0 and 1, lengths in its pixels: a Float32Array. */
 export function edged(inside, width, height, { grow, feather, fillHoles }) {
@@ -8,7 +9,7 @@ export function edged(inside, width, height, { grow, feather, fillHoles }) {
   const [within, without] = [1, 0].map((side) => distances(hard, side, width, height))
   return Float32Array.from(hard, (value, at) => {
     const distance = (value ? Math.sqrt(within[at]) - 0.5 : 0.5 - Math.sqrt(without[at])) + grow
-    if (feather <= 0) return distance > 0 ? 1 : 0
+    if (feather < HARD) return distance > 0 ? 1 : 0
     return Math.min(1, Math.max(0, distance / feather + 0.5))
   })
 }
