@@ -8,9 +8,9 @@ import pytest
 from comfyui.workflow import CLICK, POINT, WORD, WORKFLOWS
 
 LABELS = {
-    CLICK: ["ckpt_name", "image", "Click in the picture", "what to paint there"],
-    POINT: ["ckpt_name", "image", "Click in the picture"],
-    WORD: ["ckpt_name", "image", "what to replace", "how many segments", "what to paint there"],
+    CLICK: ["image", "Click in the picture", "what to paint there", "ckpt_name"],
+    POINT: ["image", "Click in the picture", "ckpt_name"],
+    WORD: ["image", "what to replace", "how many segments", "what to paint there", "ckpt_name"],
 }
 SHOWN = """(name) => [...document.images].some((each) => each.checkVisibility()
     && new URL(each.src).searchParams.get("filename") === name)"""
