@@ -219,6 +219,11 @@ export class Picks {
 
   // --- boxes, from one corner to the other, in pixels of the true picture
 
+  /** Whether lines between the segments are drawn, beside the mask's own. */
+  get inner() {
+    return true
+  }
+
   /** Boxes that stay where they were drawn. */
   get boxes() {
     return []

@@ -12,6 +12,10 @@ export class PointPicks extends Picks {
     return false
   }
 
+  get inner() {
+    return false
+  }
+
   get everywhere() {
     return false
   }

@@ -65,8 +65,9 @@ export function sampled(map, width, height) {
   return { labels, edges, across, width, height }
 }
 
-/** Colours over the picture: the sampled labels as an ImageData. `alpha`: of a mask with another edge than its segments. */
-export function paintOver(drawn, colors, isSelected, hovered, alpha = null) {
+/** Colours over the picture: the sampled labels as an ImageData. `alpha`: of a mask with another edge than its segments.
+ *  Without `inner`, no lines but the mask's own. */
+export function paintOver(drawn, colors, isSelected, hovered, alpha = null, inner = true) {
   const image = new ImageData(drawn.width, drawn.height)
   const pixels = new Uint32Array(image.data.buffer)
   const selected = colors.map((_, number) => isSelected(number))
@@ -76,7 +77,7 @@ export function paintOver(drawn, colors, isSelected, hovered, alpha = null) {
   for (let at = 0; at < pixels.length; at++) {
     pixels[at] = ((alpha ? alpha[at] > 0.5 : selected[labels[at]]) ? inside : outside)[labels[at]]
   }
-  drawBorders(pixels, drawn, hovered, alpha ? null : selected)
+  drawBorders(pixels, drawn, hovered, alpha ? null : selected, inner)
   if (alpha) blend(image, alpha, drawn)
   return image
 }
@@ -90,11 +91,12 @@ function fills(colors, hovered, within, dim) {
   })
 }
 
-function drawBorders(pixels, drawn, hovered, selected) {
+function drawBorders(pixels, drawn, hovered, selected, inner) {
   const [faint, bright, strong] = [FAINT, HOVERED, SELECTED].map(word)
   drawn.edges.forEach((at, index) => {
     const [here, there] = [drawn.labels[at], drawn.labels[drawn.across[index]]]
     if (selected && selected[here] !== selected[there]) pixels[at] = strong
+    else if (!inner) return
     else if (here === hovered || there === hovered) pixels[at] = bright
     else if (pixels[at] !== strong) pixels[at] = faint
   })

@@ -112,7 +112,8 @@ export class Stage {
     this.drawn ??= sampled(map, across, down)
     const mask = this.picks.mask()
     const layer = new OffscreenCanvas(across, down)
-    const painted = paintOver(this.drawn, entry.colors, (number) => mask[number], this.hovered, this.alpha(mask))
+    const { hovered, picks } = this
+    const painted = paintOver(this.drawn, entry.colors, (number) => mask[number], hovered, this.alpha(mask), picks.inner)
     layer.getContext("2d").putImageData(painted, 0, 0)
     return layer
   }
