@@ -17,7 +17,7 @@ In the order of the method (paper, section 3):
     markov       how a picture attends to itself -> how many steps lead from a point to every place
     flood        what is reached from a point without a jump
     ancestors    what a point's cluster merges into, step by step
-    levels       masks of all sizes of one thing, each in the next, and which of them to show
+    levels       masks of all sizes of one thing, each in the next
     rough        rough masks, as the features see them
     text_scores  how well segments fit a phrase, by attention and by prediction
     goca         where a picture attends to words, heads, layers and words weighted

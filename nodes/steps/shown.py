@@ -7,6 +7,7 @@ hundreds of pictures reads them all, and draws none.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -62,23 +63,22 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
     """One label map [H, W] and the picture [H, W, 3] under it, or its own colours, no larger than LARGEST_SIDE."""
     of_labels = digest(labels)
     of_picture = "colours-of-" + of_labels if picture is None else digest(picture)
-    under = colorize(labels[None], colours)[0] if picture is None else picture
-    numbered = temp_picture(
-        f"{of_picture}-under-{of_labels}-{LARGEST_SIDE}.png",
-        lambda: in_bytes(overlay(*reduced(under[None], labels[None]), colours=colours)[0]),
-    )
-    return Shown(numbered, **drawn_from(labels, under, of_picture))
-
-
-def drawn_from(labels: Tensor, picture: Tensor, of_picture: str) -> dict[str, File]:
-    """The files that the widget draws from: a picture [H, W, 3], named by `of_picture`, and its labels [H, W]."""
 
     def small() -> tuple[Tensor, Tensor]:
-        return reduced(picture[None], labels[None])
+        return reduced(colorize(labels[None], colours) if picture is None else picture[None], labels[None])
 
+    numbered = temp_picture(
+        f"{of_picture}-under-{of_labels}-{LARGEST_SIDE}.png",
+        lambda: in_bytes(overlay(*small(), colours=colours)[0]),
+    )
+    return Shown(numbered, **drawn_from(small, of_picture, of_labels))
+
+
+def drawn_from(small: Callable[[], tuple[Tensor, Tensor]], of_picture: str, of_labels: str) -> dict[str, File]:
+    """The files that the widget draws from, by names of their content: what `small` gives where they are missing."""
     return {
         "picture": temp_picture(f"{of_picture}-{LARGEST_SIDE}.jpg", lambda: in_bytes(small()[0][0])),
-        "labels": temp_picture(f"{digest(labels)}-{LARGEST_SIDE}.png", lambda: labels_to_rgb(small()[1][0])),
+        "labels": temp_picture(f"{of_labels}-{LARGEST_SIDE}.png", lambda: labels_to_rgb(small()[1][0])),
     }
 
 
@@ -102,7 +102,7 @@ def shown_levels(levels: Levels, picture: Tensor) -> dict:
     joins = levels.joins
     height, width = joins.shape
     return {
-        **drawn_from(joins, picture, digest(picture)),
+        **drawn_from(lambda: reduced(picture[None], joins[None]), digest(picture), digest(joins)),
         "count": levels.count,
         "first": levels.first,
         "width": width,
