@@ -72,7 +72,7 @@ def drafted(look: Look, masks: torch.Tensor, step: Callable[[], None], room: int
 def weighted(maps: Iterator[torch.Tensor], look: Look, masks: torch.Tensor) -> Iterator[torch.Tensor]:
     """Each d_i [H, W] times how far the coarse mask it comes from, along the picture's borders, covers the pixel.
 
-    At least SELDOM is left of a map anywhere, so that a clear answer overrules its coarse mask.
+    At least SELDOM is left of a map anywhere, so that a clear response overrules its coarse mask.
     """
     for each, mask in zip(maps, look.follow(masks), strict=True):
         yield each * mask.clamp_min(SELDOM).to(each)

@@ -34,13 +34,13 @@ def halfway(finals: torch.Tensor) -> torch.Tensor:
 def evened(maps: torch.Tensor, evenness: float) -> torch.Tensor:
     """Each of `maps` [K, H, W] divided by its maximum, speckle aside, to the power of `evenness`: 0 as they are.
 
-    Masks answer with very different strength. 1 makes all equally loud; 0.5, halfway, lets the weak ones be heard
-    and the strong ones still be louder.
+    Maps of different masks differ in scale. 1 gives all the same maximum; 0.5 raises weak maps and keeps strong ones
+    ahead.
     """
     if evenness == 0:
         return maps
-    loudest = torch.stack([gaussian_smooth(each, SPECKLE).amax() for each in maps])[:, None, None]
-    return maps / loudest.clamp_min(1e-8) ** evenness
+    peaks = torch.stack([gaussian_smooth(each, SPECKLE).amax() for each in maps])[:, None, None]
+    return maps / peaks.clamp_min(1e-8) ** evenness
 
 
 def gaussian_smooth(maps: torch.Tensor, sigma: float) -> torch.Tensor:

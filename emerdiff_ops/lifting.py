@@ -1,6 +1,6 @@
 """Lifting a coarse mask of any origin to pixels: modulated denoising (paper, section 3) of it against its rivals.
 
-Masks are weights in 0..1, [N, h, w]; the maps are how much each pixel answers to a mask, [N, H, W].
+Masks are weights in 0..1, [N, h, w]; the maps are how strongly each pixel responds to a mask, [N, H, W].
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ def contenders(weights: torch.Tensor, clusters: torch.Tensor) -> torch.Tensor:
 
 
 def contest(maps: torch.Tensor, count: int) -> torch.Tensor:
-    """How far each pixel sides with each of `count` masks: d_M / (d_M + d_rival), 0..1, [N, H, W].
+    """The response of each pixel to each of `count` masks: d_M / (d_M + d_rival), 0..1, [N, H, W].
 
-    maps [N * (2 + R), H, W] of the `contenders`. Every map is divided by its maximum first, as a large mask answers
-    more loudly than a small one. The rival of a mask at a pixel is the weaker of its complement and the loudest
-    cluster: a complement is most of the picture and may drown the mask everywhere; a cluster may run through the very
-    thing. A pixel that answers to none is outside.
+    maps [N * (2 + R), H, W] of the `contenders`. Every map is divided by its maximum first, because a large mask
+    gives a stronger map than a small one. The rival of a mask at a pixel is the weaker of its complement and the
+    strongest cluster: a complement is most of the picture and may outweigh the mask everywhere; a cluster may run
+    through the thing itself. A pixel that responds to none is outside.
     """
     masks, complements, *clusters = evened(maps, 1.0).unflatten(0, (count, -1)).unbind(1)
     rivals = torch.minimum(torch.stack(clusters).amax(0), complements) if clusters else complements
     return masks / (masks + rivals).clamp_min(1e-8)
 
 
-def with_prior(sides: torch.Tensor, rough: torch.Tensor) -> torch.Tensor:
-    """What pixels side with, what came in being a prior: log-odds added up, both 0..1 and [N, H, W].
+def with_prior(response: torch.Tensor, rough: torch.Tensor) -> torch.Tensor:
+    """The response with the rough mask as a prior: their log-odds are added. Both are 0..1, [N, H, W].
 
-    Both count alike: with less of what came in, vague answers make masks worse (docs/robustness.md).
+    Both weigh the same: with less of the rough mask, vague responses make masks worse.
     """
-    answer, prior = (each.clamp(1 - SUREST, SUREST).logit() for each in (sides, rough))
-    return (answer + prior).sigmoid()
+    odds, prior = (each.clamp(1 - SUREST, SUREST).logit() for each in (response, rough))
+    return (odds + prior).sigmoid()
 
 
 def with_peaks_of(smooth: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -52,10 +52,10 @@ def with_peaks_of(smooth: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     return smooth * (before / after.clamp_min(1e-8))
 
 
-def shared_out(sides: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """What each pixel sides with [N, H, W], less what it sides more with: another mask that lies apart."""
-    rivals = [torch.cat([sides[each], 0 * sides[:1]]).amax(0) for each in apart(weights)]
-    return torch.minimum(sides, sides / (sides + torch.stack(rivals)).clamp_min(1e-8))
+def shared_out(response: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The response [N, H, W] to each mask, less where the response to another mask that lies apart is stronger."""
+    rivals = [torch.cat([response[each], 0 * response[:1]]).amax(0) for each in apart(weights)]
+    return torch.minimum(response, response / (response + torch.stack(rivals)).clamp_min(1e-8))
 
 
 def apart(masks: torch.Tensor) -> torch.Tensor:

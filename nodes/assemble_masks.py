@@ -15,7 +15,7 @@ class EmerDiffAssembleMasks(io.ComfyNode):
             node_id="EmerDiffAssembleMasks",
             display_name="EmerDiff Assemble Masks",
             category="EmerDiff",
-            description="Give every pixel to the segment it answers to most. Instant. Last of the four steps.",
+            description="Give every pixel to the segment it responds to most. Instant. Last of the four steps.",
             search_aliases=["argmax", "segmentation masks", "label map"],
             inputs=[
                 DifferenceMapsType.Input("difference_maps", tooltip="From EmerDiff Modulate Attention."),
@@ -33,7 +33,7 @@ class EmerDiffAssembleMasks(io.ComfyNode):
                     "normalize",
                     default=False,
                     advanced=True,
-                    tooltip="Divide each map by its maximum first: helps when the strength does not suit the model.",
+                    tooltip="Divide each map by its maximum first. Helps when the strength does not suit the model.",
                 ),
                 io.Float.Input(
                     "fill_holes",
@@ -44,7 +44,7 @@ class EmerDiffAssembleMasks(io.ComfyNode):
                     round=0.0001,
                     optional=True,
                     advanced=True,
-                    tooltip="What one segment encloses goes to it, if smaller than this fraction of the picture.",
+                    tooltip="A hole in a segment goes to that segment, if smaller than this fraction of the picture.",
                 ),
                 io.Boolean.Input(
                     "split_parts",
@@ -64,7 +64,7 @@ class EmerDiffAssembleMasks(io.ComfyNode):
                     default=True,
                     optional=True,
                     advanced=True,
-                    tooltip="Follow the borders of the connected image; without, masks are enlarged bilinearly.",
+                    tooltip="Follow the borders of the connected image. Off: masks are enlarged bilinearly.",
                 ),
                 inputs.make_masks(),
             ],

@@ -17,12 +17,13 @@ class EmerDiffBoundingBoxes(io.ComfyNode):
             inputs=[
                 io.Mask.Input(
                     "masks",
-                    tooltip="Any masks: all segments, a selection, soft ones. Half of a mask's largest value counts.",
+                    tooltip="Any masks: all segments, a selection, soft ones. A pixel counts from half of the mask's "
+                    "largest value.",
                 ),
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="The pictures the masks belong to; needed for a batch, to sort the boxes by picture.",
+                    tooltip="The pictures the masks belong to. Needed for a batch, to sort the boxes by picture.",
                 ),
                 io.Int.Input(
                     "padding",

@@ -29,7 +29,7 @@ class EmerDiffClusterFeatures(io.ComfyNode):
                     min=1,
                     max=100,
                     advanced=True,
-                    tooltip="Clusterings tried; the tightest is kept.",
+                    tooltip="Clusterings tried. The tightest is kept.",
                 ),
                 inputs.granularity(),
                 inputs.reference(),

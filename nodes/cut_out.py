@@ -14,15 +14,16 @@ class EmerDiffCutOut(io.ComfyNode):
             node_id="EmerDiffCutOut",
             display_name="EmerDiff Cut Out",
             category="EmerDiff",
-            description="The thing under a mask alone, on a transparent ground, with an edge of a pixel or two: for "
-            "stickers, collages and composites.",
+            description="Cut out the thing under a mask, on a transparent background, with an edge of a pixel or two: "
+            "for stickers, collages and composites.",
             search_aliases=["remove background", "cut out", "rembg", "alpha", "transparent", "sticker", "feather"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture, or a batch of pictures."),
                 io.Mask.Input(
                     "mask",
-                    tooltip="What is kept: one mask for all pictures, or the same number for each, picture after "
-                    "picture. It is cut at the middle first, so that nothing shines through.",
+                    tooltip="What to keep. One mask serves all pictures. Otherwise every picture has the same number "
+                    "of masks, picture after picture. A soft mask is made hard at one half first, so that nothing "
+                    "shines through.",
                 ),
                 inputs.grow(),
                 inputs.feather(1.5),

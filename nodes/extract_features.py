@@ -15,8 +15,8 @@ class EmerDiffExtractFeatures(io.ComfyNode):
             node_id="EmerDiffExtractFeatures",
             display_name="EmerDiff Extract Features",
             category="EmerDiff",
-            description="Read the semantic features that the diffusion model has of a picture: one or two "
-            "evaluations each. First of the four steps.",
+            description="Read what the diffusion model sees in a picture: one feature vector per cell of its grid. "
+            "One or two evaluations a picture. First of the four steps.",
             search_aliases=[
                 "unet features",
                 "transformer features",
@@ -30,7 +30,7 @@ class EmerDiffExtractFeatures(io.ComfyNode):
                 inputs.vae(),
                 inputs.conditioning(),
                 inputs.image(),
-                inputs.seed("Seed of the noise that the picture is taken through. The result depends on it a little."),
+                inputs.seed("Seed of the noise that is added to the picture. The result depends on it a little."),
                 inputs.resolution(),
                 io.Int.Input(
                     "steps",
@@ -38,7 +38,7 @@ class EmerDiffExtractFeatures(io.ComfyNode):
                     min=1,
                     max=1000,
                     advanced=True,
-                    tooltip="Steps in the whole noise schedule; the paper's 50 gives timesteps 981, 961, ..., 1.",
+                    tooltip="Length of the noise schedule. The paper's 50 gives timesteps 981, 961, ..., 1.",
                 ),
                 io.Int.Input(
                     "feature_timestep",

@@ -15,15 +15,9 @@ from .wires import FeaturesType, LowResMasksType, TrajectoryType
 def model(**options):
     return io.Model.Input(
         "model",
-        tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), LoRAs and all; for preset draft and for points a "
-        "transformer too, such as SD3, Flux, Qwen-Image or Z-Image. It is not changed.",
+        tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), with any LoRAs. The preset draft and points also take "
+        "a transformer: SD3, Flux, Qwen-Image, Z-Image and more. It is not changed.",
         **options,
-    )
-
-
-def unet(**options):
-    return io.Model.Input(
-        "model", tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), LoRAs and all. It is not changed.", **options
     )
 
 
@@ -42,8 +36,8 @@ def counter_words():
         default=COUNTERS,
         optional=True,
         advanced=True,
-        tooltip="For transformers, and by goca: what else may be in the picture. Every place is shared out among the "
-        "phrases and these. Name what a phrase is mistaken for; leave out what it means.",
+        tooltip="For transformers and for goca: other things that may be in the picture. Phrases and counter-words "
+        "compete for every place. Name what a phrase is mistaken for; leave out what it means.",
     )
 
 
@@ -75,8 +69,8 @@ def segments():
         default=20,
         min=0,
         max=MOST_SEGMENTS,
-        tooltip="How many regions each picture is divided into. 10 to 40 suit most pictures; every one costs time, "
-        "except with the preset draft. 0 = as many as the picture has, by granularity.",
+        tooltip="Number of regions in each picture. 10 to 40 suit most pictures. Each one costs time, except with the "
+        "preset draft. 0 = as many as the picture has, by granularity.",
     )
 
 
@@ -94,7 +88,7 @@ def reference(**options):
     return FeaturesType.Input(
         "reference",
         optional=True,
-        tooltip="Features of other pictures, such as a few frames of a video: their clusters are looked for in these "
+        tooltip="Features of other pictures, such as a few frames of a video. Their clusters are looked for in these "
         "pictures, so that a segment number means the same thing in every batch.",
         **options,
     )
@@ -105,7 +99,7 @@ def every_picture():
         "every_picture",
         default=False,
         optional=True,
-        tooltip="What is picked in one picture is picked in all: for videos and batches whose segment numbers mean the "
+        tooltip="A pick in one picture counts in all pictures. For videos and batches whose segment numbers mean the "
         "same in every picture, by shared_clusters or a reference.",
     )
 
@@ -117,7 +111,7 @@ def grow():
         min=-512,
         max=512,
         optional=True,
-        tooltip="Pixels by which the mask grows at its edge, below 0 shrinks. Inpainting likes a few.",
+        tooltip="Grow the mask at its edge by this many pixels. Below 0 it shrinks. A few help inpainting.",
     )
 
 
@@ -130,7 +124,8 @@ def feather(default: float = 0.0):
         step=0.5,
         round=0.1,
         optional=True,
-        tooltip="Pixels over which the mask's edge falls from 1 to 0, half of them at each side; 0 = a hard edge.",
+        tooltip="Width in pixels over which the mask's edge falls from 1 to 0, half of it on each side. 0 = a hard "
+        "edge.",
     )
 
 
@@ -140,9 +135,7 @@ def points_on_segments(name: str, tooltip: str):
 
 def edge():
     """grow, feather, fill_holes."""
-    holes = io.Boolean.Input(
-        "fill_holes", default=False, optional=True, tooltip="What the mask encloses is part of it."
-    )
+    holes = io.Boolean.Input("fill_holes", default=False, optional=True, tooltip="Holes in the mask become part of it.")
     return grow(), feather(), holes
 
 
@@ -170,7 +163,7 @@ def granularity():
         step=0.05,
         optional=True,
         advanced=True,
-        tooltip="With 0 segments: how willingly a region is divided further. Lower: few, large regions; higher: many.",
+        tooltip="With 0 segments: how easily a region is split. Lower: few, large regions. Higher: many.",
     )
 
 
@@ -185,11 +178,10 @@ def preset(draft_is_for: str = "to click in, and for transformers (Flux, Z-Image
         "preset",
         options=list(PRESETS),
         default="fast",
-        tooltip='How the masks are lifted to pixels. "paper": the published method, 15 steps. "balanced": 4 steps, '
-        '30% of the cost. "fast": 2 steps and no decoder, 10%. "draft": the coarse '
-        f"masks along the picture's borders, nothing is lifted: {draft_is_for}. "
-        "All but paper and draft weigh in the coarse masks; tuned on two small models, not yet confirmed on Stable "
-        "Diffusion's.",
+        tooltip='How the masks get their pixels. "draft": the coarse masks along the picture\'s borders, 1% of the '
+        f'cost of paper: {draft_is_for}. "fast": 2 steps, no decoder, 10%. "balanced": 4 steps, 30%. "paper": the '
+        "published method, 15 steps. Fast and balanced also weigh in the coarse masks. They were tuned on two small "
+        "models, and are not yet confirmed on Stable Diffusion's.",
     )
 
 
@@ -210,7 +202,7 @@ def smoothing():
         min=0.0,
         max=32.0,
         step=0.25,
-        tooltip="Gaussian sigma, in pixels of the working size, against speckle; 0 = none.",
+        tooltip="Gaussian sigma against speckle, in pixels of the working size. 0 = none.",
     )
 
 
@@ -220,8 +212,8 @@ def make_masks():
         default=True,
         optional=True,
         advanced=True,
-        tooltip="Off: one empty mask instead of one for each segment of each picture. Saves memory on long batches "
-        "(7 GB for 100 pictures of 1280 x 720 with 20 segments); pick from the segmentation instead.",
+        tooltip="Off: masks is one empty mask. Saves memory on long batches (7 GB for 100 pictures of 1280 x 720 with "
+        "20 segments). Pick from the segmentation instead.",
     )
 
 
@@ -234,7 +226,7 @@ def strength():
         step=0.5,
         advanced=True,
         tooltip="How hard the UNet is pushed. Too little: ragged masks with specks. Too much: they spill over the "
-        "borders of things. See relative_strength for its unit; the preset paper takes it as the paper's lambda.",
+        "borders of things. relative_strength sets its unit. The preset paper takes it as the paper's lambda.",
     )
 
 
@@ -244,8 +236,8 @@ def relative_strength():
         default=True,
         optional=True,
         advanced=True,
-        tooltip="On: strength counts in tens of the pushed layer's own output, so that 10 suits models of any scale. "
-        "Off: strength is lambda itself. The preset paper always takes it as lambda.",
+        tooltip="On: strength counts in tens of the pushed layer's output, so that 10 suits models of any scale. Off: "
+        "strength is lambda itself. The preset paper always takes it as lambda.",
     )
 
 
@@ -257,8 +249,8 @@ def resolution():
         max=8192,
         step=8,
         advanced=True,
-        tooltip="Shorter side, in pixels, at which the model sees the picture; 0 = the model's own (512 "
-        "for SD1.x, 1024 for SDXL and most transformers). Larger finds smaller things.",
+        tooltip="Shorter side, in pixels, at which the model sees the picture. 0 = the model's own (512 for SD1.x, "
+        "1024 for SDXL and most transformers). Larger finds smaller things.",
     )
 
 
@@ -273,8 +265,8 @@ def reading():
             step=0.05,
             optional=True,
             advanced=True,
-            tooltip="The picture is mirrored outwards by this share of its shorter side before it is read, so that "
-            "segments follow things and not the picture's borders. 0 = as in the paper.",
+            tooltip="Pad the picture by mirroring this share of its shorter side outwards before it is read. Segments "
+            "then follow things, not the picture's borders. 0 = as in the paper.",
         ),
         io.Boolean.Input(
             "mirrored",
@@ -297,14 +289,14 @@ def reading():
             optional=True,
             advanced=True,
             tooltip="Enlarge a picture that is smaller than the model's own size, or than resolution, before it is "
-            "read; masks still have the picture's size. Off in the paper.",
+            "read. Masks still have the picture's size. Off in the paper.",
         ),
         io.Boolean.Input(
             "attention",
             default=ROBUST.attention,
             optional=True,
             advanced=True,
-            tooltip="Also read how the picture attends to itself: EmerDiff Pick by Points then finds things of every "
-            "size under a point. One more evaluation, and 2 MB (1024 tokens) to 34 MB (4096) a picture.",
+            tooltip="Also read the picture's self-attention. EmerDiff Pick by Points then finds things of every size "
+            "under a point. One more evaluation, and 2 MB (1024 tokens) to 34 MB (4096) a picture.",
         ),
     )

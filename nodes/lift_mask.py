@@ -19,17 +19,18 @@ class EmerDiffLiftMask(inputs.PresetNode):
             display_name="EmerDiff Lift Mask",
             category="EmerDiff",
             description="Make a rough mask precise: a brush stroke, a box or a heat map becomes the thing it lies on, "
-            "pixel by pixel, by the diffusion model already loaded.",
+            "pixel by pixel, with the diffusion model already loaded.",
             search_aliases=["refine mask", "outline", "mask to object", "box to mask", "SAM", "inpaint mask"],
             inputs=[
-                inputs.unet(),
+                inputs.model(),
                 inputs.vae(),
                 inputs.conditioning(),
                 inputs.image(),
                 io.Mask.Input(
                     "mask",
-                    tooltip="Any rough mask of the thing, of any size: from the mask editor, a box, CLIPSeg. Several "
-                    "are lifted in one go: one for all pictures, or the same number for each, picture after picture.",
+                    tooltip="Any rough mask of the thing, of any size: from the mask editor, a box, CLIPSeg. One mask "
+                    "serves all pictures. Otherwise every picture has the same number of masks, picture after "
+                    "picture.",
                 ),
                 inputs.preset("to click in"),
                 inputs.seed("Seed of the noise. The result depends on it a little."),
@@ -37,16 +38,19 @@ class EmerDiffLiftMask(inputs.PresetNode):
                 inputs.strength(),
                 inputs.resolution(),
                 inputs.relative_strength(),
-                FeaturesType.Input("features", optional=True, tooltip="Of the same pictures: not read again."),
+                FeaturesType.Input(
+                    "features", optional=True, tooltip="Features of the same pictures. They are not read again."
+                ),
                 TrajectoryType.Input(
                     "trajectory",
                     optional=True,
-                    tooltip="Of the same EmerDiff Extract Features, whose seed then counts: not encoded again.",
+                    tooltip="From the same EmerDiff Extract Features, whose seed then counts. The pictures are not "
+                    "encoded again.",
                 ),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="0 or 1, exactly the picture's size."),
-                io.Mask.Output(display_name="soft_mask", tooltip="0 to 1: how far each pixel sides with the mask."),
+                io.Mask.Output(display_name="soft_mask", tooltip="0 to 1: how well each pixel matches the mask."),
             ],
             is_output_node=True,  # it shows the masks over the picture
         )

@@ -22,7 +22,11 @@ class EmerDiffLoad(io.ComfyNode):
                     tooltip='A file in the output or input folder, such as "emerdiff/value_00001_.safetensors".',
                 ),
             ],
-            outputs=[io.AnyType.Output(display_name="value", tooltip="The value; connect it where the saved one was.")],
+            outputs=[
+                io.AnyType.Output(
+                    display_name="value", tooltip="The value. Connect it where the saved one was connected."
+                )
+            ],
         )
 
     @classmethod

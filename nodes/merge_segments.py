@@ -16,7 +16,7 @@ class EmerDiffMergeSegments(io.ComfyNode):
             node_id="EmerDiffMergeSegments",
             display_name="EmerDiff Merge Segments",
             category="EmerDiff",
-            description="Fewer, larger segments: neighbours that mean the same to the model are joined. Instant, so "
+            description="Join neighbours that mean the same to the model: fewer, larger segments. Instant, so "
             "granularity is a slider.",
             search_aliases=["granularity", "fewer segments", "join masks", "merge masks", "hierarchical segmentation"],
             inputs=[
@@ -30,7 +30,7 @@ class EmerDiffMergeSegments(io.ComfyNode):
                     min=0,
                     max=256,
                     tooltip="How many segments to leave in each picture, or in all together where a number means the "
-                    "same in all of them; 0 = as many as similarity allows.",
+                    "same in all of them. 0 = as many as similarity allows.",
                 ),
                 io.Float.Input(
                     "similarity",
@@ -38,8 +38,8 @@ class EmerDiffMergeSegments(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="Neighbours less alike than this (cosine of their features) stay apart; 0 = no such limit. "
-                    "With both, the first that is reached ends it.",
+                    tooltip="Neighbours less alike than this (cosine of their features) stay apart. 0 = no such "
+                    "limit. Merging ends at the first limit reached.",
                 ),
                 inputs.make_masks(),
             ],

@@ -16,8 +16,8 @@ class EmerDiffModulateAttention(inputs.PresetNode):
             node_id="EmerDiffModulateAttention",
             display_name="EmerDiff Modulate Attention",
             category="EmerDiff",
-            description="Lift every coarse mask to pixels: push the UNet along it both ways and see which pixels "
-            "change. The slow step, two denoising runs per segment. Third of the four.",
+            description="Lift every coarse mask to pixels: push the UNet along the mask both ways and see which "
+            "pixels change. The slow step: two denoising runs per segment. Third of the four.",
             search_aliases=["modulated denoising", "attention modulation", "refine masks", "difference maps"],
             inputs=[
                 inputs.model(),
@@ -33,8 +33,8 @@ class EmerDiffModulateAttention(inputs.PresetNode):
                     min=0,
                     max=999,
                     advanced=True,
-                    tooltip="t_m: the timestep that is pushed, snapped to the trajectory's; 0 = the preset's own "
-                    "(281 in the paper). 281 to 481 is best; larger costs the paper preset more steps.",
+                    tooltip="t_m: the timestep that is pushed, snapped to the trajectory's. 0 = the preset's own (281 "
+                    "in the paper). 281 to 481 is best. A larger one costs the preset paper more steps.",
                 ),
                 io.String.Input(
                     "modulation_layer",
@@ -46,19 +46,19 @@ class EmerDiffModulateAttention(inputs.PresetNode):
                     "inject_attention",
                     default=True,
                     advanced=True,
-                    tooltip="Hold all attention maps at the unmodulated run's, as the paper does.",
+                    tooltip="Hold all attention maps at those of the unmodulated run, as the paper does.",
                 ),
                 inputs.relative_strength(),
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="The pictures that the features were extracted from. With them the presets that follow "
-                    "the picture's borders need not decode it, and find finer ones. The preset paper does not look.",
+                    tooltip="The pictures that the features come from. Gives sharper borders and saves one decode. "
+                    "Ignored by the preset paper.",
                 ),
             ],
             outputs=[
                 DifferenceMapsType.Output(
-                    display_name="difference_maps", tooltip="How much each pixel answers to each mask."
+                    display_name="difference_maps", tooltip="How strongly each pixel responds to each mask."
                 )
             ],
         )

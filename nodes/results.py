@@ -19,8 +19,8 @@ from .wires import SegmentationType
 
 MASKS_LEFT_OUT = "make_masks is off: one empty mask stands for all of them"
 ELSEWHERE = (
-    "the result lies elsewhere than what was painted, no more alike than by chance: cover more of the thing, or try "
-    "another strength or preset"
+    "the result agrees with the rough mask no better than by chance: cover more of the thing, or try another strength "
+    "or preset"
 )
 
 

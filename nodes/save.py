@@ -24,7 +24,9 @@ class EmerDiffSave(io.ComfyNode):
             inputs=[
                 io.MatchType.Input("value", kind, tooltip="Any value of an EmerDiff node, images and masks aside."),
                 io.String.Input(
-                    "filename_prefix", default="emerdiff/value", tooltip="Where in the output folder, and what name."
+                    "filename_prefix",
+                    default="emerdiff/value",
+                    tooltip="Folder and beginning of the name, inside the output folder.",
                 ),
             ],
             outputs=[io.MatchType.Output(kind, display_name="value", tooltip="The value, unchanged.")],

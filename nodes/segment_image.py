@@ -47,7 +47,7 @@ class EmerDiffSegmentImage(inputs.PresetNode):
                 FeaturesType.Output(
                     display_name="features",
                     is_output_list=True,
-                    tooltip="For EmerDiff Lift Mask and the like, which then read nothing again.",
+                    tooltip="For EmerDiff Lift Mask, Pick by Points and Merge Segments, which then read nothing again.",
                 ),
                 TrajectoryType.Output(
                     display_name="trajectory", is_output_list=True, tooltip="Goes with the features."

@@ -20,7 +20,7 @@ class EmerDiffToSEGS(io.ComfyNode):
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="The segmented picture, for nodes that show or paste its crops; detailers cut their own.",
+                    tooltip="The segmented picture, for nodes that show or paste its crops. Detailers cut their own.",
                 ),
                 io.String.Input(
                     "selection", default="", tooltip='Segment numbers, such as "3, 7-9"; empty = all segments.'
@@ -31,8 +31,7 @@ class EmerDiffToSEGS(io.ComfyNode):
                     min=1.0,
                     max=100.0,
                     step=0.1,
-                    tooltip="How much of its surroundings a segment is shown in: the crop is this many times as wide "
-                    "and high as the segment's box, within the picture.",
+                    tooltip="Width and height of the crop over those of the segment's box, cut to fit the picture.",
                 ),
                 io.Float.Input(
                     "min_area",

@@ -31,8 +31,8 @@ RIVALS = 4  # segments of the rest of the picture that a mask competes with; mor
 
 
 class Lifted(NamedTuple):
-    soft: Tensor  # how far every pixel sides with each mask, 0..1: [B * N, H, W]
-    elsewhere: list[int]  # masks whose result agrees with what came in no better than chance
+    soft: Tensor  # the response of every pixel to each mask, 0..1: [B * N, H, W]
+    elsewhere: list[int]  # masks whose result agrees with the rough mask no better than chance
 
 
 class Known(NamedTuple):
@@ -98,17 +98,17 @@ def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, T
 def lifted(maps: Maps, weights: Tensor, rough: Tensor, picture: Tensor, smoothing: float, rivals: int, device):
     """Soft masks [N, H, W] of one picture, on the processor, from the maps of all that was contending for each mask."""
     smooth = (gaussian_smooth(each, smoothing) for each in maps(device))
-    sides = torch.cat([contest(torch.stack(list(islice(smooth, rivals))), 1) for _ in weights])
-    return decided(sides, weights.to(device), rough.to(device), picture.to(device)).to(PROCESSOR)
+    response = torch.cat([contest(torch.stack(list(islice(smooth, rivals))), 1) for _ in weights])
+    return decided(response, weights.to(device), rough.to(device), picture.to(device)).to(PROCESSOR)
 
 
-def decided(sides: Tensor, weights: Tensor, rough: Tensor, picture: Tensor) -> Tensor:
-    """Soft masks [N, H, W] at the picture's size from what pixels side with, [N, h', w'], weights [N, h, w]."""
-    size = size_of(sides)
+def decided(response: Tensor, weights: Tensor, rough: Tensor, picture: Tensor) -> Tensor:
+    """Soft masks [N, H, W] at the picture's size from the response [N, h', w'] and the weights [N, h, w]."""
+    size = size_of(response)
     came_in = resize_maps(rough.float(), size)
-    along = guided_filter(torch.cat([sides, came_in]), picture, radius_of(ROUGH, size))  # [2 * N, h', w']
-    answer, prior = along.clamp(0, 1).chunk(2)
-    return shared_out(with_prior(answer, with_peaks_of(prior, came_in)), weights)
+    along = guided_filter(torch.cat([response, came_in]), picture, radius_of(ROUGH, size))  # [2 * N, h', w']
+    followed, prior = along.clamp(0, 1).chunk(2)
+    return shared_out(with_prior(followed, with_peaks_of(prior, came_in)), weights)
 
 
 def out_of_place(soft: Tensor, masks: Tensor) -> list[int]:

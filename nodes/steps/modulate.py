@@ -158,13 +158,13 @@ def lifted(source, trajectory, low_res_masks, push: Push, progress: Progress, ro
         look = Look(guide_of(source.vae, latent, size, progress, seen[picture]), grid) if looks else None
         masks = low_res_masks.of(picture) if prior else None
         read = partial(readout.maps, source.vae, finals)
-        yield partial(answers, read, look, masks, size, preset.evenness, progress)
+        yield partial(responses, read, look, masks, size, preset.evenness, progress)
 
 
-def answers(
+def responses(
     read, look: Look | None, masks, size: Size, evenness: float, progress: Progress, device
 ) -> Iterator[Tensor]:
-    """What one picture answered, read on a device: even, and weighted by the coarse masks [K, h, w] if given."""
+    """The difference maps of one picture, read on a device: even, and weighted by coarse masks [K, h, w]."""
     seen = look and look.on(device)
     maps: Iterator[Tensor] = (evened(each[None], evenness)[0] for each in read(seen, size, progress, device))
     if seen and masks is not None:

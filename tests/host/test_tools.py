@@ -131,7 +131,10 @@ def test_a_result_that_lies_elsewhere_is_said(small, image, caplog, monkeypatch)
     assert "elsewhere" not in caplog.text
     monkeypatch.setattr(steps.lift, "with_prior", lambda answer, prior: 1 - with_prior(answer, prior))
     EmerDiffLiftMask.execute(*inputs, strength=STRENGTH)
-    assert "mask 0, 1: the result lies elsewhere" in caplog.text and "another strength or preset" in caplog.text
+    assert (
+        "mask 0, 1: the result agrees with the rough mask no better" in caplog.text
+        and "another strength or preset" in caplog.text
+    )
 
 
 def test_a_mask_may_have_any_size_and_comes_back_at_the_pictures(small, image, true):
