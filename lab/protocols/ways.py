@@ -4,8 +4,6 @@ Pictures are resized bilinearly without smoothing, labels by the nearest pixel. 
 have to, and takes the nearest labels twice, the second time the first of every block.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
