@@ -9,6 +9,7 @@ start_host()
 
 import comfy.sd
 import folder_paths
+from comparing import smooth_picture
 from emerdiff.nodes.steps.values import Source
 
 from reference.sd1_checkpoint import write_sd1_checkpoint
@@ -52,6 +53,4 @@ def small():
 
 @pytest.fixture(scope="session")
 def photo():
-    """A smooth random picture [1, 128, 128, 3]."""
-    noise = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-    return torch.nn.functional.interpolate(noise, (128, 128), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    return smooth_picture(128, 128)

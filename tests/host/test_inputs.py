@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from comparing import smooth_picture as picture
 from emerdiff.emerdiff_ops.schedule import timestep_grid
 from emerdiff.nodes.host.latents import own_resolution, working_scale
 from emerdiff.nodes.host.unet import find_layer, grid_of
@@ -23,14 +24,7 @@ def segment(loaders, image, segments=3, **options):
     return assemble_masks(modulate_attention(loaders, trajectory, low_res, Push(timestep=1)))
 
 
-def picture(height, width, channels=3, batch=1):
-    noise = torch.rand(batch, channels, 6, 6, generator=torch.Generator().manual_seed(height * width))
-    grown = torch.nn.functional.interpolate(noise, (height, width), mode="bicubic")
-    return grown.clamp(0, 1).movedim(1, -1)
-
-
-@pytest.mark.parametrize("size", [(64, 64), (100, 77), (131, 64), (65, 200)])
-@pytest.mark.parametrize("model", ["sd1", "small"])
+@pytest.mark.parametrize(("model", "size"), [("sd1", (100, 77)), ("small", (64, 64)), ("small", (65, 200))])
 def test_masks_have_exactly_the_images_size(request, model, size):
     segmentation = segment(request.getfixturevalue(model), picture(*size))
     assert segmentation.labels.shape == (1, *size) and segmentation.labels.dtype == torch.int16

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from comparing import prepare
+from comparing import prepare, scene_picture
 from emerdiff.emerdiff_ops.borders import SELDOM, Look, weighted
 from emerdiff.emerdiff_ops.grid import Grid, grid_over
 from emerdiff.emerdiff_ops.modulation import PRESETS
@@ -114,7 +114,7 @@ def test_few_deterministic_steps_agree_with_the_papers_many(small):
 
     Before the coarse masks weight them, which the paper's are not.
     """
-    _, trajectory, low_res = prepare(small, torch.from_numpy(scene(HELD_OUT).image)[None], 6)
+    _, trajectory, low_res = prepare(small, scene_picture(), 6)
     paper, balanced, fast = (
         assemble_masks(modulate_attention(small, trajectory, low_res, Push(name, 30.0, prior=False))).labels
         for name in ("paper", "balanced", "fast")
@@ -171,7 +171,7 @@ def test_of_vague_answers_a_draft_remains(small, photo):
 def test_a_draft_is_the_coarse_masks_along_the_pictures_borders(small):
     """On a scene more of the true regions than the coarse masks enlarged, whatever strength and timestep say."""
     true = scene(HELD_OUT)
-    features, trajectory, low_res = prepare(small, torch.from_numpy(true.image)[None], 6)
+    features, trajectory, low_res = prepare(small, scene_picture(), 6)
     maps = modulate_attention(small, trajectory, low_res, Push("draft", 3.0, 41)).difference
     assert torch.equal(maps, modulate_attention(small, trajectory, low_res, Push("draft")).difference)
     assert maps.amin() >= 0 and maps.amax() <= 1

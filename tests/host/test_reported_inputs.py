@@ -5,7 +5,7 @@ import copy
 
 import pytest
 import torch
-from comparing import prepare
+from comparing import prepare, smooth_picture
 from emerdiff.nodes import EmerDiffExtension
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.lift_mask import EmerDiffLiftMask
@@ -28,8 +28,7 @@ NODES = {each.define_schema().node_id: each for each in asyncio.run(EmerDiffExte
 
 @pytest.fixture(scope="module")
 def picture():
-    noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(3))
-    return torch.nn.functional.interpolate(noise, (64, 96), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    return smooth_picture(64, 96)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from comfy.cli_args import LatentPreviewMethod, args
-from comparing import prepare
+from comparing import prepare, scene_picture
 from emerdiff.emerdiff_ops.segments.labels import fingerprint
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.check import EmerDiffCheck
@@ -29,7 +29,6 @@ from emerdiff.nodes.steps.values import Features, Segmentation, Source
 from emerdiff.nodes.to_segs import EmerDiffToSEGS
 
 from small_model import small_flux
-from small_model.scenes import HELD_OUT, scene
 
 SIDE = 64
 
@@ -158,7 +157,7 @@ def test_previews_are_shown_where_the_host_shows_them(monkeypatch, method):
 
 @pytest.fixture(scope="module")
 def pictures():
-    return torch.stack([torch.from_numpy(scene(HELD_OUT + number).image) for number in range(2)])
+    return torch.cat([scene_picture(number) for number in range(2)])
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from comparing import prepare
+from comparing import prepare, scene_picture
 from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.lifting import with_prior
 from emerdiff.nodes import steps
@@ -29,8 +29,8 @@ def true():
 
 
 @pytest.fixture(scope="module")
-def image(true):
-    return torch.from_numpy(true.image)[None]
+def image():
+    return scene_picture(2)
 
 
 def iou(ours, region) -> float:

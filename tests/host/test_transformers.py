@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from comfy.model_sampling import ModelSamplingDiscrete
+from comparing import smooth_picture
 from direct_capture import direct_capture
 from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.schedule import noise_for
@@ -33,8 +34,7 @@ class Loaded(NamedTuple):
     def picture(self, count: int = 1) -> torch.Tensor:
         """A smooth random picture of an odd size; PixArt is told places of tokens from 264 px on."""
         size = (259, 300) if self.layout.family.startswith("PixArt") else (150, 214)
-        noise = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(4))
-        return torch.nn.functional.interpolate(noise, size, mode="bicubic").clamp(0, 1).movedim(1, -1)
+        return smooth_picture(*size, count=count)
 
     def capture(self, block: str, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """The direct capture at the noise level that is read unasked."""
