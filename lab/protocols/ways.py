@@ -24,11 +24,7 @@ class Way(NamedTuple):
     data: dict[str, DataSet] = DATA
 
 
-WAYS = {
-    "plain": Way(),
-    "diffseg": Way(True, 0, 512),
-    "diffcut": Way(True, 1, 1024, 128, DATA | DIFFCUT),
-}
+WAYS = {"plain": Way(), "diffseg": Way(True, 0, 512), "diffcut": Way(True, 1, 1024, 128, DATA | DIFFCUT)}
 
 
 def read(files: Files, meaning: dict[int, int], way: Way) -> tuple[np.ndarray, np.ndarray]:

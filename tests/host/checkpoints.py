@@ -49,11 +49,7 @@ SSD_1B = {
     "transformer_depth_output": [0, 0, 0, 1, 1, 2, 10, 4, 4],
     "transformer_depth_middle": -1,
 }
-VEGA = {
-    **SSD_1B,
-    "transformer_depth": [0, 0, 1, 1, 2, 2],
-    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
-}
+VEGA = {**SSD_1B, "transformer_depth": [0, 0, 1, 1, 2, 2], "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2]}
 KOALA_700M = {
     **SDXL,
     "num_res_blocks": [1, 1, 1],

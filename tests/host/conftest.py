@@ -1,5 +1,7 @@
 """A real ComfyUI in this process: on the CPU unless a CUDA device is there, its folders in a temporary place."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ import comfy.sd
 import folder_paths
 from comparing import smooth_picture
 from emerdiff.nodes.steps.values import Source
+from segmented_folders import run
 
 from reference.sd1_checkpoint import write_sd1_checkpoint
 from small_model.model import load
@@ -29,6 +32,25 @@ def folders(tmp_path, monkeypatch):
         (tmp_path / kind).mkdir()
         monkeypatch.setattr(folder_paths, f"{kind}_directory", str(tmp_path / kind))
     return tmp_path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Of pictures, for the command `segment`."""
+    made = tmp_path / "pictures"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def segment(folder, output, monkeypatch):
+    """The command `segment` in this process: its exit code."""
+    return partial(run, monkeypatch, folder, output)
 
 
 @pytest.fixture(scope="session")

@@ -93,16 +93,7 @@ FAMILIES = {
 
 
 # On the oldest host too: one of each UNet's form and of each kind of noise levels.
-FORMS = {
-    "SD1.x",
-    "SD1.5 inpainting",
-    "SD2.1 unCLIP",
-    "SDXL",
-    "CosXL",
-    "Playground 2.5",
-    "SDXL refiner",
-    "KOALA 700M",
-}
+FORMS = {"SD1.x", "SD1.5 inpainting", "SD2.1 unCLIP", "SDXL", "CosXL", "Playground 2.5", "SDXL refiner", "KOALA 700M"}
 COMPARED = FORMS | {"SD1.5 instruct-pix2pix", "SDXL with sizes"}
 NOISES = {"SD1.x", "SD2.1 unCLIP", "CosXL", "Playground 2.5"}  # the others have one of these kinds of levels
 ONE, TWO = Push(timestep=1), Push(timestep=21)  # evaluations
