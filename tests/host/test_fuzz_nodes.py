@@ -24,6 +24,7 @@ from comfyui.in_process import execute
 from refusals import refused
 from small_model.model import load_clip
 
+pytestmark = pytest.mark.once
 CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
 SIZES = [(1, 64, 64), (2, 65, 79)]  # pictures, height, width
 TEXTS = {
@@ -146,7 +147,6 @@ def test_every_kind_of_input_is_drawn(wires):
     assert all({*kind.split(",")} & known for kind in kinds - {"BOUNDING_BOX,BBOX"})
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("segments", [1, 64])
 def test_one_segment_and_as_many_as_the_grid_has_cells(small, wires, segments):
     some = wires[1, 64, 64]
@@ -157,7 +157,6 @@ def test_one_segment_and_as_many_as_the_grid_has_cells(small, wires, segments):
     assert len(output) == segments and torch.equal(output.sum(0), torch.ones(64, 64))
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("push", [Push("paper", 1000.0, 41), Push("balanced", 0.01)])
 def test_the_ends_of_strength_under_the_other_presets(small, wires, push):
     some = wires[1, 64, 64]

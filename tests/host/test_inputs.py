@@ -39,6 +39,7 @@ def test_large_image_is_worked_on_small_and_given_back_large(small):
     assert segment(small, image, resolution=96).labels.shape == (1, 300, 450)
 
 
+@pytest.mark.once
 def test_the_paper_enlarges_nothing_and_the_others_what_is_smaller_than_the_models_own_size(small):
     for resolution, reading, working in [
         (512, PLAIN, (80, 90)),
@@ -51,6 +52,7 @@ def test_the_paper_enlarges_nothing_and_the_others_what_is_smaller_than_the_mode
         assert trajectory.working_size == working and trajectory.image_size == (80, 90)
 
 
+@pytest.mark.once
 def test_a_long_strip_is_enlarged_no_further_than_memory_bears():
     assert working_scale((64, 64), 0, 512, True) == 4 and working_scale((160, 160), 0, 512, True) == 3.2
     assert working_scale((64, 2048), 0, 512, True) == 2  # 128 x 4096 pixels are 2 x 512 x 512
@@ -60,6 +62,7 @@ def test_a_long_strip_is_enlarged_no_further_than_memory_bears():
     assert working_scale((1024, 3000), 0, 512, True) == working_scale((1024, 3000), 0, 512, False) == 0.5
 
 
+@pytest.mark.once
 def test_masks_of_an_enlarged_picture_have_its_own_size(small):
     image = picture(70, 96)
     features, trajectory = extract_features(small, image, reading=ROBUST)
@@ -70,6 +73,7 @@ def test_masks_of_an_enlarged_picture_have_its_own_size(small):
     assert read_again.shape == (1, 70, 96)
 
 
+@pytest.mark.once
 def test_fp16_and_rgba_images_equal_plain_ones(small):
     image = (picture(64, 64, channels=4) * 255).round() / 255
     expected = segment(small, image[..., :3].half().float()).labels
@@ -119,6 +123,7 @@ def test_layers_have_the_names_of_the_design(sd1):
     assert grid_of(model, find_layer(model, "auto", last=True), (37, 45)) == (10, 12)
 
 
+@pytest.mark.once
 def test_a_timestep_off_the_grid_is_snapped_and_said(caplog):
     grid = timestep_grid(50)
     with caplog.at_level(logging.WARNING, "EmerDiff"):

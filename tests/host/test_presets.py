@@ -68,8 +68,9 @@ def test_differences_of_latents_follow_the_borders_of_the_picture(small):
     assert (found & inside).sum() / (found | inside).sum() > 0.9  # 0.65 without following the borders
 
 
-@pytest.mark.parametrize("at_hand", [True, False], ids=["picture at hand", "picture decoded"])
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    ("name", "at_hand"), [*((name, True) for name in PRESETS), *((name, False) for name in sorted(LOOKING))]
+)
 def test_each_preset_evaluates_and_decodes_no_more_than_it_says(small, photo, name, at_hand, monkeypatch):
     image = photo[:, :73, :66]
     _, trajectory, low_res = prepare(small, image, 3)

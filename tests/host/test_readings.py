@@ -12,6 +12,7 @@ from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_feature
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 
+pytestmark = pytest.mark.once
 WAYS = [(0.25, False, False), (0.0, True, False), (0.0, False, True), (0.5, True, True)]
 
 
