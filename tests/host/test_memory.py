@@ -245,6 +245,9 @@ def drafted_and_picked(small, image):
     features, trajectory = EmerDiffExtractFeatures.execute(*small, image, 0, 128, mirrored=False).result
     low_res = EmerDiffClusterFeatures.execute(features, 3, 0, shared_clusters=True, restarts=1).result[0]
     given = trajectory, low_res, "draft"
-    _, segmentation, label_image = EmerDiffModulateAndAssemble.execute(*small, image, *given, make_masks=False).result
+    masks, segmentation, label_image = EmerDiffModulateAndAssemble.execute(
+        *small, image, *given, make_masks=False
+    ).result
+    assert masks.shape == (1, 512, 512) and not masks.any() and len(segmentation.labels) == len(image)
     selected = EmerDiffSelectSegments.execute([segmentation], ["0"], image=[image], every_picture=[True])
     return label_image, selected.result[0][0], selected.result[1][0]

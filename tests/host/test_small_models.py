@@ -12,7 +12,6 @@ from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.host.transformers import Block
 from emerdiff.nodes.steps.checks import check_source
-from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.values import Source
 
 from measure.beds import SMALL_FLUX
@@ -132,16 +131,6 @@ def test_it_removes_noise_better_than_no_model_and_better_with_the_right_words(r
     means = {name: float(np.mean(each)) for name, each in errors.items()}
     assert means["empty"] < 0.7 * means["nothing"]
     assert means["words"] < means["empty"]
-
-
-def test_features_of_one_region_are_more_alike_than_those_of_two(sd):
-    apart = []
-    for number in range(2):
-        features = extract_features(sd, picture(number))[0].features[0].flatten(0, 1)
-        labels = torch.from_numpy(scene(HELD_OUT + number, 256).labels)[16::32, 16::32].flatten()
-        distance, same = torch.cdist(features, features), labels[:, None] == labels
-        apart.append(float(distance[~same].mean() / distance[same].mean()))
-    assert np.mean(apart) > 1.1
 
 
 def test_the_draft_of_the_small_flux_is_better_than_its_clusters_enlarged():
