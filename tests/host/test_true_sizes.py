@@ -49,7 +49,9 @@ HUNYUAN_DIT_G = {**form.HUNYUAN_DIT, "depth": 40, "hidden_size": 1408, "mlp_rati
 HUNYUAN_DIT_1 = {**HUNYUAN_DIT_G, "size_cond": True, "use_style_cond": True}
 SD35_MEDIUM = sd3(24, 384, qk_norm="rms", x_block_self_attn_layers=list(range(13)))
 FLUX1 = flux(form.FLUX, 3072, 19, 38)
+SCHNELL = {**FLUX1, "guidance_embed": False}
 CHROMA1 = flux(form.CHROMA, 3072, 19, 38, out_dim=3072, hidden_dim=5120, n_layers=5)
+HUNYUAN_21 = flux(form.HUNYUAN_IMAGE, 3584, 20, 40, byt5=True)
 QWEN_IMAGE = {**form.QWEN, "num_layers": 60, "num_attention_heads": 24}
 KREA = {**form.KREA2, "features": 6144, "heads": 48, "kvheads": 12, "layers": 28, "txtdim": 2560}
 AURA_03 = {**form.AURA, "dim": 3072, "global_conddim": 3072, "n_heads": 12, "n_double_layers": 4, "n_layers": 36}
@@ -60,23 +62,15 @@ MODELS = {
     "SD3 medium": Published("SD3", sd3(24, 192), "block 9", 4096, evidence="published"),
     "SD3.5 medium": Published("SD3", SD35_MEDIUM, "block 9", 4096, evidence="published"),
     "SD3.5 large": Published("SD3", sd3(38, 192, qk_norm="rms"), "block 15", 4096, evidence="published"),
-    "Flux.1 dev": Published("Flux", FLUX1, "double 17", 4096, "FLUX", evidence="published"),
-    "Flux.1 schnell": Published(
-        "FluxSchnell", {**FLUX1, "guidance_embed": False}, "double 17", 4096, evidence="published"
-    ),
-    "Flux.1 Fill dev": Published(
-        "FluxInpaint", {**FLUX1, "in_channels": 96}, "double 17", 4096, "FLUX", evidence="published"
-    ),
+    "Flux.1 dev": Published("Flux", FLUX1, "double 17", 4096, "FLUX", "published"),
+    "Flux.1 schnell": Published("FluxSchnell", SCHNELL, "double 17", 4096, evidence="published"),
+    "Flux.1 Fill dev": Published("FluxInpaint", {**FLUX1, "in_channels": 96}, "double 17", 4096, "FLUX", "published"),
     "Flux.2 dev": Published("Flux2", flux2(6144, 8, 48, 15360, guidance=True), "single 8", 15360, "FLUX"),
-    "Flux.2 klein 4B": Published("Flux2", flux2(3072, 5, 20, 7680), "single 6", 7680, "FLUX", evidence="found by eye"),
-    "Flux.2 klein 9B": Published(
-        "Flux2", flux2(4096, 8, 24, 12288), "single 3", 12288, "FLUX", evidence="found by eye"
-    ),
+    "Flux.2 klein 4B": Published("Flux2", flux2(3072, 5, 20, 7680), "single 6", 7680, "FLUX", "found by eye"),
+    "Flux.2 klein 9B": Published("Flux2", flux2(4096, 8, 24, 12288), "single 3", 12288, "FLUX", "found by eye"),
     "Chroma": Published("Chroma", CHROMA1, "double 17", 4096, "FLUX"),
     "LongCat-Image": Published("LongCatImage", flux(form.LONGCAT, 3072, 10, 20), "double 9", 3584, "FLUX"),
-    "Hunyuan Image 2.1": Published(
-        "HunyuanImage21", flux(form.HUNYUAN_IMAGE, 3584, 20, 40, byt5=True), "single 1", 3584
-    ),
+    "Hunyuan Image 2.1": Published("HunyuanImage21", HUNYUAN_21, "single 1", 3584),
     "Qwen-Image": Published("QwenImage", QWEN_IMAGE, "block 21", 3584, "FLUX"),
     "Lumina 2": Published("Lumina2", next_dit(form.LUMINA, 2304, 26, 24, 8), "block 9", 2304),
     "Z-Image": Published("ZImage", next_dit(form.Z_IMAGE, 3840, 30, 30, 30), "block 18", 2560, evidence="found by eye"),

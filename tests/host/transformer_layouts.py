@@ -167,24 +167,18 @@ def all_words() -> dict:
 
 # --- the families ---
 
+SD35 = {**form.SD3, "qk_norm": "rms"}
+MMDIT_X = {**SD35, "x_block_self_attn_layers": [0, 1]}
+SCHNELL = {**form.FLUX, "guidance_embed": False}
+ALPHA = {**form.PIXART, "image_model": "pixart_alpha", "hidden_size": 144, "num_heads": 2, "micro_condition": True}
+SIGMA = {**form.PIXART, "image_model": "pixart_sigma", "micro_condition": False, "model_max_length": 300}
 FLUX_BLOCKS = ("double 1", "single 2")
 LAYOUTS = {
     "SD3": Layout("SD3", form.SD3, ("block 0", "block 2"), 4096, pooled(2048), loaded=True),
-    "SD3.5 medium": Layout(
-        "SD3",
-        {**form.SD3, "qk_norm": "rms", "x_block_self_attn_layers": [0, 1]},
-        ("block 1", "block 2"),
-        4096,
-        pooled(2048),
-        loaded=True,
-    ),
-    "SD3.5 large": Layout(
-        "SD3", {**form.SD3, "qk_norm": "rms"}, ("block 0", "block 3"), 4096, pooled(2048), loaded=True
-    ),
+    "SD3.5 medium": Layout("SD3", MMDIT_X, ("block 1", "block 2"), 4096, pooled(2048), loaded=True),
+    "SD3.5 large": Layout("SD3", SD35, ("block 0", "block 3"), 4096, pooled(2048), loaded=True),
     "Flux.1 dev": Layout("Flux", form.FLUX, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
-    "Flux.1 schnell": Layout(
-        "FluxSchnell", {**form.FLUX, "guidance_embed": False}, FLUX_BLOCKS, 4096, pooled(768), loaded=True
-    ),
+    "Flux.1 schnell": Layout("FluxSchnell", SCHNELL, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
     "Flux.1 Fill": Layout("FluxInpaint", {**form.FLUX, "in_channels": 96}, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
     "Flux.2": Layout("Flux2", form.FLUX2, FLUX_BLOCKS, 7680, loaded=True, cell=16, patch=1),
     "Chroma": Layout("Chroma", form.CHROMA, FLUX_BLOCKS, 4096),
@@ -198,18 +192,7 @@ LAYOUTS = {
     "HiDream-I1": Layout("HiDream", form.HIDREAM, ("double 1", "single 1"), 4096, llama),
     "Cosmos Predict2": Layout("CosmosT2IPredict2", form.COSMOS, ("block 0", "block 2"), 1024),
     "Anima": Layout("Anima", {**form.COSMOS, "image_model": "anima"}, ("block 0", "block 2"), 1024, words_of_t5),
-    "PixArt alpha": Layout(
-        "PixArtAlpha",
-        {**form.PIXART, "image_model": "pixart_alpha", "hidden_size": 144, "num_heads": 2, "micro_condition": True},
-        ("block 0", "block 1"),
-        4096,
-    ),
-    "PixArt sigma": Layout(
-        "PixArtSigma",
-        {**form.PIXART, "image_model": "pixart_sigma", "micro_condition": False, "model_max_length": 300},
-        ("block 0", "block 1"),
-        4096,
-        loaded=True,
-    ),
+    "PixArt alpha": Layout("PixArtAlpha", ALPHA, ("block 0", "block 1"), 4096),
+    "PixArt sigma": Layout("PixArtSigma", SIGMA, ("block 0", "block 1"), 4096, loaded=True),
     "Hunyuan-DiT": Layout("HunyuanDiT", form.HUNYUAN_DIT, ("block 1", "block 3"), 1024, mt5, loaded=True, tokens=77),
 }
