@@ -123,7 +123,7 @@ def test_family(name, photo):
 @pytest.mark.once
 @pytest.mark.parametrize(
     "push",
-    [Push(timestep=61), *(Push(strength=5.0, timestep=1, layer=each) for each in ("input 3", "middle 0", "output 7"))],
+    [Push(timestep=41), *(Push(strength=5.0, timestep=1, layer=each) for each in ("input 3", "middle 0", "output 7"))],
 )
 def test_several_levels_and_every_kind_of_layer(sd1, photo, push):
     """The shared prefix ends wherever the chosen layer is."""
