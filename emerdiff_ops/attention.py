@@ -68,3 +68,31 @@ def shared_attention(
 def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     weights = torch.bmm(query, key).softmax(dim=-1, dtype=torch.float32)  # [groups * heads, block, tokens]
     return torch.bmm(weights.to(value.dtype), value)
+
+
+def mean_attention(
+    query: torch.Tensor, key: torch.Tensor, grid: tuple[int, int], finer: int = 1, max_scores: int | None = None
+) -> torch.Tensor:
+    """The mean over heads of softmax(QK^T / sqrt d) of a grid's tokens, [N, N] float32.
+
+    query, key [heads, h*w, d]. `finer` tokens on a side are taken as one: the mean of their rows, the sum of their
+    columns. Scores are computed in blocks of queries that have at most `max_scores` (None: what suits the device).
+    """
+    owner, count = _owners(grid, finer, query.device)
+    total = query.new_zeros(count, count, dtype=torch.float32)
+    most = max_scores or MAX_SCORES.get(query.device.type, MAX_SCORES["other"])
+    block = max(1, most // (len(query) * len(owner)))
+    key = key.float().mT
+    for tokens in torch.arange(len(owner), device=query.device).split(block):
+        scores = torch.bmm(query[:, tokens].float() * query.shape[-1] ** -0.5, key)
+        rows = scores.softmax(-1).mean(0)  # [block, h*w]
+        together = rows if finer == 1 else rows.new_zeros(len(rows), count).index_add_(1, owner, rows)
+        total.index_add_(0, owner[tokens], together)
+    return total / torch.bincount(owner)[:, None]
+
+
+def _owners(grid: tuple[int, int], finer: int, device: torch.device) -> tuple[torch.Tensor, int]:
+    """The token of the coarser grid that each one of the finer lies in, [h*w], and how many there are."""
+    rows, columns = (torch.arange(side, device=device) // finer for side in grid)
+    height, width = (-(-side // finer) for side in grid)
+    return (rows[:, None] * width + columns).flatten(), height * width

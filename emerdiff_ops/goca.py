@@ -26,14 +26,6 @@ def attention_maps(query: torch.Tensor, key: torch.Tensor, heads: int) -> torch.
     return (query @ key.transpose(1, 2) * query.shape[-1] ** -0.5).softmax(-1, dtype=torch.float32)
 
 
-def mean_attention(query: torch.Tensor, key: torch.Tensor, heads: int) -> torch.Tensor:
-    """The mean of the heads' maps, [n, m], one held at a time."""
-    total = query.new_zeros(query.shape[0], key.shape[0], dtype=torch.float32)
-    for own_query, own_key in zip(query.chunk(heads, -1), key.chunk(heads, -1), strict=True):
-        total += attention_maps(own_query, own_key, 1)[0]
-    return total / heads
-
-
 def over_heads(maps: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
     """The heads' maps [heads, n, m] as one, [n, m], by their outputs o_h = A_h V_h W_h [heads, n, C].
 

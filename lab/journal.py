@@ -4,8 +4,6 @@ A record counts once its newline is on the disk. What stands behind the last new
 no reader sees it, and the next writer cuts it off. Writers in several processes take turns.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -20,14 +20,8 @@ class EmerDiffAssembleMasks(io.ComfyNode):
             inputs=[
                 DifferenceMapsType.Input("difference_maps", tooltip="From EmerDiff Modulate Attention."),
                 inputs.smoothing(),
-                io.Float.Input(
-                    "min_area",
-                    default=0.0,
-                    min=0.0,
-                    max=0.5,
-                    step=0.001,
-                    round=0.0001,
-                    tooltip="Connected parts smaller than this fraction of the picture go to their neighbours.",
+                inputs.share_of_picture(
+                    "min_area", 0.0, "Connected parts smaller than this fraction of the picture go to their neighbours."
                 ),
                 io.Boolean.Input(
                     "normalize",
@@ -35,16 +29,12 @@ class EmerDiffAssembleMasks(io.ComfyNode):
                     advanced=True,
                     tooltip="Divide each map by its maximum first. Helps when the strength does not suit the model.",
                 ),
-                io.Float.Input(
+                inputs.share_of_picture(
                     "fill_holes",
-                    default=0.0,
-                    min=0.0,
-                    max=0.5,
-                    step=0.001,
-                    round=0.0001,
+                    0.0,
+                    "A hole in a segment goes to that segment, if smaller than this fraction of the picture.",
                     optional=True,
                     advanced=True,
-                    tooltip="A hole in a segment goes to that segment, if smaller than this fraction of the picture.",
                 ),
                 io.Boolean.Input(
                     "split_parts",

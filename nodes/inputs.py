@@ -139,19 +139,18 @@ def edge():
     return grow(), feather(), holes
 
 
+def share_of_picture(name: str, default: float, tooltip: str, **options):
+    """Up to half of the picture's pixels."""
+    limits = {"min": 0.0, "max": 0.5, "step": 0.001, "round": 0.0001} | options
+    return io.Float.Input(name, default=default, tooltip=tooltip, **limits)
+
+
 def specks():
-    return io.Float.Input(
-        "specks",
-        default=SPECKS,
-        min=0.0,
-        max=0.1,
-        step=0.0001,
-        round=0.0001,
-        optional=True,
-        advanced=True,
-        tooltip="Connected parts smaller than this fraction of the picture go to their neighbours, and holes of that "
-        "size are filled. 0 = every speck stays, as in the paper.",
+    words = (
+        "Connected parts smaller than this fraction of the picture go to their neighbours, and holes of that size are "
+        "filled. 0 = every speck stays, as in the paper."
     )
+    return share_of_picture("specks", SPECKS, words, max=0.1, step=0.0001, optional=True, advanced=True)
 
 
 def granularity():

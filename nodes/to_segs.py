@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from . import inputs
 from .steps.exchange import segs_of_pictures
 from .wires import SegmentationType
 
@@ -33,14 +34,8 @@ class EmerDiffToSEGS(io.ComfyNode):
                     step=0.1,
                     tooltip="Width and height of the crop over those of the segment's box, cut to fit the picture.",
                 ),
-                io.Float.Input(
-                    "min_area",
-                    default=0.001,
-                    min=0.0,
-                    max=0.5,
-                    step=0.001,
-                    round=0.0001,
-                    tooltip="Segments smaller than this fraction of the picture are left out, named or not.",
+                inputs.share_of_picture(
+                    "min_area", 0.001, "Segments smaller than this fraction of the picture are left out, named or not."
                 ),
             ],
             outputs=[

@@ -4,8 +4,6 @@ What travels is names and lines, however large the pictures are: all machines se
 Ray starts it again and hands it the batch it was at; what it ends over every time is given up.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

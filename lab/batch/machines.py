@@ -1,7 +1,5 @@
 """What a machine of a cluster has to see, and what its workers write down."""
 
-from __future__ import annotations
-
 import os
 import socket
 from collections import Counter

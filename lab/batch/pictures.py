@@ -1,7 +1,5 @@
 """Pictures in a folder: which files they are, and each as the model takes it."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Why something did not work, in sentences for those who started it."""
 
-from __future__ import annotations
-
 
 class Stop(Exception):
     """The run cannot go on. The text is a sentence with the way out."""

@@ -5,8 +5,6 @@ theirs, so a.jpg and a.png have results of their own. OUTPUT/segments.jsonl gets
 line without "error" is done. Of several lines of a picture the last counts.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import io

@@ -23,8 +23,6 @@ that failed is tried once more. Of several lines of a picture the last counts. E
 DIR/workers/ says then what each worker did when. A worker that ends loses nothing: its picture is done by another.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One picture after another to its results, by a model on this process's device."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import NamedTuple

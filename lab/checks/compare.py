@@ -6,8 +6,6 @@ it writes included. Then a server tells what it knows of each pack's nodes and s
 Prints what differs and by how much; exit code 1 where it is more than the tolerance.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import contextlib

@@ -5,8 +5,6 @@ nodes/web/docs/NODE.md. Two marks tell which English a translation was made from
 holds the texts of that time, and a translated help page ends with a hash of the English page.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import hashlib

@@ -4,8 +4,6 @@ A run of small tensors gains little by a second thread, and two runs whose threa
 lose a lot: so two go on at a time, each with its share of the threads.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -10,8 +10,6 @@ translations     a list of what users of other languages see in English, or as i
 release          fails if that list is not empty
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """ComfyUI's front end in Chromium, without a screen: for the tests in a browser and for pictures of it."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The processes that the one command starts, and how they are ended with it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

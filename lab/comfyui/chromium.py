@@ -1,7 +1,5 @@
 """A Chromium or Chrome for the tests in a browser: the one on PATH, or Debian's package."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from pathlib import Path

@@ -8,8 +8,6 @@ ComfyUI of the user's own instead: then that one and its Python are used, nothin
 into it. COMFYUI_PYTHON names its Python where that is not found beside it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """The front ends to test in: the one that ComfyUI brings, and the newest, a package on PyPI, fetched into .host/."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

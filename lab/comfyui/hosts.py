@@ -1,7 +1,5 @@
 """The ComfyUIs to develop and test against: releases fetched into .host/, or the user's own."""
 
-from __future__ import annotations
-
 import tarfile
 from pathlib import Path
 from typing import NamedTuple

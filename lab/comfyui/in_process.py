@@ -1,7 +1,5 @@
 """ComfyUI's modules and the pack in this process: for scripts and tests that need no server."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import sys

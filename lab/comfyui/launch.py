@@ -3,8 +3,6 @@
 ComfyUI and the pack come first, so that the module and whatever it needs import them plainly, at their top.
 """
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 

@@ -1,7 +1,5 @@
 """A ComfyUI of the user's own, by COMFYUI_PATH, and its Python; nothing is installed into it."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import subprocess

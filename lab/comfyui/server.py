@@ -1,7 +1,5 @@
 """A real ComfyUI server for the demo and the tests: on a free port, with our packs, always stopped."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -19,6 +17,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 
@@ -65,7 +64,7 @@ class HostServer:
         self.flags = device_flags() if flags is None else flags
         self.packs = packs
 
-    def __enter__(self) -> HostServer:
+    def __enter__(self) -> Self:
         self.base = Path(tempfile.mkdtemp(prefix="emerdiff-host-"))
         self.log = self.base / "server.log"
         self.address = f"127.0.0.1:{_free_port()}"

@@ -3,8 +3,6 @@
 A prompt is `{node id: {"class_type": str, "inputs": {name: value or [node id, output]}}}`.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path

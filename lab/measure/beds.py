@@ -1,7 +1,5 @@
 """What is measured on: one of the small models, or any checkpoint of the user's."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from functools import partial

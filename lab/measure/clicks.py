@@ -12,8 +12,6 @@ Published: M2N2 takes 1.62 clicks to 85% and 1.90 to 90% on all 50 of GrabCut's,
 Scores are kept in demo_output/clicks/ as they come; an interrupted run goes on. No picture is written.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Iterator
 from functools import cache, partial

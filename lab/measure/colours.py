@@ -1,7 +1,5 @@
 """k-means on the colours of a picture: segments that need no model, to compare with."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from emerdiff.emerdiff_ops.kmeans import kmeans

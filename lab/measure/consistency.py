@@ -4,8 +4,6 @@ labels and truth [N, H, W]: segment numbers and true regions of N frames. Number
 called otherwise in the next frame has changed.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from measure.metrics import boundaries, boundary_f, iou, mean_iou, merged_to_truth

@@ -6,8 +6,6 @@ that no choice was made on. Every picture's scores are appended to demo_output/c
 interrupted run goes on where it stopped.
 """
 
-from __future__ import annotations
-
 from operator import itemgetter
 
 import numpy as np

@@ -5,8 +5,6 @@ k-means on the picture's own colours. `--half reporting` for pictures that no ch
 are appended to demo_output/features/MODEL.jsonl, so an interrupted run goes on where it stopped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from operator import itemgetter
 

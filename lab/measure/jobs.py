@@ -1,7 +1,5 @@
 """What is timed: whole segmentations, plain and by every preset; and the table of what was measured."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import comfy.model_management

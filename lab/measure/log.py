@@ -1,7 +1,5 @@
 """Figures as they come: what is missing is measured, every row kept in a file, tables are put into pages."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Hashable, Iterable

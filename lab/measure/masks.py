@@ -6,8 +6,6 @@ Every scene's scores are appended to a file as they come, so an interrupted run 
 a table (mean and standard error, and the paired gain over the baseline) and a picture of the first scenes.
 """
 
-from __future__ import annotations
-
 import argparse
 import functools
 import itertools

@@ -1,7 +1,5 @@
 """How good a segmentation is when the true regions are known: mIoU, ARI and boundary F."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -10,8 +10,6 @@ Half of them are for choices (--half tuning), figures are from the other. Scores
 demo_output/photographs/MODEL HALF PART.jsonl, so an interrupted run goes on where it stopped. No picture is written.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Pictures with known regions to measure on: scenes by seed, scenes with photographs' surfaces, photographs."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from functools import cache

@@ -1,7 +1,5 @@
 """The pack's steps on a small model or a checkpoint, as the measurements call them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What one gets of a thing by pointing at it: the segment under a click, what is like a click, two clicks, a box."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 

@@ -7,8 +7,6 @@ Every picture's scores are appended to demo_output/pareto/HALF presets.jsonl, so
 stopped. The table is of all models that there are scores of; `--minutes 0` measures nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from operator import itemgetter
 

@@ -5,8 +5,6 @@ models the published thresholds leave one or two segments of most pictures. So t
 tuning pictures; what is called published has the published ones everywhere.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

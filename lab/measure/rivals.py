@@ -6,8 +6,6 @@ emerdiff-cuts, a draft that decides by itself. Seconds are of all processor core
 demo_output/rivals/MODEL HALF.jsonl, so an interrupted run goes on where it stopped. No picture is written.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """What people and other nodes give for a thing: five kinds of rough masks."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy import ndimage

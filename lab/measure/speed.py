@@ -16,8 +16,6 @@ leaves its table in demo_output/benchmark/.
   --publish        put all tables and plots there are into docs/performance.md
 """
 
-from __future__ import annotations
-
 import argparse
 import datetime
 import platform

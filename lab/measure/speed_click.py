@@ -1,7 +1,5 @@
 """From picture to draft, and from a click to an exact mask, beside lifting every segment."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

@@ -1,7 +1,5 @@
 """A folder of pictures segmented by one process, and by several workers of a cluster on this machine."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

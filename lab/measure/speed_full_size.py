@@ -1,7 +1,5 @@
 """Stable Diffusion 1.5 at its full size, random weights: what a variant and step cost, and a decoding."""
 
-from __future__ import annotations
-
 import itertools
 from functools import partial
 

@@ -1,7 +1,5 @@
 """How true the time left is, and how time grows."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from unittest import mock

@@ -1,7 +1,5 @@
 """Everything outside the network: seconds and the most memory of each step, beside the network's own."""
 
-from __future__ import annotations
-
 import gc
 from collections.abc import Callable, Iterator
 from functools import partial

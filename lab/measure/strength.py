@@ -6,8 +6,6 @@ to be right everywhere: the table shows how far the best lambdas lie apart, in b
 demo_output/strength/MODEL.jsonl, so an interrupted run goes on where it stopped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from operator import itemgetter
 

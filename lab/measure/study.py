@@ -4,8 +4,6 @@ A measurement says what it measures on (a Material), which rows it makes of one 
 to. Rows are kept in demo_output/NAME/ as they come: the same command goes on where it was stopped.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Hashable, Iterable

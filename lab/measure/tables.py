@@ -1,7 +1,5 @@
 """Tables of rows, in Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Single things on photographs, to be pointed at: objects, and regions by their size."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import chain, zip_longest
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Seconds, counted FLOPs and peak memory of several jobs that do the same work, measured in turn."""
 
-from __future__ import annotations
-
 import gc
 import time
 from collections.abc import Callable, Hashable, Mapping

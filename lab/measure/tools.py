@@ -7,8 +7,6 @@ On any small model. Every scene's scores are appended to demo_output/tools/MODEL
 goes on where it stopped; the table is made from all of them.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

@@ -7,8 +7,6 @@ With a small model, or with --checkpoint FILE of Stable Diffusion. Nothing was c
 Scores are appended to demo_output/video/MODEL HALF.jsonl, so an interrupted run goes on where it stopped.
 """
 
-from __future__ import annotations
-
 import argparse
 import itertools
 import time

@@ -3,8 +3,6 @@
 Every scene's figures are appended to a file as they come, so an interrupted run goes on where it stopped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -6,8 +6,6 @@ class, comes last. Cityscapes has 27 classes (labels 7 to 33) or the 19 that are
 the background, or all 459.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

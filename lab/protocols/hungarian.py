@@ -4,8 +4,6 @@ counts [n, S]: how many pixels of class i lie in cluster j; what is ignored is n
 every class, also one that does not occur: clusters beyond those that occur are then false positives of absent classes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Where the files of the published data sets lie, and how one of their pictures is read with its labels."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ segments are wanted is the pipeline's: `pipeline.bed.segments`, 0 for the pictur
 no more than that. A module that imports ComfyUI is named by `of_module`, which imports it with the first call.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module

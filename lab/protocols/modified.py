@@ -6,8 +6,6 @@ concepts are those of the pictures that are scored, that near is Euclidean, and 
 pixels by the same embeddings is inferred: the paper's text does not say so where it could be read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The pipeline of a method that needs a model; imported only then, because ComfyUI comes with it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from measure import beds

@@ -18,8 +18,6 @@ unless --all-pictures. What a data set's folder has to hold is said where it doe
 Every picture's counts are appended to demo_output/protocol/, so an interrupted run goes on where it stopped.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 import time

@@ -1,7 +1,5 @@
 """From the rows of all pictures to the tables of a protocol."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

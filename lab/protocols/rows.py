@@ -4,8 +4,6 @@ A row is a line of JSON: "segments", S; "counts", [class, segment, pixels] of ev
 asked for "embeddings", [S, C] in half precision, as text. Every score follows from such rows.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """One picture after another to its row, by a method on this process's device."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple

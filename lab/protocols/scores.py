@@ -1,7 +1,5 @@
 """IoU, its mean and pixel accuracy of pictures' tallies [P, n], with standard errors by leaving one picture out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

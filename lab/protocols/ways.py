@@ -4,8 +4,6 @@ Pictures are resized bilinearly without smoothing, labels by the nearest pixel. 
 have to, and takes the nearest labels twice, the second time the first of every block.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -26,11 +24,7 @@ class Way(NamedTuple):
     data: dict[str, DataSet] = DATA
 
 
-WAYS = {
-    "plain": Way(),
-    "diffseg": Way(True, 0, 512),
-    "diffcut": Way(True, 1, 1024, 128, DATA | DIFFCUT),
-}
+WAYS = {"plain": Way(), "diffseg": Way(True, 0, 512), "diffcut": Way(True, 1, 1024, 128, DATA | DIFFCUT)}
 
 
 def read(files: Files, meaning: dict[int, int], way: Way) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,6 @@ Published for a 32 x 32 grid, of a picture seen at 1024 pixels. One published od
 places that is least alike drops out of all cuts below the first. Nothing of the pack is used.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from scipy.linalg import eigh

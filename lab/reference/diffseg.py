@@ -5,8 +5,6 @@ Published for grids of 64, 32, 16 and 8 cells a side: their weights are in propo
 anchors are 16 a side at most. Nothing of the pack is used. Of maps [..., h, w] the last two axes are the keys'.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

@@ -1,7 +1,5 @@
 """Stable Diffusion 1.5 at its full size with random weights: right for time and memory, not for pictures."""
 
-from __future__ import annotations
-
 import comfy.model_management
 import comfy.model_patcher
 import comfy.sd

@@ -4,8 +4,6 @@ Their equations are in diffseg.py and diffcut.py. The network runs as the pack r
 last one evaluation.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 from functools import partial
 from typing import NamedTuple

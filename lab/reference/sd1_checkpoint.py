@@ -1,7 +1,5 @@
 """A checkpoint of SD1.x's form with random weights, small: what the host takes for SD1.5 and loads as such."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 

@@ -11,8 +11,6 @@ side.
 The server runs on a free port of this machine and is stopped at the end, whatever happens.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import re

@@ -3,8 +3,6 @@
 python3 lab/run.py help_pictures
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

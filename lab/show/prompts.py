@@ -1,7 +1,5 @@
 """The bundled workflows as prompts, docs/api/*.json: what the front end would queue for each, for programs to send."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

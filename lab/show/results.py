@@ -1,7 +1,5 @@
 """What the demo leaves of a picture: its files, one sheet with all of it side by side, a line of the table."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import NamedTuple

@@ -1,11 +1,10 @@
 """A running server and what every prompt of the demo needs."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import sys
 import time
+from typing import Self
 
 from PIL import Image
 from safetensors import safe_open
@@ -66,7 +65,7 @@ class ProgressLine:
         self.title = title
         self.begin = time.monotonic()
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> Self:
         return self
 
     def update(self, node: str, value: int, maximum: int) -> None:

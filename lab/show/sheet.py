@@ -1,7 +1,5 @@
 """One picture that shows a whole result: panels with captions, side by side."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -6,8 +6,6 @@ python3 lab/run.py thumbnails demo_output/scene_10000001
 Square, because the front end's list of templates shows squares.
 """
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pictures as a video file and back, for what runs the workflow of videos. PyAV comes with ComfyUI."""
 
-from __future__ import annotations
-
 import io
 
 import av

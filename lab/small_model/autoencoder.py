@@ -1,7 +1,5 @@
 """The small Stable Diffusion's autoencoder: the host's own AutoencoderKL, /8, four channels, a nonlinear decoder."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import comfy.sd

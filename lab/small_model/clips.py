@@ -5,8 +5,6 @@ spins; those drawn later pass in front of those drawn earlier. Sky and ground ar
 them. A thing's surface and shading turn with it. Labels as in scenes.py: 0 sky, 1 ground, 2.. the things.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

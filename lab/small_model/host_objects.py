@@ -1,7 +1,5 @@
 """A trained UNet and an autoencoder as the host's own MODEL and VAE."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import comfy.model_management

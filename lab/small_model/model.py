@@ -5,8 +5,6 @@ that has any), on a 32 x 32 x 48 latent that is the 128 x 128 image itself, pixe
 Needs ComfyUI on `sys.path`; imported only by the measurements, the tests and the development nodes beside it.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import comfy.latent_formats

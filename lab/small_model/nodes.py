@@ -26,6 +26,11 @@ def counted(model, pause: float):
     return model
 
 
+def loaded() -> list:
+    """What a node gives that stands in for a loader."""
+    return [io.Model.Output(), io.Conditioning.Output(display_name="empty prompt"), io.Vae.Output(), io.Clip.Output()]
+
+
 class EmerDiffLabSmallModel(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -39,12 +44,7 @@ class EmerDiffLabSmallModel(io.ComfyNode):
                     "pause", default=0.0, min=0.0, max=10.0, optional=True, tooltip="Seconds an evaluation waits."
                 )
             ],
-            outputs=[
-                io.Model.Output(),
-                io.Conditioning.Output(display_name="empty prompt"),
-                io.Vae.Output(),
-                io.Clip.Output(),
-            ],
+            outputs=loaded(),
         )
 
     @classmethod
@@ -61,12 +61,7 @@ class EmerDiffLabSmallFlux(io.ComfyNode):
             category="EmerDiff/lab",
             description="The small trained transformer of the development lab, in place of a model, its VAE and CLIP.",
             inputs=[],
-            outputs=[
-                io.Model.Output(),
-                io.Conditioning.Output(display_name="empty prompt"),
-                io.Vae.Output(),
-                io.Clip.Output(),
-            ],
+            outputs=loaded(),
         )
 
     @classmethod

@@ -4,8 +4,6 @@ The small models learned from one half, on which choices were made too; the othe
 decides, here and only here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -5,8 +5,6 @@ shapes, each with its own hue, shading and texture. Everything is defined in the
 seed can be rendered at any size. Labels: 0 sky, 1 ground, 2.. the objects in drawing order.
 """
 
-from __future__ import annotations
-
 import colorsys
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ the small Stable Diffusion's autoencoder and told its words. A token is 2 x 2 ce
 pictures of 256 px and more. Needs ComfyUI on `sys.path`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import comfy.model_patcher

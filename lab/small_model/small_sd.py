@@ -4,8 +4,6 @@ A UNet of SD1.x's layout that predicts the noise, on the four channels of a lear
 told what is there in the scenes' words and in COCO's. For pictures of 256 px and more. Needs ComfyUI on `sys.path`.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import comfy.latent_formats

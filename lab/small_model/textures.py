@@ -1,7 +1,5 @@
 """Scenes whose regions are cut out of photographs: the same shapes and labels, no colour that gives a region away."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

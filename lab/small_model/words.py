@@ -1,7 +1,5 @@
 """What the small models are told: single words, a trained vector each, in place of CLIP."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

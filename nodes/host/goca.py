@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...emerdiff_ops.goca import attention_maps, mean_attention, on_grid, over_heads
-from .hooks import _replacement_at, _replacements
+from ...emerdiff_ops.attention import mean_attention
+from ...emerdiff_ops.goca import attention_maps, on_grid, over_heads
+from .hooks import _by_head, _replacement_at, _replacements
 from .places import Layer
 from .unet import cross_attention_layers, grid_of, network_of
 
@@ -63,10 +64,10 @@ class PlacesAndWords:
                 replacements[layer] = partial(_kept, keep, layer, attend)
 
     def keep_own(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor, heads: int) -> None:
-        own = mean_attention(query[0], key[0], heads)
         grid, places = self.places.grids[layer], self.places
-        if own.shape != (grid[0] * grid[1],) * 2:
+        if not query.shape[1] == key.shape[1] == grid[0] * grid[1]:
             return  # another pack merges places; told by what is missing
+        own = mean_attention(_by_head(query, heads), _by_head(key, heads), grid)
         self.own[layer] = on_grid(own, grid, places.grids[places.reference])
         if layer in places.carrying:
             self.carrying.append(own)

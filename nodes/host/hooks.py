@@ -15,8 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from ...emerdiff_ops.attention import add_offset, base_rows, root_mean_square, shared_attention, spread_rows
-from ...emerdiff_ops.markov import mean_attention
+from ...emerdiff_ops.attention import (
+    add_offset,
+    base_rows,
+    mean_attention,
+    root_mean_square,
+    shared_attention,
+    spread_rows,
+)
 from ...emerdiff_ops.text_scores import word_attention
 from .places import Block, Layer, layer_of
 

@@ -17,52 +17,36 @@ from reference.sd1_checkpoint import COMMON, autoencoder
 # The transformers of the output blocks are listed from the last block to the first, as the host takes them.
 SD1 = {**full_size.UNET, "channel_mult": (1, 1, 1, 1)}
 SD2 = {**SD1, "context_dim": 1024, "num_heads": -1, "num_head_channels": 64, "use_linear_in_transformer": True}
-SDXL = {
-    **COMMON,
-    "model_channels": 320,
-    "num_res_blocks": [2, 2, 2],
-    "channel_mult": (1, 1, 1),
-    "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-    "transformer_depth_middle": 10,
-    "context_dim": 2048,
-    "num_heads": -1,
-    "num_head_channels": 64,
-    "use_linear_in_transformer": True,
-    "num_classes": "sequential",
-    "adm_in_channels": 2816,
-}
-REFINER = {
-    **SDXL,
-    "model_channels": 384,
-    "num_res_blocks": [2, 2, 2, 2],
-    "channel_mult": (1, 1, 1, 1),
-    "transformer_depth": [0, 0, 4, 4, 4, 4, 0, 0],
-    "transformer_depth_output": [0, 0, 0, 4, 4, 4, 4, 4, 4, 0, 0, 0],
-    "transformer_depth_middle": 4,
-    "context_dim": 1280,
-    "adm_in_channels": 2560,
-}
-SSD_1B = {
-    **SDXL,
-    "transformer_depth": [0, 0, 2, 2, 4, 4],
-    "transformer_depth_output": [0, 0, 0, 1, 1, 2, 10, 4, 4],
-    "transformer_depth_middle": -1,
-}
-VEGA = {
-    **SSD_1B,
+SDXL = (
+    COMMON
+    | {"model_channels": 320, "num_res_blocks": [2, 2, 2], "channel_mult": (1, 1, 1)}
+    | {"transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_middle": 10}
+    | {"transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10]}
+    | {"num_heads": -1, "num_head_channels": 64, "use_linear_in_transformer": True}
+    | {"context_dim": 2048, "num_classes": "sequential", "adm_in_channels": 2816}
+)
+REFINER = (
+    SDXL
+    | {"model_channels": 384, "num_res_blocks": [2, 2, 2, 2], "channel_mult": (1, 1, 1, 1)}
+    | {"transformer_depth": [0, 0, 4, 4, 4, 4, 0, 0], "transformer_depth_middle": 4}
+    | {"transformer_depth_output": [0, 0, 0, 4, 4, 4, 4, 4, 4, 0, 0, 0]}
+    | {"context_dim": 1280, "adm_in_channels": 2560}
+)
+SSD_1B = (
+    SDXL
+    | {"transformer_depth": [0, 0, 2, 2, 4, 4], "transformer_depth_middle": -1}
+    | {"transformer_depth_output": [0, 0, 0, 1, 1, 2, 10, 4, 4]}
+)
+VEGA = SSD_1B | {
     "transformer_depth": [0, 0, 1, 1, 2, 2],
     "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
 }
-KOALA_700M = {
-    **SDXL,
-    "num_res_blocks": [1, 1, 1],
-    "transformer_depth": [0, 2, 5],
-    "transformer_depth_output": [0, 0, 2, 2, 5, 5],
-    "transformer_depth_middle": -2,
-}
-KOALA_1B = {
-    **KOALA_700M,
+KOALA_700M = (
+    SDXL
+    | {"num_res_blocks": [1, 1, 1], "transformer_depth": [0, 2, 5], "transformer_depth_middle": -2}
+    | {"transformer_depth_output": [0, 0, 2, 2, 5, 5]}
+)
+KOALA_1B = KOALA_700M | {
     "transformer_depth": [0, 2, 6],
     "transformer_depth_output": [0, 0, 2, 2, 6, 6],
     "transformer_depth_middle": 6,

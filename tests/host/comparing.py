@@ -1,4 +1,4 @@
-"""Values prepared for the step that a test is about, and the plain procedure beside the pack's result."""
+"""Pictures, values prepared for the step that a test is about, the plain procedure beside the pack's result."""
 
 from typing import NamedTuple
 
@@ -9,6 +9,25 @@ from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.values import Features, LowResMasks, Trajectory
 
 from reference.plain_procedure import difference_maps
+from small_model.scenes import HELD_OUT, SIZE, scene
+
+
+def smooth_picture(height: int, width: int, channels: int = 3, count: int = 1) -> torch.Tensor:
+    """Random pictures [count, height, width, channels]."""
+    noise = torch.rand(count, channels, 8, 8, generator=torch.Generator().manual_seed(3))
+    return torch.nn.functional.interpolate(noise, (height, width), mode="bicubic").clamp(0, 1).movedim(1, -1)
+
+
+def scene_picture(number: int = 0, size: int = SIZE) -> torch.Tensor:
+    """A held-out scene [1, size, size, 3]."""
+    return torch.from_numpy(scene(HELD_OUT + number, size).image)[None]
+
+
+class NoHooks:
+    """Of an evaluation that has none."""
+
+    def install(self, options):
+        pass
 
 
 class Prepared(NamedTuple):

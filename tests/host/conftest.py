@@ -1,5 +1,7 @@
 """A real ComfyUI in this process: on the CPU unless a CUDA device is there, its folders in a temporary place."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -9,7 +11,9 @@ start_host()
 
 import comfy.sd
 import folder_paths
+from comparing import smooth_picture
 from emerdiff.nodes.steps.values import Source
+from segmented_folders import run
 
 from reference.sd1_checkpoint import write_sd1_checkpoint
 from small_model.model import load
@@ -28,6 +32,25 @@ def folders(tmp_path, monkeypatch):
         (tmp_path / kind).mkdir()
         monkeypatch.setattr(folder_paths, f"{kind}_directory", str(tmp_path / kind))
     return tmp_path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Of pictures, for the command `segment`."""
+    made = tmp_path / "pictures"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def segment(folder, output, monkeypatch):
+    """The command `segment` in this process: its exit code."""
+    return partial(run, monkeypatch, folder, output)
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +75,4 @@ def small():
 
 @pytest.fixture(scope="session")
 def photo():
-    """A smooth random picture [1, 128, 128, 3]."""
-    noise = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
-    return torch.nn.functional.interpolate(noise, (128, 128), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    return smooth_picture(128, 128)

@@ -27,10 +27,7 @@ PROJECTIONS = {
     ("PixArt", "block"): "blocks.{}.attn.proj",
     ("HunyuanDiT", "block"): "blocks.{}.attn1.out_proj",
 }
-SAME_FORM = {
-    **dict.fromkeys(("Flux2", "Chroma", "LongCatImage", "HunyuanImage21"), "Flux"),
-    "Anima": "CosmosPredict2",
-}
+SAME_FORM = {**dict.fromkeys(("Flux2", "Chroma", "LongCatImage", "HunyuanImage21"), "Flux"), "Anima": "CosmosPredict2"}
 
 
 def direct_capture(model, conditioning, x: tuple[Tensor, Tensor, float], patch: int, block: str) -> Tensor:

@@ -1,18 +1,15 @@
 """How a picture attends to itself: as read from the network's own queries and keys, and what stands in the way."""
 
-import gc
-
 import comfy.ldm.modules.attention
-import comfy.model_management
 import pytest
 import torch
+from comparing import NoHooks, smooth_picture
 from emerdiff.emerdiff_ops.markov import markov_chain
 from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.steps import attention
 from emerdiff.nodes.steps.extract import Reading, extract_features
 from emerdiff.nodes.steps.values import Source
-from transformer_layouts import LAYOUTS
 
 from small_model import small_flux, small_sd
 
@@ -29,19 +26,12 @@ def outputs_of(module, kept: list):
     return module.register_forward_hook(lambda _, inputs, output: kept.append(output.detach()))
 
 
-class Nothing:
-    """Hooks of an evaluation that has none."""
-
-    def install(self, options):
-        pass
-
-
 def evaluated(source: Source, latent: torch.Tensor) -> None:
     """A whole evaluation of the latent without noise, told timestep 100."""
     sigma = network.sigma_of(source.model, 100)
 
     def work(x0, predict):
-        predict(x0, sigma, Nothing())
+        predict(x0, sigma, NoHooks())
         return x0
 
     run_session(source.model, source.conditioning, latent, work)
@@ -54,8 +44,7 @@ def sd():
 
 @pytest.fixture(scope="module")
 def picture():
-    noise = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(4))
-    return torch.nn.functional.interpolate(noise, (200, 260), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    return smooth_picture(200, 260, count=2)
 
 
 def test_chains_of_a_unet_are_those_of_its_own_queries_and_keys(sd, picture):
@@ -73,29 +62,6 @@ def test_chains_of_a_unet_are_those_of_its_own_queries_and_keys(sd, picture):
         by_head = [each[0].unflatten(-1, (-1, 32)).transpose(0, 1) for each in kept]
         plain = (plain_map(*by_head[:2], slice(None)) + plain_map(*by_head[2:], slice(None))) / 2
         assert torch.allclose(chain, markov_chain(plain).half(), rtol=2e-3, atol=2e-3)
-
-
-def test_features_are_the_same_with_and_without(sd, picture):
-    ours, theirs = (extract_features(sd, picture, reading=each)[0] for each in (READ, Reading()))
-    assert torch.equal(ours.features, theirs.features) and theirs.chains is None
-
-
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_every_transformer_gives_its_pictures_tokens_or_says_that_it_does_not(name, picture, monkeypatch):
-    layout, notes = LAYOUTS[name], []
-    if not layout.known:
-        pytest.skip(f"this ComfyUI has no {name}")
-    monkeypatch.setattr(attention, "show_notes", notes.extend)
-    source = Source(layout.load(), layout.vae(), layout.conditioning())
-    large = torch.nn.functional.interpolate(picture.movedim(-1, 1), (264, 300)).movedim(1, -1)
-    features, _ = extract_features(source, large[:1], reading=READ._replace(layer=layout.blocks[0]))
-    if network.of(source.model).family.projection:
-        assert features.chains is None and "cannot be read" in notes[0]
-    else:
-        assert features.chain_grid == tuple(features.features.shape[1:3]) and not notes
-        assert (features.chains.float().mean(1) - 1).abs().max() < 0.01
-    comfy.model_management.unload_all_models()
-    gc.collect()
 
 
 def test_chains_of_a_transformer_are_of_its_pictures_tokens_alone(picture):

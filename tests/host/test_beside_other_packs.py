@@ -19,11 +19,11 @@ from comparing import prepare
 from emerdiff.nodes.host import hooks, session, unet
 from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
-from emerdiff.nodes.steps.values import LowResMasks, Source, Trajectory
+from emerdiff.nodes.steps.values import LowResMasks, Trajectory
 
 from reference.random_weights import random_state
 
-START = 21  # the timestep that is pushed: two evaluations
+ONE, TWO = 1, 21  # the timestep that is pushed, for so many evaluations
 STRENGTH = 5.0
 SEED = 7
 
@@ -35,8 +35,8 @@ class Prepared(NamedTuple):
     features: torch.Tensor
     trajectory: Trajectory
     low_res: LowResMasks
-    ours: torch.Tensor  # difference maps
-    plain: torch.Tensor  # the same by the plain procedure
+    ours: torch.Tensor  # difference maps of two evaluations
+    plain: torch.Tensor  # those of one by the plain procedure
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +45,16 @@ def prepared(sd1, photo):
     with torch.inference_mode():
         features, *others = prepare(sd1, image, 2, seed=SEED)
         start = Prepared(image, features.features, *others, None, None)
-        return start._replace(ours=ours(sd1, start), plain=plain(sd1, start))
+        return start._replace(ours=ours(sd1, start, TWO), plain=plain(sd1, start))
 
 
-def ours(source, prepared, inject=True, rows=None):
-    push = Push(strength=STRENGTH, timestep=START, inject=inject)
+def ours(source, prepared, timestep=ONE, rows=None):
+    push = Push(strength=STRENGTH, timestep=timestep)
     return modulate_attention(source, prepared.trajectory, prepared.low_res, push, rows).difference[0]
 
 
 def plain(loaders, prepared):
-    return comparing.plain(loaders, prepared.trajectory, prepared.low_res.masks[0], START, STRENGTH)
+    return comparing.plain(loaders, prepared.trajectory, prepared.low_res.masks[0], ONE, STRENGTH)
 
 
 def sample(loaders):
@@ -64,7 +64,7 @@ def sample(loaders):
     guider.set_conds(conditioning, conditioning)
     guider.set_cfg(2.0)
     noise = torch.randn(1, 4, 12, 8, generator=torch.Generator().manual_seed(1))
-    sigmas = torch.tensor([1.0, 0.5, 0.0])
+    sigmas = torch.tensor([1.0, 0.0])
     return guider.sample(noise, torch.zeros_like(noise), comfy.samplers.sampler_object("euler"), sigmas, seed=1)
 
 
@@ -178,8 +178,8 @@ def test_token_merging_goes_by_the_unmodulated_row(sd1, prepared, monkeypatch):
     """Row 0's matching of tokens holds for every row, so no other row and no size of batch changes it."""
     monkeypatch.setattr(torch, "randint", lambda high, *, size, device: torch.zeros(size, dtype=torch.int64))
     merged = sd1._replace(model=core("nodes_tomesd", "TomePatchModel", 0.4)(sd1.model))
-    found = ours(merged, prepared)
-    assert differ(found, ours(merged, prepared, rows=3)) < 1e-4
+    found = ours(merged, prepared, TWO)
+    assert differ(found, ours(merged, prepared, TWO, rows=3)) < 1e-4
     assert differ(found, prepared.ours) > 1e-2, "merging must make a difference"
 
 
@@ -223,7 +223,7 @@ def test_bypassed_on_purpose(sd1, prepared, name):
     compilations.clear()
     patched = sd1._replace(model=BYPASSED[name](sd1[0]))
     options = repr(patched[0].model_options)
-    assert differ(ours(patched, prepared), prepared.ours) < 1e-5
+    assert differ(ours(patched, prepared, TWO), prepared.ours) < 1e-5
     assert torch.allclose(extract_features(patched, prepared.image, SEED)[0].features, prepared.features, atol=1e-5)
     assert repr(patched[0].model_options) == options
     assert not compilations
@@ -278,14 +278,14 @@ def with_weight_hook(model, conditioning):
 
 @pytest.mark.parametrize("kind", ["masks", "combined", "control", "weight hook"])
 def test_conditionings_are_honoured(sd1, prepared, kind):
-    model, vae, conditioning = sd1
+    conditioning = sd1.conditioning
     other = {
         "masks": lambda: several(conditioning),
         "combined": lambda: [*conditioning, [conditioning[0][0].flip(-1), {}]],
         "control": lambda: with_control(conditioning, SD1),
-        "weight hook": lambda: with_weight_hook(model, conditioning),
+        "weight hook": lambda: with_weight_hook(sd1.model, conditioning),
     }[kind]()
-    loaders = Source(model, vae, other)
+    loaders = sd1._replace(conditioning=other)
     found, reference = ours(loaders, prepared), plain(loaders, prepared)
     print(f"{kind}: largest error {differ(found, reference):.1e} of the maximum")
     assert differ(found, reference) < 1e-3
@@ -302,12 +302,10 @@ def test_conditionings_are_honoured(sd1, prepared, kind):
     ],
 )
 def test_conditionings_that_leave_the_picture_unread_are_refused(sd1, prepared, extras, message):
-    model, vae, conditioning = sd1
-    loaders = Source(model, vae, [[conditioning[0][0], extras]])
-    with pytest.raises(ValueError, match=message):
-        ours(loaders, prepared)
-    with pytest.raises(ValueError, match=message):
-        extract_features(loaders, prepared.image)
+    loaders = sd1._replace(conditioning=[[sd1.conditioning[0][0], extras]])
+    for run in (lambda: ours(loaders, prepared), lambda: extract_features(loaders, prepared.image)):
+        with pytest.raises(ValueError, match=message):
+            run()
 
 
 def test_words_are_read_beside_a_replaced_attention(sd1, prepared):

@@ -1,4 +1,7 @@
-"""Every family of UNets that ComfyUI loads from a checkpoint: its layers, and the whole way from picture to masks."""
+"""Every family of UNets that ComfyUI loads from a checkpoint: its layers, and the whole way from picture to masks.
+
+What is shared gives what every variant alone would give, by the plain procedure.
+"""
 
 import gc
 from typing import NamedTuple
@@ -9,7 +12,8 @@ import folder_paths
 import pytest
 import torch
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
-from comparing import error, plain, prepare
+from comparing import error, plain, prepare, scene_picture
+from emerdiff.emerdiff_ops.grid import masks_on_grid
 from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.nodes.host import latents, unet
 from emerdiff.nodes.steps.assemble import assemble_masks
@@ -89,40 +93,46 @@ FAMILIES = {
 
 
 # On the oldest host too: one of each UNet's form and of each kind of noise levels.
-FORMS = {
-    "SD1.x",
-    "SD1.5 inpainting",
-    "SD2.1 unCLIP",
-    "SDXL",
-    "CosXL",
-    "Playground 2.5",
-    "SDXL refiner",
-    "KOALA 700M",
-}
+FORMS = {"SD1.x", "SD1.5 inpainting", "SD2.1 unCLIP", "SDXL", "CosXL", "Playground 2.5", "SDXL refiner", "KOALA 700M"}
 COMPARED = FORMS | {"SD1.5 instruct-pix2pix", "SDXL with sizes"}
-
-
-@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.once] * (name not in FORMS)) for name in FAMILIES])
-def loaded(request):
-    """(Family, whether it is compared, MODEL, VAE), gone from memory afterwards."""
-    family = FAMILIES[request.param]
-    yield family, request.param in COMPARED, *checkpoints.load(family.layout, family.tensors)
-    comfy.model_management.unload_all_models()
-    gc.collect()
+NOISES = {"SD1.x", "SD2.1 unCLIP", "CosXL", "Playground 2.5"}  # the others have one of these kinds of levels
+ONE, TWO = Push(timestep=1), Push(timestep=21)  # evaluations
 
 
 def text(width: int, /, **entries) -> list:
     return [[torch.randn(1, 77, width, generator=torch.Generator().manual_seed(5)), entries]]
 
 
-def test_family(loaded, photo):
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.once] * (name not in FORMS)) for name in FAMILIES]
+)
+def test_family(name, photo):
     """Recognised by the host, its layers found, its masks whole, and one of each form as by the plain procedure."""
-    family, compared, model, vae = loaded
+    family = FAMILIES[name]
+    model, vae = checkpoints.load(family.layout, family.tensors)
     assert (type(model.model).__name__, model.model.model_type.name) == (family.kind, family.prediction)
     assert latents.own_resolution(model, vae) == family.resolution
     layers = [str(unet.find_layer(model, "auto", last)) for last in (False, True)]
     assert layers == [family.features, family.modulation]
-    check_pipeline(model, vae, text(family.layout["context_dim"], **family.text), photo, compared)
+    source = Source(model, vae, text(family.layout["context_dim"], **family.text))
+    check_pipeline(source, photo, TWO if name in NOISES else ONE, name in COMPARED)
+    comfy.model_management.unload_all_models()
+    gc.collect()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "push",
+    [Push(timestep=41), *(Push(strength=5.0, timestep=1, layer=each) for each in ("input 3", "middle 0", "output 7"))],
+)
+def test_several_levels_and_every_kind_of_layer(sd1, photo, push):
+    """The shared prefix ends wherever the chosen layer is."""
+    check_pipeline(sd1, photo, push)
+
+
+@pytest.mark.once
+def test_weights_that_mean_something(small):
+    check_pipeline(small, scene_picture(), Push(strength=30.0, timestep=41))
 
 
 def test_inpainting_with_a_masked_picture_in_the_conditioning(photo):
@@ -130,7 +140,7 @@ def test_inpainting_with_a_masked_picture_in_the_conditioning(photo):
     model, vae = checkpoints.load({**SD1_UNET, "in_channels": 9})
     latent, mask = vae.encode(photo[:, *SIZE]), torch.zeros(1, 1, 64, 96)
     mask[..., 32:, 32:] = 1
-    check_pipeline(model, vae, text(768, concat_latent_image=latent, concat_mask=mask), photo)
+    check_pipeline(Source(model, vae, text(768, concat_latent_image=latent, concat_mask=mask)), photo, ONE)
 
 
 @pytest.mark.parametrize(
@@ -138,16 +148,14 @@ def test_inpainting_with_a_masked_picture_in_the_conditioning(photo):
 )
 def test_sampling_set_by_a_node(sd1, photo, sampling, zsnr):
     """ModelSamplingDiscrete, as zero terminal SNR, LCM and Turbo models are used with."""
-    model, vae, conditioning = sd1
-    (patched,) = ModelSamplingDiscrete().patch(model, sampling, zsnr)
-    check_pipeline(patched, vae, conditioning, photo)
+    (patched,) = ModelSamplingDiscrete().patch(sd1.model, sampling, zsnr)
+    check_pipeline(sd1._replace(model=patched), photo, TWO)
 
 
 def test_levels_of_equal_noise_are_taken_once(sd1, photo):
     """LCM knows 50 noise levels: of a trajectory's 100 steps the last two are one, and no noise leads between them."""
-    model, vae, conditioning = sd1
-    (patched,) = ModelSamplingDiscrete().patch(model, "lcm", False)
-    source = Source(patched, vae, conditioning)
+    (patched,) = ModelSamplingDiscrete().patch(sd1.model, "lcm", False)
+    source = sd1._replace(model=patched)
     _, trajectory, masks = prepare(source, photo[:, *SIZE], 2, steps=100)
     maps = modulate_attention(source, trajectory, masks, Push(timestep=21)).difference
     assert torch.isfinite(maps).all(), "no step between them may divide by nothing"
@@ -157,22 +165,23 @@ def test_levels_of_equal_noise_are_taken_once(sd1, photo):
 def test_loaded_by_the_checkpoint_node(sd1_checkpoint, photo, monkeypatch):
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", ([sd1_checkpoint.parent], {".safetensors"}))
     model, _, vae = nodes.CheckpointLoaderSimple().load_checkpoint(sd1_checkpoint.name)
-    check_pipeline(model, vae, text(768), photo)
+    check_pipeline(Source(model, vae, text(768)), photo, ONE)
 
 
-def check_pipeline(model, vae, conditioning, photo, compared=True):
-    """Two levels of the paper's preset: masks that cover the picture, and maps equal to the plain reference's."""
+def check_pipeline(source, photo, push, compared=True):
+    """Masks that cover the picture, and maps equal to the plain procedure's."""
     photo, segments = photo[:, *SIZE], 2
-    source = Source(model, vae, conditioning)
     _, trajectory, low_res = prepare(source, photo, segments, seed=7)
-    ours = modulate_attention(source, trajectory, low_res, Push(timestep=21))
+    ours = modulate_attention(source, trajectory, low_res, push)
     masks = one_hot(assemble_masks(ours).labels, segments).flatten(0, 1)
     assert masks.shape == (segments, *photo.shape[1:3]) and masks.dtype == torch.float32
     assert torch.equal(masks.sum(0), torch.ones(photo.shape[1:3]))
     if not compared:
         assert ours.difference.isfinite().all() and ours.difference.max() > 1e-3
         return
-    reference = plain(source, trajectory, low_res.masks[0])
+    layer = unet.find_layer(source.model, push.layer, last=True)
+    masks = masks_on_grid(low_res.masks, unet.grid_of(source.model, layer, trajectory.latent.shape[-2:]))[0]
+    reference = plain(source, trajectory, masks, push.timestep, push.strength, layer)
     largest = error(ours.difference[0], reference)
     agreement = (ours.difference[0].argmax(0) == reference.argmax(0)).float().mean().item()
     print(f"largest error {largest:.1e} of {reference.max():.2g}, labels agree on {agreement:.3%}")

@@ -10,11 +10,11 @@ import torch
 from emerdiff.nodes import EmerDiffExtension
 from emerdiff.nodes.assemble_masks import EmerDiffAssembleMasks
 from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
-from emerdiff.nodes.lift_mask import EmerDiffLiftMask
 from emerdiff.nodes.modulate_attention import EmerDiffModulateAttention
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import extract_features
+from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 from hypothesis import HealthCheck, Phase, given, settings
@@ -24,9 +24,9 @@ from comfyui.in_process import execute
 from refusals import refused
 from small_model.model import load_clip
 
+pytestmark = pytest.mark.once
 CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
 SIZES = [(1, 64, 64), (2, 65, 79)]  # pictures, height, width
-LARGER_ONCE = pytest.param(SIZES[1], marks=pytest.mark.once)
 TEXTS = {
     "selection": ["", "0", "0-1", "1; 0", "9", "x"],
     "text": ["star", "star, disc", ""],
@@ -38,7 +38,7 @@ TEXTS = {
     "counter_words": ["", "background", "ground, sky"],
     "negative_points": ["", '[{"x": 0, "y": 0}]', "["],
 }
-EXAMPLES = {"EmerDiffSelectByText": 3, "EmerDiffLiftMask": 6, "EmerDiffModulateAttention": 6}  # of the slow nodes
+EXAMPLES = {"EmerDiffSelectByText": 4, "EmerDiffLiftMask": 5, "EmerDiffModulateAttention": 6}  # of the slow nodes
 
 
 def nodes():
@@ -119,17 +119,17 @@ def check_output(kind, value, size):
 
 
 @pytest.mark.parametrize("name", FUZZED)
-@pytest.mark.parametrize("size", [SIZES[0], LARGER_ONCE], ids=str)
-def test_any_numbers_within_the_declared_ranges(name, size, wires, folders):
+def test_any_numbers_within_the_declared_ranges(name, wires, folders):
     node, done = NODES[name], []
 
     @given(st.data())
     @settings(
-        max_examples=EXAMPLES.get(name, 12),
+        max_examples=EXAMPLES.get(name, 14),
         suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
     def check(data):
+        size = data.draw(st.sampled_from(SIZES))
         output = refused(lambda: execute(node, **values_of(data.draw, node, wires[size])))
         if output is None or output.expand is not None:
             return
@@ -147,7 +147,6 @@ def test_every_kind_of_input_is_drawn(wires):
     assert all({*kind.split(",")} & known for kind in kinds - {"BOUNDING_BOX,BBOX"})
 
 
-@pytest.mark.once
 @pytest.mark.parametrize("segments", [1, 64])
 def test_one_segment_and_as_many_as_the_grid_has_cells(small, wires, segments):
     some = wires[1, 64, 64]
@@ -158,24 +157,15 @@ def test_one_segment_and_as_many_as_the_grid_has_cells(small, wires, segments):
     assert len(output) == segments and torch.equal(output.sum(0), torch.ones(64, 64))
 
 
-@pytest.mark.once
-@pytest.mark.parametrize("strength", [0.01, 1000.0])
-@pytest.mark.parametrize("preset", ["paper", "balanced"])
-def test_the_ends_of_strength_under_the_other_presets(small, wires, strength, preset):
+@pytest.mark.parametrize("push", [Push("paper", 1000.0, 41), Push("balanced", 0.01)])
+def test_the_ends_of_strength_under_the_other_presets(small, wires, push):
     some = wires[1, 64, 64]
-    for output in EmerDiffLiftMask.execute(*small, some["IMAGE"], some["MASK"], preset, 0, 1.0, strength, 64).result:
-        check_output("MASK", output, (1, 64, 64))
+    check_output("MASK", lift_mask(small, some["IMAGE"], some["MASK"], push, Known(0, 64)).soft, (1, 64, 64))
 
 
 @pytest.mark.parametrize("shape", [(0, 64, 64), (1, 0, 64), (0, 0, 0)], ids=str)
 def test_masks_without_rows_or_pixels_are_refused(small, wires, shape):
-    some = wires[1, 64, 64]
-    with pytest.raises(ValueError, match="no rows or no pixels"):
-        NODES["EmerDiffBoundingBoxes"].execute(torch.zeros(shape))
-    with pytest.raises(ValueError, match="no rows or no pixels"):
-        NODES["EmerDiffLiftMask"].execute(*small, some["IMAGE"], torch.zeros(shape), "fast", 0)
-
-
-def test_boxes_of_no_pictures_are_refused():
-    with pytest.raises(ValueError, match="the image holds no picture"):
-        NODES["EmerDiffBoundingBoxes"].execute(torch.ones(1, 8, 8), image=torch.zeros(0, 8, 8, 3))
+    image = wires[1, 64, 64]["IMAGE"]
+    for refuse in (NODES["EmerDiffBoundingBoxes"].execute, lambda mask: lift_mask(small, image, mask, Push("fast"))):
+        with pytest.raises(ValueError, match="no rows or no pixels"):
+            refuse(torch.zeros(shape))

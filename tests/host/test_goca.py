@@ -5,6 +5,7 @@ from typing import NamedTuple
 import comfy.model_management
 import pytest
 import torch
+from comparing import NoHooks
 from emerdiff.nodes.host import goca, session
 from emerdiff.nodes.host.clip import words_together
 from emerdiff.nodes.host.goca import PlacesAndWords, places_of
@@ -20,11 +21,6 @@ from small_model.model import load_clip
 from small_model.scenes import HELD_OUT, scene
 
 SIZE = (16, 12)  # cells of the latent
-
-
-class Nothing:
-    def install(self, options):
-        pass
 
 
 class Read(NamedTuple):
@@ -49,7 +45,7 @@ def read(request):
 
     def work(x0, predict):
         handles = [each.register_forward_pre_hook(caught(at), with_kwargs=True) for at, each in modules.items()]
-        predictions.append(predict(latent, 0.7, Nothing()))
+        predictions.append(predict(latent, 0.7, NoHooks()))
         for handle in handles:
             handle.remove()
         predictions.append(predict(latent, 0.7, hook))

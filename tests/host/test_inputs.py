@@ -4,8 +4,9 @@ import logging
 
 import pytest
 import torch
+from comparing import smooth_picture as picture
 from emerdiff.emerdiff_ops.schedule import timestep_grid
-from emerdiff.nodes.host.latents import own_resolution, working_scale
+from emerdiff.nodes.host.latents import working_scale
 from emerdiff.nodes.host.unet import find_layer, grid_of
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
@@ -23,14 +24,7 @@ def segment(loaders, image, segments=3, **options):
     return assemble_masks(modulate_attention(loaders, trajectory, low_res, Push(timestep=1)))
 
 
-def picture(height, width, channels=3, batch=1):
-    noise = torch.rand(batch, channels, 6, 6, generator=torch.Generator().manual_seed(height * width))
-    grown = torch.nn.functional.interpolate(noise, (height, width), mode="bicubic")
-    return grown.clamp(0, 1).movedim(1, -1)
-
-
-@pytest.mark.parametrize("size", [(64, 64), (100, 77), (131, 64), (65, 200)])
-@pytest.mark.parametrize("model", ["sd1", "small"])
+@pytest.mark.parametrize(("model", "size"), [("sd1", (100, 77)), ("small", (64, 64)), ("small", (65, 200))])
 def test_masks_have_exactly_the_images_size(request, model, size):
     segmentation = segment(request.getfixturevalue(model), picture(*size))
     assert segmentation.labels.shape == (1, *size) and segmentation.labels.dtype == torch.int16
@@ -45,6 +39,7 @@ def test_large_image_is_worked_on_small_and_given_back_large(small):
     assert segment(small, image, resolution=96).labels.shape == (1, 300, 450)
 
 
+@pytest.mark.once
 def test_the_paper_enlarges_nothing_and_the_others_what_is_smaller_than_the_models_own_size(small):
     for resolution, reading, working in [
         (512, PLAIN, (80, 90)),
@@ -57,6 +52,7 @@ def test_the_paper_enlarges_nothing_and_the_others_what_is_smaller_than_the_mode
         assert trajectory.working_size == working and trajectory.image_size == (80, 90)
 
 
+@pytest.mark.once
 def test_a_long_strip_is_enlarged_no_further_than_memory_bears():
     assert working_scale((64, 64), 0, 512, True) == 4 and working_scale((160, 160), 0, 512, True) == 3.2
     assert working_scale((64, 2048), 0, 512, True) == 2  # 128 x 4096 pixels are 2 x 512 x 512
@@ -66,6 +62,7 @@ def test_a_long_strip_is_enlarged_no_further_than_memory_bears():
     assert working_scale((1024, 3000), 0, 512, True) == working_scale((1024, 3000), 0, 512, False) == 0.5
 
 
+@pytest.mark.once
 def test_masks_of_an_enlarged_picture_have_its_own_size(small):
     image = picture(70, 96)
     features, trajectory = extract_features(small, image, reading=ROBUST)
@@ -76,10 +73,7 @@ def test_masks_of_an_enlarged_picture_have_its_own_size(small):
     assert read_again.shape == (1, 70, 96)
 
 
-def test_model_knows_its_own_resolution(sd1, small):
-    assert own_resolution(*sd1[:2]) == 512
-
-
+@pytest.mark.once
 def test_fp16_and_rgba_images_equal_plain_ones(small):
     image = (picture(64, 64, channels=4) * 255).round() / 255
     expected = segment(small, image[..., :3].half().float()).labels
@@ -94,16 +88,11 @@ def test_a_trajectory_of_less_than_its_picture_is_refused(small):
         modulate_attention(small, trajectory, LowResMasks(torch.ones(1, 1, 1, 1), (1, 1)), Push("fast"))
 
 
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (picture(48, 100), "100 x 48.*at least 64.*Upscale"),
-        (torch.cat([picture(64, 64), torch.ones(1, 64, 64, 3)]), "image 1 .*flat colour"),
-    ],
-)
-def test_hopeless_images_are_refused(small, image, message):
-    with pytest.raises(ValueError, match=message):
-        segment(small, image)
+def test_hopeless_images_are_refused(small):
+    with pytest.raises(ValueError, match="100 x 48.*at least 64.*Upscale"):
+        extract_features(small, picture(48, 100))
+    with pytest.raises(ValueError, match="image 1 .*flat colour"):
+        extract_features(small, torch.cat([picture(64, 64), torch.ones(1, 64, 64, 3)]))
 
 
 def test_a_trajectory_of_another_model_or_image_is_refused(sd1, small, photo):
@@ -121,21 +110,20 @@ def test_a_trajectory_of_another_model_or_image_is_refused(sd1, small, photo):
         modulate_attention(small, double, low_res)
 
 
-@pytest.mark.parametrize("name", ["output 99", "output 0", "nonsense", "output", ""])
-def test_a_layer_that_does_not_exist_is_refused_with_those_that_do(sd1, photo, name):
-    with pytest.raises(ValueError, match='no cross-attention layer.*"auto" or one of: input 1, .*output 7'):
-        segment(sd1, photo, reading=Reading(layer=name))
+def test_a_layer_that_does_not_exist_is_refused_with_those_that_do(sd1, photo):
+    for name in ("output 99", "output 0", "nonsense", "output", ""):
+        with pytest.raises(ValueError, match='no cross-attention layer.*"auto" or one of: input 1, .*output 7'):
+            extract_features(sd1, photo, reading=Reading(layer=name))
 
 
 def test_layers_have_the_names_of_the_design(sd1):
     model = sd1[0]
-    assert str(find_layer(model, "auto", last=False)) == "output 2.0"
-    assert str(find_layer(model, "auto", last=True)) == "output 3.0"
-    assert str(find_layer(model, " Output  4 ", last=True)) == "output 4.0"
-    assert str(find_layer(model, "middle 0", last=True)) == "middle 0.0"
+    for name, layer in {"auto": "output 3.0", " Output  4 ": "output 4.0", "middle 0": "middle 0.0"}.items():
+        assert str(find_layer(model, name, last=True)) == layer
     assert grid_of(model, find_layer(model, "auto", last=True), (37, 45)) == (10, 12)
 
 
+@pytest.mark.once
 def test_a_timestep_off_the_grid_is_snapped_and_said(caplog):
     grid = timestep_grid(50)
     with caplog.at_level(logging.WARNING, "EmerDiff"):
@@ -143,9 +131,6 @@ def test_a_timestep_off_the_grid_is_snapped_and_said(caplog):
         assert not caplog.records
         assert start_timestep(grid, 300, 281) == 301
     assert "300" in caplog.text and "301" in caplog.text
-
-
-@pytest.mark.parametrize("timestep", [-1, 1000])
-def test_a_timestep_out_of_range_is_refused(timestep):
-    with pytest.raises(ValueError, match="between 0 and 999"):
-        start_timestep((981, 1), timestep, 281)
+    for beyond in (-1, 1000):
+        with pytest.raises(ValueError, match="between 0 and 999"):
+            start_timestep((981, 1), beyond, 281)

@@ -5,30 +5,8 @@ import shutil
 
 import pytest
 
-from checks import trade
-from checks.locales import (
-    CHANGED,
-    ENGLISH,
-    FILES,
-    HELP,
-    HELP_LANGUAGES,
-    LANGUAGES,
-    MARK,
-    MISSING,
-    TRANSLATED_FROM,
-    behind,
-    bring_up_to_date,
-    english_of,
-    flat,
-    hash_of,
-    help_page,
-    nested,
-    page_state,
-    pages_of,
-    text_states,
-    texts_of,
-    write,
-)
+from checks import locales, trade
+from checks.locales import HELP, HELP_LANGUAGES, LANGUAGES, help_page, pages_of, texts_of
 from comfyui.in_process import REPOSITORY
 
 pytestmark = pytest.mark.once
@@ -52,22 +30,22 @@ SMALL = {"nodeDefs": NODES, "main": {CLICK: "Click.", PICKED: "Picked: {selectio
 @pytest.fixture(scope="module")
 def now():
     """The English of now."""
-    return english_of(REPOSITORY)
+    return locales.english_of(REPOSITORY)
 
 
 @pytest.fixture
 def root(tmp_path):
     """A folder in which everything of SMALL is translated, help pages too."""
     for language in LANGUAGES:
-        for file in FILES:
+        for file in locales.FILES:
             texts = {keys: f"{language}: {text}" for keys, text in SMALL[file].items()}
-            write(tmp_path / "locales" / language, file, texts, [])
+            locales.write(tmp_path / "locales" / language, file, texts, [])
     for path in ("Lift.md", "Load.md", *(f"{node}/{each}.md" for node in ("Lift", "Load") for each in HELP_LANGUAGES)):
         page = tmp_path / HELP / path
         page.parent.mkdir(parents=True, exist_ok=True)
         titles = {f"{each}.md": f"{each}: {page.parent.name} display_name" for each in HELP_LANGUAGES}
         page.write_text(f"# {titles.get(page.name, 'English')}\n\n- `mask`\n")
-    bring_up_to_date(tmp_path, SMALL, LANGUAGES)
+    locales.bring_up_to_date(tmp_path, SMALL, LANGUAGES)
     return tmp_path
 
 
@@ -81,8 +59,8 @@ def translated(root, language, file):
 def text_faults(root, language, english):
     """What is wrong with a language's texts; what is stale or missing is not."""
     faults = []
-    for file in FILES:
-        texts, record = translated(root, language, file), texts_of(root / TRANSLATED_FROM, file)
+    for file in locales.FILES:
+        texts, record = translated(root, language, file), texts_of(root / locales.TRANSLATED_FROM, file)
         unknown = texts.keys() - record.keys()
         faults += [f"there is no text {keys}" for keys in unknown - english[file].keys()]
         faults += [f"new: run lab/run.py locales: {keys}" for keys in unknown & english[file].keys()]
@@ -111,13 +89,13 @@ def named_twice(texts):
 
 def page_faults(root, language, node):
     """What is wrong with a help page that says it is current; one that is stale or missing is not wrong."""
-    state, mark = page_state(root, node, language), f"<!-- {hash_of(root, node)} -->"
-    if state == MISSING:
+    state, mark = locales.page_state(root, node, language), f"<!-- {locales.hash_of(root, node)} -->"
+    if state == locales.MISSING:
         return []
     page = help_page(root, node, language).read_text(encoding="utf-8")
-    if not MARK.search(page):
+    if not locales.MARK.search(page):
         return [f"without its mark: end it with {mark}, or run lab/run.py locales --translated {language}"]
-    if state == CHANGED:
+    if state == locales.CHANGED:
         return []
     title = translated(root, language, "nodeDefs").get((node, "display_name"), "")
     faults = [] if title in page.splitlines()[0] else ["its title is not the node's"]
@@ -163,7 +141,7 @@ def test_every_node_that_is_offered_has_a_help_page_and_no_other(now):
 
 
 def test_english_is_in_the_nodes_and_for_the_widget_alone_in_a_file(now):
-    assert [path.name for path in (REPOSITORY / ENGLISH).iterdir()] == ["main.json"]
+    assert [path.name for path in (REPOSITORY / locales.ENGLISH).iterdir()] == ["main.json"]
     assert not [keys for keys, text in now["main"].items() if SYNTAX & set(PLACEHOLDER.sub("", text))]
 
 
@@ -177,12 +155,12 @@ def test_every_text_of_the_widget_is_used_and_every_used_one_is_there(now):
 
 
 def translate(root, language, file, texts):
-    write(root / "locales" / language, file, translated(root, language, file) | texts, [])
+    locales.write(root / "locales" / language, file, translated(root, language, file) | texts, [])
 
 
 def test_a_translation_that_is_no_json_is_a_fault(root):
     (root / "locales" / "de" / "main.json").write_text("{")
-    for asked in (all_faults, behind):
+    for asked in (all_faults, locales.behind):
         with pytest.raises(ValueError):
             asked(root, SMALL)
 
@@ -198,29 +176,28 @@ def changed(root):
     return {"nodeDefs": nodes | {TOOLTIP: "Mended."}, "main": SMALL["main"] | {CLICK: "Mended."}}
 
 
-def test_texts_go_into_files_and_come_back():
-    texts = {"a": {"x": "one", "y": "two"}, "b": "three"}
-    assert nested(flat(texts)) == texts
-
-
 def test_nothing_is_behind_where_nothing_has_changed(root):
-    assert behind(root, SMALL) == [] == all_faults(root, SMALL)
-    assert bring_up_to_date(root, SMALL, []) == []
+    assert locales.behind(root, SMALL) == [] == all_faults(root, SMALL)
+    assert locales.bring_up_to_date(root, SMALL, []) == []
 
 
 def test_changed_english_is_no_fault_and_is_listed(root, changed):
     assert all_faults(root, changed) == []
     texts = ("Lift.inputs.mask.tooltip", "Load.inputs.mask.tooltip", "emerdiff.click")
-    lines = {f"{language}: {text}: {CHANGED}" for language in LANGUAGES for text in texts}
-    assert set(behind(root, changed)) == lines | {f"{each}: help page of Lift: {CHANGED}" for each in HELP_LANGUAGES}
+    lines = {f"{language}: {text}: {locales.CHANGED}" for language in LANGUAGES for text in texts}
+    assert set(locales.behind(root, changed)) == lines | {
+        f"{each}: help page of Lift: {locales.CHANGED}" for each in HELP_LANGUAGES
+    }
 
 
 def test_what_is_stale_is_taken_out_and_still_listed(root, changed):
     lines = {
-        f"{each}: {text}: {MISSING}" for each in LANGUAGES for text in ("Lift.inputs.mask.tooltip", "emerdiff.click")
+        f"{each}: {text}: {locales.MISSING}"
+        for each in LANGUAGES
+        for text in ("Lift.inputs.mask.tooltip", "emerdiff.click")
     }
-    lines |= {f"{each}: help page of Lift: {MISSING}" for each in HELP_LANGUAGES}
-    assert set(bring_up_to_date(root, changed, [])) == lines == set(behind(root, changed))
+    lines |= {f"{each}: help page of Lift: {locales.MISSING}" for each in HELP_LANGUAGES}
+    assert set(locales.bring_up_to_date(root, changed, [])) == lines == set(locales.behind(root, changed))
     assert all_faults(root, changed) == []
     assert set(translated(root, "de", "nodeDefs")) == changed["nodeDefs"].keys() - {TOOLTIP}
     assert set(translated(root, "de", "main")) == {PICKED}
@@ -230,36 +207,38 @@ def test_what_is_stale_is_taken_out_and_still_listed(root, changed):
 def test_languages_translated_anew_are_kept(root, changed):
     translate(root, "zh", "nodeDefs", {TOOLTIP: "anew"})
     help_page(root, "Lift", "zh").write_text("# zh: Lift display_name\n\n- `mask`\n- `strength`\n")
-    lines = bring_up_to_date(root, changed, ["zh"])
-    assert lines == [line for line in behind(root, changed) if not line.startswith("zh")]
+    lines = locales.bring_up_to_date(root, changed, ["zh"])
+    assert lines == [line for line in locales.behind(root, changed) if not line.startswith("zh")]
     assert all_faults(root, changed) == []
     assert translated(root, "zh", "nodeDefs")[TOOLTIP] == "anew" and GONE not in translated(root, "zh", "nodeDefs")
 
 
 def test_a_page_without_its_mark_is_not_taken_out(root):
     help_page(root, "Lift", "zh").write_text("# zh: Lift display_name\n\n- `mask`\n")
-    bring_up_to_date(root, SMALL, [])
+    locales.bring_up_to_date(root, SMALL, [])
     assert help_page(root, "Lift", "zh").exists()
 
 
 def test_a_language_that_is_missing_is_listed(root):
     shutil.rmtree(root / "locales" / "fr")
     assert all_faults(root, SMALL) == []
-    assert behind(root, SMALL) == [f"fr: {'.'.join(keys)}: {MISSING}" for file in FILES for keys in SMALL[file]]
+    assert locales.behind(root, SMALL) == [
+        f"fr: {'.'.join(keys)}: {locales.MISSING}" for file in locales.FILES for keys in SMALL[file]
+    ]
 
 
 def test_a_new_text_is_listed_and_its_translation_asks_for_the_english(root):
     new = ("Lift", "inputs", "new", "tooltip")
     english = SMALL | {"nodeDefs": NODES | {new: "A new input."}}
-    assert text_states(root, "de", "nodeDefs", english["nodeDefs"]) == {new: MISSING}
+    assert locales.text_states(root, "de", "nodeDefs", english["nodeDefs"]) == {new: locales.MISSING}
     translate(root, "de", "nodeDefs", {new: "Neu."})
     assert [fault.startswith("new: ") for fault in text_faults(root, "de", english)] == [True]
-    assert not [line for line in bring_up_to_date(root, english, []) if line.startswith("de")]
+    assert not [line for line in locales.bring_up_to_date(root, english, []) if line.startswith("de")]
     assert translated(root, "de", "nodeDefs")[new] == "Neu." and all_faults(root, english) == []
 
 
 def test_a_release_fails_of_what_the_other_checks_list(monkeypatch, capsys):
-    lines = [f"ko: Lift.inputs.mask.tooltip: {CHANGED}"]
+    lines = [f"ko: Lift.inputs.mask.tooltip: {locales.CHANGED}"]
     monkeypatch.setattr(trade, "in_english", lambda: lines)
     assert trade.outcome("translations").startswith("passed")
     assert lines[0] in capsys.readouterr().out

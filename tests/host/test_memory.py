@@ -8,18 +8,24 @@ import comfy.model_management
 import comfy.utils
 import pytest
 import torch
-from comparing import prepare
+from comparing import prepare, smooth_picture
 from emerdiff.emerdiff_ops.segments.labels import empty_masks, fill_masks
+from emerdiff.nodes.cluster_features import EmerDiffClusterFeatures
+from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
 from emerdiff.nodes.host import unet
 from emerdiff.nodes.host.hooks import Modulation, QueryCapture
 from emerdiff.nodes.host.memory import rows_that_fit
+from emerdiff.nodes.modulate_and_assemble import EmerDiffModulateAndAssemble
+from emerdiff.nodes.select_segments import EmerDiffSelectSegments
 from emerdiff.nodes.steps import read_out, segment
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.score_text import Respondent
 from emerdiff.nodes.steps.segment import segment_pictures
 
-PEAK = Path("/proc/self/clear_refs")
+from measure.timing import peak, reset_peak
+
+READS_PEAK = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak")
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +183,7 @@ def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkey
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("preset", ["paper", "balanced", "fast"])
+@pytest.mark.parametrize("preset", ["balanced", "fast"])
 def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     """Segment Image never holds all the maps, and gives what the two steps give that do."""
     image = torch.nn.functional.interpolate(photo.movedim(-1, 1), (150, 140), mode="bilinear").movedim(1, -1)
@@ -205,25 +211,43 @@ def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
 
 
 @pytest.mark.once
-@pytest.mark.skipif(not PEAK.exists(), reason="needs Linux to read the peak of memory")
+@READS_PEAK
 def test_a_large_picture_with_sixty_segments_stays_within_its_bound(small):
-    """2048 x 2048, K = 60: the masks themselves are 1.0 GB; everything else together stays below that."""
-    noise = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(1))
-    image = torch.nn.functional.interpolate(noise, (2048, 2048), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    """1536 x 1536, K = 60: the masks themselves are .57 GB; everything else together stays below that."""
+    image = smooth_picture(1536, 1536)
     _, trajectory, low_res = prepare(small, image, 60, resolution=128)
     gc.collect()
-    PEAK.write_text("5")  # the peak so far is forgotten
-    before = memory("VmRSS")
+    before = reset_peak()
     segmentation = segment_pictures(small, image, trajectory, low_res, "fast")
-    without_masks = memory("VmHWM") - before
-    masks = empty_masks(segmentation.count, 2048, 2048)
+    without_masks = peak() - before
+    masks = empty_masks(segmentation.count, 1536, 1536)
     fill_masks(segmentation.labels[0], masks)
-    print(f"peak: {without_masks:.2f} GB, with the masks {memory('VmHWM') - before:.2f} GB")
-    assert masks.shape == (60, 2048, 2048)
-    assert without_masks < 1.0 and memory("VmHWM") - before < 2.5
+    print(f"peak: {without_masks / 1e9:.2f} GB, with the masks {(peak() - before) / 1e9:.2f} GB")
+    assert without_masks < masks.nbytes and peak() - before < 2.5 * masks.nbytes
 
 
-def memory(which: str) -> float:
-    """GB, from the kernel."""
-    line = next(each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith(which))
-    return int(line.split()[1]) * 1024 / 1e9
+@pytest.mark.once
+@READS_PEAK
+def test_a_video_costs_little_beside_what_comes_out(small):
+    """24 frames of 512 pixels as a video's workflow takes them: less than the pictures once more."""
+    image = smooth_picture(512, 512, count=24).contiguous()
+    drafted_and_picked(small, image[:1])
+    gc.collect()
+    before = reset_peak()
+    results = drafted_and_picked(small, image)
+    above, held = peak() - before, sum(each.nbytes for each in results)
+    print(f"{above / 1e6:.0f} MB above the start, {held / 1e6:.0f} of them what comes out")
+    assert above < held + image.nbytes
+
+
+def drafted_and_picked(small, image):
+    """Label image, mask and overlay."""
+    features, trajectory = EmerDiffExtractFeatures.execute(*small, image, 0, 128, mirrored=False).result
+    low_res = EmerDiffClusterFeatures.execute(features, 3, 0, shared_clusters=True, restarts=1).result[0]
+    given = trajectory, low_res, "draft"
+    masks, segmentation, label_image = EmerDiffModulateAndAssemble.execute(
+        *small, image, *given, make_masks=False
+    ).result
+    assert masks.shape == (1, 512, 512) and not masks.any() and len(segmentation.labels) == len(image)
+    selected = EmerDiffSelectSegments.execute([segmentation], ["0"], image=[image], every_picture=[True])
+    return label_image, selected.result[0][0], selected.result[1][0]

@@ -80,11 +80,10 @@ def test_with_eight_bits_maps_are_no_worse_than_the_plain_procedure_s(sd1, prepa
     assert 1e-4 < ours <= theirs  # the backend does take part
 
 
-@pytest.mark.parametrize("rows", [2, 3])
-def test_with_eight_bits_a_map_is_the_same_in_whatever_company_it_is_computed(sd1, prepared, monkeypatch, rows):
+def test_with_eight_bits_a_map_is_the_same_in_whatever_company_it_is_computed(sd1, prepared, monkeypatch):
     newer_attention.install(monkeypatch)
     source = with_override(sd1, Backend(int8))
-    assert error(modulate(source, prepared, rows), modulate(source, prepared)) < 1e-3  # a rounding apart, a level apart
+    assert error(modulate(source, prepared, 2), modulate(source, prepared)) < 1e-3  # a rounding apart, a level apart
 
 
 def test_features_are_read_by_the_backend_that_the_checkpoint_prefers(sd1, photo, monkeypatch):

@@ -44,9 +44,9 @@ def rows(tmp_path, part):
 
 
 def test_every_part_measures_the_half_asked_for_and_goes_on_where_it_stopped(command, root, tmp_path, capsys):
-    command("--root", root, "--preset", "fast", "--count", 1)
+    command("--root", root, "--preset", "draft", "--count", 1)
     first = {part: rows(tmp_path, part) for part in ("segments", "lifting", "clicks")}
-    command("--root", root, "--preset", "fast")
+    command("--root", root, "--preset", "draft")
     for part, before in first.items():
         after = rows(tmp_path, part)
         assert after[: len(before)] == before and len(after) == 2 * len(before)
@@ -59,15 +59,11 @@ def test_every_part_measures_the_half_asked_for_and_goes_on_where_it_stopped(com
     }
     assert all(row["segment under it"] <= row["best single segment"] for row in rows(tmp_path, "clicks"))
     shown = capsys.readouterr().out
-    assert "| fast | grown by 6 pixels | 2 |" in shown and "small-model, photographs of the reporting half" in shown
+    assert "| draft | grown by 6 pixels | 2 |" in shown and "small-model, photographs of the reporting half" in shown
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".jsonl", ".md"}, "no picture is written"
 
 
 def test_without_photographs_it_says_what_it_needs(command, tmp_path, capsys):
     with pytest.raises(SystemExit, match=r"^No figures: .*--root.*") as ended:
         command("--root", tmp_path / "nowhere")
     assert "\n" not in ended.value.code and not capsys.readouterr().out
-
-
-def test_no_picture_is_written(command, root, tmp_path):
-    command("--root", root, "--preset", "fast", "--count", 1, "--part", "clicks")
-    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".jsonl", ".md"}

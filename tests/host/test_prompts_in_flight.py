@@ -48,6 +48,7 @@ def same(ours, theirs):
     return all(torch.equal(a, b) if torch.is_tensor(a) else a == b for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.once
 def test_two_at_a_time_give_what_each_gives_alone(models):
     alone = [segment(*shared, seed) for shared, seed in zip(models, SEEDS)]
     assert not same(alone[0], alone[1])
@@ -75,6 +76,7 @@ def shown(value):
     return id(value), repr(value) if isinstance(value, (list, dict, set, tuple, str, int, float)) else None
 
 
+@pytest.mark.once
 def test_a_run_changes_no_module_and_no_class(models):
     segment(*models[0], 3)
     before = contents()

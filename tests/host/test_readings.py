@@ -4,20 +4,16 @@ import comfy.utils
 import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
+from comparing import scene_picture
+from comparing import smooth_picture as picture
 from emerdiff.nodes.extract_features import EmerDiffExtractFeatures
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 
-from small_model.scenes import HELD_OUT, scene
-
+pytestmark = pytest.mark.once
 WAYS = [(0.25, False, False), (0.0, True, False), (0.0, False, True), (0.5, True, True)]
-
-
-def picture(height, width, count=1):
-    noise = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(height * width))
-    return torch.nn.functional.interpolate(noise, (height, width), mode="bicubic").clamp(0, 1).movedim(1, -1)
 
 
 def counted(source: Source):
@@ -70,7 +66,7 @@ def test_more_segments_than_a_dense_grid_has_cells_are_refused(small):
 
 def test_a_mirrored_picture_gives_mirrored_features(small):
     """To the noise: with both views the features of the two pictures are the same, mirrored."""
-    image = torch.from_numpy(scene(HELD_OUT).image)[None]
+    image = scene_picture()
     ways = [Reading(surroundings=0.25, mirrored=mirrored) for mirrored in (False, True)]
     apart = []
     for reading in ways:

@@ -53,40 +53,42 @@ def weightless(kind, settings: dict):
     return comfy.model_patcher.ModelPatcher(config.get_model(state, "", device=torch.device("meta")), cpu, cpu)
 
 
-def extract(model, vae, conditioning, photo):
-    return extract_features(Source(model, vae, conditioning), photo)
-
-
 @pytest.mark.parametrize("name", OTHER_NETWORKS)
 def test_other_networks_are_refused(sd1, photo, name):
     with pytest.raises(ValueError, match=r"needs a UNet with cross-attention.*or a transformer.*Load one of th"):
-        extract(weightless(*OTHER_NETWORKS[name]), *sd1[1:], photo)
+        extract_features(sd1._replace(model=weightless(*OTHER_NETWORKS[name])), photo)
 
 
-LIFTING_REFUSES = {
-    "nothing": (None, "load a Stable Diffusion checkpoint"),
-    "Stable Cascade": (OTHER_NETWORKS["Stable Cascade"], "needs a UNet with cross-attention.*or a transformer"),
+LOTUS = {**checkpoints.SD2, "adm_in_channels": 4, "num_classes": "sequential"}  # no noise: the picture itself goes in
+MISSING_OR_ODD = {
+    "no model": (lambda sd1: {"model": None}, "load a Stable Diffusion checkpoint"),
+    "Lotus": (
+        lambda sd1: {"model": weightless(supported.LotusD, LOTUS)},
+        "a model that removes noise.*Load an ordinary checkpoint",
+    ),
+    "flow matching on a UNet": (  # what it mixes noise in by is not what the method's steps assume
+        lambda sd1: {"model": ModelSamplingSD3().patch(sd1.model, shift=3.0)[0]},
+        "samples by .*CONST.* connect the model from before a ModelSampling node",
+    ),
+    "no VAE": (lambda sd1: {"vae": None}, "load the one that belongs to the model with Load VAE"),
+    "no conditioning": (lambda sd1: {"conditioning": None}, "connect CLIPTextEncode"),
+    "an empty conditioning": (lambda sd1: {"conditioning": []}, "connect CLIPTextEncode"),
+    "SD2's text": (lambda sd1: {"conditioning": text(1024)}, "1024 numbers wide.*CLIP of the same model"),
+    "SDXL's text": (lambda sd1: {"conditioning": text(2048)}, "2048 numbers wide.*CLIP of the same model"),
 }
 
 
-@pytest.mark.parametrize("name", LIFTING_REFUSES)
-def test_lifting_refuses_what_is_no_unet(sd1, photo, name):
-    network, words = LIFTING_REFUSES[name]
-    model = network and weightless(*network)
-    with pytest.raises(ValueError, match=words):
-        lift_mask(sd1._replace(model=model), photo, (photo[..., 0] > 0.5).float(), Push("balanced"))
+def text(width: int) -> list:
+    return [[torch.zeros(1, 77, width), {"pooled_output": torch.zeros(1, 1280)}]]
 
 
-def test_a_one_step_image_model_is_refused(sd1, photo):
-    """Lotus: a UNet with cross-attention, but what goes in is the picture itself, without noise."""
-    settings = {**checkpoints.SD2, "adm_in_channels": 4, "num_classes": "sequential"}
-    with pytest.raises(ValueError, match="a model that removes noise.*Load an ordinary checkpoint"):
-        extract(weightless(supported.LotusD, settings), *sd1[1:], photo)
-
-
-def test_a_missing_model_is_refused(sd1, photo):
-    with pytest.raises(ValueError, match="[Ll]oad a Stable Diffusion checkpoint"):
-        extract(None, *sd1[1:], photo)
+@pytest.mark.parametrize("name", MISSING_OR_ODD)
+def test_what_is_missing_or_odd_is_refused(sd1, photo, name):
+    changes, message = MISSING_OR_ODD[name]
+    source = sd1._replace(**changes(sd1))
+    for run in (lambda: extract_features(source, photo), lambda: lift_mask(source, photo, photo[..., 0], Push("fast"))):
+        with pytest.raises(ValueError, match=message):
+            run()
 
 
 # What makes the host's VAE class take a file for this kind of autoencoder; the other weights stay as they are drawn.
@@ -107,51 +109,23 @@ OTHER_VAES = {
 
 @pytest.mark.parametrize("name", OTHER_VAES)
 def test_other_vaes_are_refused(sd1, photo, name):
-    model, _, conditioning = sd1
     with pytest.raises(ValueError, match="connect MODEL and VAE of the same checkpoint"):
-        extract(model, comfy.sd.VAE(sd=OTHER_VAES[name]()), conditioning, photo)
-
-
-def test_no_vae_is_refused(sd1, photo):
-    model, _, conditioning = sd1
-    with pytest.raises(ValueError, match="load the one that belongs to the model with Load VAE"):
-        extract(model, None, conditioning, photo)
+        extract_features(sd1._replace(vae=comfy.sd.VAE(sd=OTHER_VAES[name]())), photo)
 
 
 def test_the_empty_vae_of_a_checkpoint_without_one_is_refused(sd1, photo):
     """In the host's own words: it gives an object that raises when it is used."""
-    model, vae, conditioning = sd1
-    empty = comfy.sd.VAE(sd={})
-    with pytest.raises((ValueError, RuntimeError), match="VAE"):
-        extract(model, empty, conditioning, photo)
-    features, trajectory = extract(model, vae, conditioning, photo)
-    with pytest.raises((ValueError, RuntimeError), match="VAE"):
-        modulate_attention(sd1._replace(vae=empty), trajectory, cluster_features(features, segments=2))
-
-
-@pytest.mark.parametrize("width", [1024, 2048], ids=["SD2's", "SDXL's"])
-def test_text_of_another_family_is_refused(sd1, photo, width):
-    model, vae, _ = sd1
-    text = [[torch.zeros(1, 77, width), {"pooled_output": torch.zeros(1, 1280)}]]
-    with pytest.raises(ValueError, match=f"{width} numbers wide.*CLIP of the same model"):
-        extract(model, vae, text, photo)
+    empty = sd1._replace(vae=comfy.sd.VAE(sd={}))
+    features, trajectory = extract_features(sd1, photo)
+    for run in (
+        lambda: extract_features(empty, photo),
+        lambda: modulate_attention(empty, trajectory, cluster_features(features, segments=2)),
+    ):
+        with pytest.raises((ValueError, RuntimeError), match="VAE"):
+            run()
 
 
 def test_sdxl_without_pooled_text_is_refused(photo):
     model, vae = checkpoints.load({**checkpoints.VEGA})
     with pytest.raises(ValueError, match="pooled.*CLIPTextEncode"):
-        extract(model, vae, [[torch.zeros(1, 77, 2048), {}]], photo)
-
-
-def test_no_conditioning_is_refused(sd1, photo):
-    model, vae, _ = sd1
-    for nothing in ([], None):
-        with pytest.raises(ValueError, match="connect CLIPTextEncode"):
-            extract(model, vae, nothing, photo)
-
-
-def test_flow_matching_on_a_unet_is_refused(sd1, photo):
-    """By a ModelSampling node: what it mixes noise in by is not what the method's steps assume."""
-    (patched,) = ModelSamplingSD3().patch(sd1[0], shift=3.0)
-    with pytest.raises(ValueError, match="samples by .*CONST.* connect the model from before a ModelSampling node"):
-        extract(patched, *sd1[1:], photo)
+        extract_features(Source(model, vae, [[torch.zeros(1, 77, 2048), {}]]), photo)

@@ -5,7 +5,7 @@ import copy
 
 import pytest
 import torch
-from comparing import prepare
+from comparing import prepare, smooth_picture
 from emerdiff.nodes import EmerDiffExtension
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.lift_mask import EmerDiffLiftMask
@@ -28,8 +28,7 @@ NODES = {each.define_schema().node_id: each for each in asyncio.run(EmerDiffExte
 
 @pytest.fixture(scope="module")
 def picture():
-    noise = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(3))
-    return torch.nn.functional.interpolate(noise, (64, 96), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    return smooth_picture(64, 96)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +62,7 @@ def test_a_mask_in_any_of_its_shapes_is_one_mask(small, picture, blob, shape):
     assert torch.equal(masks_of(mask), blob[None])
     (box,) = EmerDiffBoundingBoxes.execute(masks=mask).result[0][0]
     assert (box["x"], box["y"], box["width"], box["height"]) == (30, 20, 30, 20)
-    lifted = EmerDiffLiftMask.execute(*small, picture, mask, "fast", 0).result[0]
+    lifted = EmerDiffLiftMask.execute(*small, picture, mask, "draft", 0).result[0]
     assert lifted.shape == (1, 64, 96)
 
 
@@ -92,8 +91,8 @@ def every_use(small, made, image):
     text = {"text": "star", "count": 1, "threshold": 0.0, "seed": 0}
     return {
         "extract": lambda: extract_features(small, image),
-        "segment": lambda: segment_pictures(small, image, made.trajectory, made.low_res, "fast"),
-        "lift": lambda: EmerDiffLiftMask.execute(*small, image, mask.triu(), "fast", 0),
+        "segment": lambda: segment_pictures(small, image, made.trajectory, made.low_res, "draft"),
+        "lift": lambda: EmerDiffLiftMask.execute(*small, image, mask.triu(), "draft", 0),
         "assemble": lambda: assemble_masks(maps, image=image),
         "select": lambda: execute(NODES["EmerDiffSelectSegments"], segmentation=segmentation, image=image),
         "text": lambda: EmerDiffSelectByText.execute(segmentation, small.model, load_clip(), image, small.vae, **text),

@@ -7,11 +7,10 @@ import pytest
 import torch
 from comparing import prepare
 from emerdiff.nodes.load import EmerDiffLoad
-from emerdiff.nodes.modulate_and_assemble import EmerDiffModulateAndAssemble
 from emerdiff.nodes.save import EmerDiffSave
 from emerdiff.nodes.steps.extract import extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
-from emerdiff.nodes.steps.values import Features, Segmentation
+from emerdiff.nodes.steps.values import Features
 
 VALUE = Features(torch.ones(1, 2, 2, 3), (4, 4))
 
@@ -111,16 +110,3 @@ def test_a_wrapper_in_the_hosts_lists_that_skips_the_network_is_named(sd1, photo
     model.add_wrapper_with_key("diffusion_model", "another pack", step_cache)
     with pytest.raises(ValueError, match="by itself .*step_cache"):
         modulate_attention(sd1._replace(model=model), trajectory, masks, Push(timestep=41))
-
-
-# --- long batches ---
-
-
-def test_masks_can_be_left_out(small, photo):
-    _, trajectory, masks = prepare(small, photo.repeat(2, 1, 1, 1), 3)
-    given = (*small, photo.repeat(2, 1, 1, 1), trajectory, masks, "fast")
-    whole, without = (EmerDiffModulateAndAssemble.execute(*given, make_masks=make) for make in (True, False))
-    assert whole.result[0].shape == (6, 128, 128)
-    assert without.result[0].shape == (1, 128, 128) and not without.result[0].any()
-    assert isinstance(without.result[1], Segmentation) and torch.equal(without.result[1].labels, whole.result[1].labels)
-    assert torch.equal(without.result[2], whole.result[2])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from comfy.cli_args import LatentPreviewMethod, args
-from comparing import prepare
+from comparing import prepare, scene_picture
 from emerdiff.emerdiff_ops.segments.labels import fingerprint
 from emerdiff.nodes.bounding_boxes import EmerDiffBoundingBoxes
 from emerdiff.nodes.check import EmerDiffCheck
@@ -29,7 +29,6 @@ from emerdiff.nodes.steps.values import Features, Segmentation, Source
 from emerdiff.nodes.to_segs import EmerDiffToSEGS
 
 from small_model import small_flux
-from small_model.scenes import HELD_OUT, scene
 
 SIDE = 64
 
@@ -56,6 +55,7 @@ def test_masks_of_unequal_counts_stay_with_their_pictures(unequal):
     assert found[0][1]["x"] == 22 and found[1][1]["x"] == 10 and len(each) == 10
 
 
+@pytest.mark.once
 def test_masks_that_fill_up_a_batch_are_not_lifted(small, pictures, monkeypatch):
     masks, rows, predict = torch.zeros(4, 128, 128), [], modulate.predict_pushed
     masks[0, 30:70, 30:70] = masks[1, 80:120, 80:120] = masks[2, 40:60, 40:90] = 1
@@ -158,7 +158,7 @@ def test_previews_are_shown_where_the_host_shows_them(monkeypatch, method):
 
 @pytest.fixture(scope="module")
 def pictures():
-    return torch.stack([torch.from_numpy(scene(HELD_OUT + number).image) for number in range(2)])
+    return torch.cat([scene_picture(number) for number in range(2)])
 
 
 @pytest.fixture
@@ -174,6 +174,7 @@ def note(segmentations, images) -> list[str]:
     ).ui["text"]
 
 
+@pytest.mark.once
 def test_numbers_that_are_shared_stay_shared_when_segments_are_merged(shared, pictures):
     features, maps = shared
     whole = assemble_masks(maps)
@@ -192,6 +193,7 @@ def test_numbers_that_are_shared_stay_shared_when_segments_are_merged(shared, pi
 # --- two values of one picture ---
 
 
+@pytest.mark.once
 def test_values_of_different_pictures_are_refused(small, pictures, caplog):
     one, other = pictures
     features, trajectory, masks = prepare(small, one[None], 3)
@@ -223,6 +225,7 @@ def test_a_segmentation_of_another_shape_is_refused():
 # --- refused before the work ---
 
 
+@pytest.mark.once
 def test_a_preset_that_does_not_suit_the_model_is_refused_by_itself():
     flux = Source(*small_flux.load())
     EmerDiffCheck.execute(flux.model, ["draft", "draft"])

@@ -6,6 +6,7 @@ import comfy.model_management
 import comfy.utils
 import pytest
 import torch
+from comparing import scene_picture
 from emerdiff.emerdiff_ops import borders
 from emerdiff.nodes.host import memory
 from emerdiff.nodes.host.memory import Workplace
@@ -20,8 +21,6 @@ from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.values import Segmentation
 from second_device import FAR, SecondDevice
 
-from small_model.scenes import HELD_OUT, scene
-
 pytestmark = pytest.mark.once
 
 PLENTY = 100e9
@@ -30,7 +29,7 @@ PLENTY = 100e9
 @pytest.fixture(scope="module")
 def image():
     """Two pictures, padded at the right and below."""
-    return torch.stack([torch.from_numpy(scene(HELD_OUT + number).image) for number in (3, 4)])[:, 30:97, 25:90]
+    return torch.cat([scene_picture(number) for number in (3, 4)])[:, 30:97, 25:90]
 
 
 @pytest.fixture(scope="module")

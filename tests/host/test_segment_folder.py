@@ -1,7 +1,6 @@
 """`lab/run.py segment` on a folder: what it reads, what it leaves, and what it says of bad pictures and arguments."""
 
 import os
-from functools import partial
 
 import numpy as np
 import pytest
@@ -26,23 +25,6 @@ CONVERTED = {  # what Pillow can write, and how far reading may be off: formats 
     "l.jpg": ("CMYK", 0.2),
     "m.PNG": (None, 0),
 }
-
-
-@pytest.fixture
-def folder(tmp_path):
-    made = tmp_path / "pictures"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
-def output(tmp_path):
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def command(folder, output, monkeypatch):
-    return partial(run, monkeypatch, folder, output)
 
 
 # --- reading ---
@@ -140,13 +122,13 @@ def test_what_a_run_wrote_is_no_picture_wherever_it_lies(folder, monkeypatch, ca
 # --- results ---
 
 
-def test_every_picture_gets_its_files_and_its_line(folder, output, command, capsys):
+def test_every_picture_gets_its_files_and_its_line(folder, output, segment, capsys):
     fill(folder, ["one.png", "deep/two.jpg", "deep/two.png"])
     wide = Image.fromarray(picture()).resize((160, 80))
     exif = Image.Exif()
     exif[274] = 6  # seen, it stands upright
     wide.save(folder / "turned.jpg", exif=exif)
-    assert command("--masks") == 0
+    assert segment("--masks") == 0
     assert "4 pictures segmented, 0 were done before, 0 failed" in capsys.readouterr().out
     assert {row["path"] for row in rows(output)} == {"one.png", "deep/two.jpg", "deep/two.png", "turned.jpg"}
     for row in rows(output):
@@ -163,9 +145,9 @@ def test_every_picture_gets_its_files_and_its_line(folder, output, command, caps
     assert not (output / ".unfinished").exists()
 
 
-def test_as_many_segments_as_asked_for_by_a_preset_that_lifts(folder, output, command):
+def test_as_many_segments_as_asked_for_by_a_preset_that_lifts(folder, output, segment):
     fill(folder, ["one.png"])
-    assert command("--segments", 3, "--preset", "fast", "--resolution", 64) == 0
+    assert segment("--segments", 3, "--preset", "fast", "--resolution", 64) == 0
     assert rows(output)[0]["segments"] == 3
     assert (
         rows(output)[0]["settings"] | {"segments": 3, "preset": "fast", "resolution": 64} == rows(output)[0]["settings"]
@@ -180,11 +162,11 @@ def test_more_than_256_segments_are_written_with_16_bits(output):
     assert Image.open(output / row["labels"]).mode == "I;16"
 
 
-def test_names_of_any_encoding_and_length(folder, output, command, capfd):
+def test_names_of_any_encoding_and_length(folder, output, segment, capfd):
     strange = os.fsdecode(b"n\xff\xe4 'quoted' \"\n.png")
     long = "x" * 250 + ".png"  # no room for another ending
     fill(folder, [strange, long])
-    assert command() == 1
+    assert segment() == 1
     assert {row["path"]: "error" in row for row in rows(output)} == {strange: False, long: True}
     assert (output / "labels" / f"{strange}.png").exists()
     assert "too long" in next(row["error"] for row in rows(output) if row["path"] == long)
@@ -193,14 +175,14 @@ def test_names_of_any_encoding_and_length(folder, output, command, capfd):
 # --- what was wrong ---
 
 
-def test_broken_pictures_are_reported_skipped_and_tried_again(folder, output, command, capsys):
+def test_broken_pictures_are_reported_skipped_and_tried_again(folder, output, segment, capsys):
     fill(folder, ["a.png", "e.png"])
     (folder / "b.jpg").write_bytes(b"not a picture")
     (folder / "c.png").write_bytes((folder / "a.png").read_bytes()[:2000])
     Image.fromarray(picture(0, 32)).save(folder / "d.png")
     Image.new("RGB", (SIZE, SIZE), "black").save(folder / "f.png")
     (folder / "g.png").write_bytes(b"")
-    assert command() == 1
+    assert segment() == 1
     said = capsys.readouterr()
     wrong = {row["path"]: row["error"] for row in rows(output) if "error" in row}
     assert list(wrong) == ["b.jpg", "c.png", "d.png", "f.png", "g.png"]
@@ -208,7 +190,7 @@ def test_broken_pictures_are_reported_skipped_and_tried_again(folder, output, co
     assert all(f"{path}: {text}" in said.err for path, text in wrong.items())
     assert "2 pictures segmented, 0 were done before, 5 failed" in said.out
     fill(folder, ["b.jpg", "c.png", "d.png", "f.png", "g.png"])
-    assert command() == 0
+    assert segment() == 0
     assert "5 pictures segmented, 2 were done before, 0 failed" in capsys.readouterr().out
     assert [row["path"] for row in rows(output)][-5:] == list(wrong)
 
@@ -227,35 +209,35 @@ def test_what_is_not_there_is_said_in_a_sentence(tmp_path, output, monkeypatch, 
     assert capsys.readouterr().err.strip().startswith(said)
 
 
-def test_a_checkpoint_of_another_kind_is_said_in_a_sentence(folder, output, command, tmp_path, capsys):
+def test_a_checkpoint_of_another_kind_is_said_in_a_sentence(folder, output, segment, tmp_path, capsys):
     fill(folder, ["a.png"])
     (tmp_path / "model.safetensors").write_bytes(b"no model")
-    assert command("--checkpoint", tmp_path / "model.safetensors") == 1
+    assert segment("--checkpoint", tmp_path / "model.safetensors") == 1
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("The model cannot be used (") and said.endswith("give another --checkpoint.")
     assert not (output / "segments.jsonl").exists()
 
 
 @pytest.mark.parametrize("arguments", [["--segments", "257"], ["--segments", "-1"], ["--workers", "2"]])
-def test_numbers_out_of_range_are_refused(command, arguments, capsys):
+def test_numbers_out_of_range_are_refused(segment, arguments, capsys):
     with pytest.raises(SystemExit):
-        command(*arguments)
+        segment(*arguments)
     assert arguments[0] in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_results_of_other_settings_are_not_mixed(folder, output, command, capsys):
+def test_results_of_other_settings_are_not_mixed(folder, output, segment, capsys):
     fill(folder, ["a.png"])
-    assert command() == 0
+    assert segment() == 0
     before = files(output)
-    assert command("--segments", 4, "--masks") == 1
+    assert segment("--segments", 4, "--masks") == 1
     said = capsys.readouterr().err
     assert "holds results of other settings (masks False, now True, segments 0, now 4)" in said
     assert files(output) == before
 
 
-def test_two_runs_do_not_write_to_one_folder(folder, output, command, capsys):
+def test_two_runs_do_not_write_to_one_folder(folder, output, segment, capsys):
     fill(folder, ["a.png"])
     with results.alone(output):
-        assert command() == 1
+        assert segment() == 1
     assert "Another run writes to" in capsys.readouterr().err
-    assert command() == 0
+    assert segment() == 0

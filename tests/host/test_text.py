@@ -8,6 +8,7 @@ import pytest
 import torch
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer
 from comfy.supported_models_base import ClipTarget
+from comparing import smooth_picture
 from emerdiff.nodes.host import session, unet
 from emerdiff.nodes.host.clip import conditioning_of, words_of
 from emerdiff.nodes.host.hooks import WordAttention
@@ -51,8 +52,7 @@ def quarters():
 
 @pytest.fixture
 def pictures():
-    noise = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(2))
-    return torch.nn.functional.interpolate(noise, (96, 77), mode="bicubic").clamp(0, 1).movedim(1, -1)
+    return smooth_picture(96, 77, count=2)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 from comfy.model_sampling import ModelSamplingDiscrete
+from comparing import smooth_picture
 from direct_capture import direct_capture
 from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.schedule import noise_for
 from emerdiff.emerdiff_ops.views import canvas_of, mean_reading, views
+from emerdiff.nodes.host import network
+from emerdiff.nodes.steps import attention
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import Reading, extract_features
@@ -33,8 +36,7 @@ class Loaded(NamedTuple):
     def picture(self, count: int = 1) -> torch.Tensor:
         """A smooth random picture of an odd size; PixArt is told places of tokens from 264 px on."""
         size = (259, 300) if self.layout.family.startswith("PixArt") else (150, 214)
-        noise = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(4))
-        return torch.nn.functional.interpolate(noise, size, mode="bicubic").clamp(0, 1).movedim(1, -1)
+        return smooth_picture(*size, count=count)
 
     def capture(self, block: str, latent: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """The direct capture at the noise level that is read unasked."""
@@ -47,6 +49,9 @@ FORMS = ("SD3.5 large", "Flux.1 schnell", "Flux.1 Fill", "Lumina 2", "PixArt alp
 FAMILIES = [name for name in LAYOUTS if name not in FORMS]
 every_form = pytest.mark.parametrize("loaded", [*FAMILIES, *FORMS], indirect=True, scope="module")
 every_family = pytest.mark.parametrize("loaded", FAMILIES, indirect=True, scope="module")
+# One of each way to read a block, of a latent with an axis for time, of a token that is one cell.
+WAYS = ("SD3", "Flux.1 dev", "Flux.2", "Qwen-Image", "Z-Image", "PixArt sigma", "Hunyuan-DiT")
+every_way = pytest.mark.parametrize("loaded", WAYS, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,19 @@ def test_features_are_what_the_attention_of_a_block_gives_the_pictures_tokens(lo
 
 
 @every_family
+def test_how_tokens_attend_to_each_other_is_read_or_it_is_said_that_it_cannot_be(loaded, monkeypatch):
+    notes = []
+    monkeypatch.setattr(attention, "show_notes", notes.extend)
+    reading = Reading(layer=loaded.layout.blocks[0], attention=True)
+    features, _ = extract_features(loaded.source, loaded.picture(), reading=reading)
+    if network.of(loaded.source.model).family.projection:
+        assert features.chains is None and "cannot be read" in notes[0]
+    else:
+        assert features.chain_grid == tuple(features.features.shape[1:3]) and not notes
+        assert (features.chains.float().mean(1) - 1).abs().max() < 0.01
+
+
+@every_family
 def test_every_picture_of_a_batch_is_read_by_itself(loaded):
     """Also where the VAE would take a batch for a video."""
     block = loaded.layout.blocks[0]
@@ -115,7 +133,7 @@ def test_with_surroundings_and_mirrored_features_are_the_mean_of_the_views(loade
     check_equal(features.features, mean_reading(each, grid, False))
 
 
-@every_family
+@every_way
 def test_the_model_is_left_as_it_was(loaded):
     """The host's sampler gives the very same, and no hook is left anywhere."""
     model = loaded.source.model
@@ -138,7 +156,7 @@ def sampled(loaded: Loaded, latent: torch.Tensor) -> torch.Tensor:
     return comfy.sample.sample(model, noise, *settings, denoise=0.5, disable_pbar=True, seed=1)
 
 
-@every_family
+@every_way
 def test_a_draft_covers_a_picture_of_any_size(loaded):
     picture, segments = loaded.picture(2), 4
     features, trajectory = extract_features(
@@ -234,7 +252,7 @@ def test_patches_of_other_packs_are_called(loaded):
         assert (features.features - plain).abs().max() > 1e-3 * plain.abs().max(), "the patch must make a difference"
 
 
-@every_family
+@every_way
 def test_a_block_that_another_pack_replaces_altogether_is_not_read(loaded):
     if loaded.name in NOT_REPLACED:
         pytest.skip(f"ComfyUI has no replacements of blocks in {loaded.name}")

@@ -14,24 +14,8 @@ import comfy.model_patcher
 import comfy.sd
 import comfy.supported_models as supported
 import torch
+import transformer_forms as form
 from torch import Tensor, nn
-from transformer_forms import (
-    AURA,
-    CHROMA,
-    COSMOS,
-    FLUX,
-    FLUX2,
-    HIDREAM,
-    HUNYUAN_DIT,
-    HUNYUAN_IMAGE,
-    KREA2,
-    LONGCAT,
-    LUMINA,
-    PIXART,
-    QWEN,
-    SD3,
-    Z_IMAGE,
-)
 
 POOL = 2**22
 TOKENS = 12  # of a text
@@ -183,47 +167,32 @@ def all_words() -> dict:
 
 # --- the families ---
 
+SD35 = {**form.SD3, "qk_norm": "rms"}
+MMDIT_X = {**SD35, "x_block_self_attn_layers": [0, 1]}
+SCHNELL = {**form.FLUX, "guidance_embed": False}
+ALPHA = {**form.PIXART, "image_model": "pixart_alpha", "hidden_size": 144, "num_heads": 2, "micro_condition": True}
+SIGMA = {**form.PIXART, "image_model": "pixart_sigma", "micro_condition": False, "model_max_length": 300}
 FLUX_BLOCKS = ("double 1", "single 2")
 LAYOUTS = {
-    "SD3": Layout("SD3", SD3, ("block 0", "block 2"), 4096, pooled(2048), loaded=True),
-    "SD3.5 medium": Layout(
-        "SD3",
-        {**SD3, "qk_norm": "rms", "x_block_self_attn_layers": [0, 1]},
-        ("block 1", "block 2"),
-        4096,
-        pooled(2048),
-        loaded=True,
-    ),
-    "SD3.5 large": Layout("SD3", {**SD3, "qk_norm": "rms"}, ("block 0", "block 3"), 4096, pooled(2048), loaded=True),
-    "Flux.1 dev": Layout("Flux", FLUX, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
-    "Flux.1 schnell": Layout(
-        "FluxSchnell", {**FLUX, "guidance_embed": False}, FLUX_BLOCKS, 4096, pooled(768), loaded=True
-    ),
-    "Flux.1 Fill": Layout("FluxInpaint", {**FLUX, "in_channels": 96}, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
-    "Flux.2": Layout("Flux2", FLUX2, FLUX_BLOCKS, 7680, loaded=True, cell=16, patch=1),
-    "Chroma": Layout("Chroma", CHROMA, FLUX_BLOCKS, 4096),
-    "LongCat-Image": Layout("LongCatImage", LONGCAT, FLUX_BLOCKS, 3584, loaded=True),
-    "Hunyuan Image 2.1": Layout("HunyuanImage21", HUNYUAN_IMAGE, FLUX_BLOCKS, 3584, loaded=True, cell=32, patch=1),
-    "Qwen-Image": Layout("QwenImage", QWEN, ("block 0", "block 2"), 3584),
-    "Lumina 2": Layout("Lumina2", LUMINA, ("block 0", "block 2"), 2304, all_words),
-    "Z-Image": Layout("ZImage", Z_IMAGE, ("block 0", "block 2"), 2560, all_words),
-    "Krea 2": Layout("Krea2", KREA2, ("block 0", "block 2"), 12 * 80, loaded=True),
-    "AuraFlow": Layout("AuraFlow", AURA, ("double 1", "single 1"), 2048),
-    "HiDream-I1": Layout("HiDream", HIDREAM, ("double 1", "single 1"), 4096, llama),
-    "Cosmos Predict2": Layout("CosmosT2IPredict2", COSMOS, ("block 0", "block 2"), 1024),
-    "Anima": Layout("Anima", {**COSMOS, "image_model": "anima"}, ("block 0", "block 2"), 1024, words_of_t5),
-    "PixArt alpha": Layout(
-        "PixArtAlpha",
-        {**PIXART, "image_model": "pixart_alpha", "hidden_size": 144, "num_heads": 2, "micro_condition": True},
-        ("block 0", "block 1"),
-        4096,
-    ),
-    "PixArt sigma": Layout(
-        "PixArtSigma",
-        {**PIXART, "image_model": "pixart_sigma", "micro_condition": False, "model_max_length": 300},
-        ("block 0", "block 1"),
-        4096,
-        loaded=True,
-    ),
-    "Hunyuan-DiT": Layout("HunyuanDiT", HUNYUAN_DIT, ("block 1", "block 3"), 1024, mt5, loaded=True, tokens=77),
+    "SD3": Layout("SD3", form.SD3, ("block 0", "block 2"), 4096, pooled(2048), loaded=True),
+    "SD3.5 medium": Layout("SD3", MMDIT_X, ("block 1", "block 2"), 4096, pooled(2048), loaded=True),
+    "SD3.5 large": Layout("SD3", SD35, ("block 0", "block 3"), 4096, pooled(2048), loaded=True),
+    "Flux.1 dev": Layout("Flux", form.FLUX, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
+    "Flux.1 schnell": Layout("FluxSchnell", SCHNELL, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
+    "Flux.1 Fill": Layout("FluxInpaint", {**form.FLUX, "in_channels": 96}, FLUX_BLOCKS, 4096, pooled(768), loaded=True),
+    "Flux.2": Layout("Flux2", form.FLUX2, FLUX_BLOCKS, 7680, loaded=True, cell=16, patch=1),
+    "Chroma": Layout("Chroma", form.CHROMA, FLUX_BLOCKS, 4096),
+    "LongCat-Image": Layout("LongCatImage", form.LONGCAT, FLUX_BLOCKS, 3584, loaded=True),
+    "Hunyuan Image 2.1": Layout("HunyuanImage21", form.HUNYUAN_IMAGE, FLUX_BLOCKS, 3584, loaded=True, cell=32, patch=1),
+    "Qwen-Image": Layout("QwenImage", form.QWEN, ("block 0", "block 2"), 3584),
+    "Lumina 2": Layout("Lumina2", form.LUMINA, ("block 0", "block 2"), 2304, all_words),
+    "Z-Image": Layout("ZImage", form.Z_IMAGE, ("block 0", "block 2"), 2560, all_words),
+    "Krea 2": Layout("Krea2", form.KREA2, ("block 0", "block 2"), 12 * 80, loaded=True),
+    "AuraFlow": Layout("AuraFlow", form.AURA, ("double 1", "single 1"), 2048),
+    "HiDream-I1": Layout("HiDream", form.HIDREAM, ("double 1", "single 1"), 4096, llama),
+    "Cosmos Predict2": Layout("CosmosT2IPredict2", form.COSMOS, ("block 0", "block 2"), 1024),
+    "Anima": Layout("Anima", {**form.COSMOS, "image_model": "anima"}, ("block 0", "block 2"), 1024, words_of_t5),
+    "PixArt alpha": Layout("PixArtAlpha", ALPHA, ("block 0", "block 1"), 4096),
+    "PixArt sigma": Layout("PixArtSigma", SIGMA, ("block 0", "block 1"), 4096, loaded=True),
+    "Hunyuan-DiT": Layout("HunyuanDiT", form.HUNYUAN_DIT, ("block 1", "block 3"), 1024, mt5, loaded=True, tokens=77),
 }

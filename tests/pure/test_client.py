@@ -133,11 +133,7 @@ def test_an_uploaded_picture_is_asked_for_where_the_server_put_it(server, client
 
 @pytest.mark.parametrize(
     "names",
-    [
-        [("a", "x.png"), ("b", "x.png")],
-        [("", "a/x.png"), ("", "b/x.png")],
-        [("a\\c", "x.png"), ("b", "c\\x.png")],
-    ],
+    [[("a", "x.png"), ("b", "x.png")], [("", "a/x.png"), ("", "b/x.png")], [("a\\c", "x.png"), ("b", "c\\x.png")]],
 )
 def test_pictures_of_one_name_in_two_folders_are_both_kept(server, client, folder, names):
     server.files = [{"filename": name, "subfolder": subfolder} for subfolder, name in names]

@@ -112,20 +112,13 @@ def test_numbers_of_different_segments_look_different():
     assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[1], drawn[2])
 
 
-def test_the_input_is_left_alone():
-    image, labels = torch.rand(1, 50, 60, 3), halves(50, 60)
-    before = image.clone()
-    overlay(image, labels)
-    highlight(image, labels.float())
-    assert torch.equal(image, before)
-
-
-def test_batches_are_drawn_one_by_one_alike():
+def test_batches_are_drawn_one_by_one_alike_and_the_input_is_left_alone():
     image = torch.rand(2, 80, 90, 3)
-    labels = torch.cat([halves(80, 90), halves(80, 90).flip(2)])
+    labels, before = torch.cat([halves(80, 90), halves(80, 90).flip(2)]), image.clone()
     together = overlay(image, labels)
     assert torch.equal(together[1], overlay(image[1:], labels[1:])[0])
     assert torch.equal(highlight(image, labels.float())[1], highlight(image[1:], labels[1:].float())[0])
+    assert torch.equal(image, before)
 
 
 def test_a_picture_as_pil_has_the_side_asked_for_and_its_pixels_as_squares():
@@ -153,8 +146,8 @@ def highlight_by_its_formula(picture, mask):
     return torch.lerp(mixed * (1 - 0.4 * seam), torch.ones_like(mixed), 0.85 * line)
 
 
-@pytest.mark.parametrize("height, width", [(1, 1), (3, 2), (5, 300), (64, 48), (720, 500), (1130, 1100)])
-@pytest.mark.parametrize("kind", ["hard", "soft", "both", "noise"])
+@pytest.mark.parametrize("height, width", [(1, 1), (3, 2), (5, 300), (720, 500), (1130, 1100)])
+@pytest.mark.parametrize("kind", ["soft", "both", "noise"])
 def test_the_highlight_is_its_formula(height, width, kind):
     """Lines of 1, 2 and 3 pixels; masks whose border runs along the picture's."""
     generator = torch.Generator().manual_seed(height)

@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("emerdiff_ops", "nodes", "lab", "tests")
 LONGEST_FILE, LONGEST_NODE = 350, 90  # lines
@@ -57,21 +55,23 @@ def test_the_checks_find_what_they_look_for():
     assert too_many_parameters(tree) == ["f"] and closures_in_closures(tree) == ["m"]
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)
-def test_no_file_is_too_long_to_be_read(path):
-    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "nodes").glob("*.py")), ids=named)
-def test_a_node_file_is_a_schema_and_a_few_lines(path):
-    text = path.read_text()
-    assert len(text.splitlines()) <= LONGEST_NODE or "define_schema" not in text
+def test_no_file_is_too_long_to_be_read():
+    assert [named(path) for path in FILES if lines(path) > LONGEST_FILE] == []
 
 
-@pytest.mark.parametrize("path", PACK, ids=named)
-def test_functions_take_few_parameters_and_closures_stand_alone(path):
-    tree = ast.parse(path.read_text())
-    assert not too_many_parameters(tree) and not closures_in_closures(tree)
+def test_a_node_file_is_a_schema_and_a_few_lines():
+    long = [path for path in (ROOT / "nodes").glob("*.py") if lines(path) > LONGEST_NODE]
+    assert [named(path) for path in long if "define_schema" in path.read_text()] == []
+
+
+def test_functions_take_few_parameters_and_closures_stand_alone():
+    trees = {named(path): ast.parse(path.read_text()) for path in PACK}
+    faults = {name: too_many_parameters(tree) + closures_in_closures(tree) for name, tree in trees.items()}
+    assert {name: found for name, found in faults.items() if found} == {}
 
 
 def test_a_list_of_modules_is_told_from_prose():
@@ -79,6 +79,6 @@ def test_a_list_of_modules_is_told_from_prose():
     assert listed('"""' + "\n".join(lines) + '\n"""\n\nthree  = 3\n') == ["one", "two/"]
 
 
-@pytest.mark.parametrize("path", PACKAGES, ids=named)
-def test_every_package_names_its_modules_once_and_no_others(path):
-    assert sorted(listed(path.read_text())) == sorted(contents(path.parent))
+def test_every_package_names_its_modules_once_and_no_others():
+    for path in PACKAGES:
+        assert sorted(listed(path.read_text())) == sorted(contents(path.parent)), named(path)

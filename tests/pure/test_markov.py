@@ -4,8 +4,9 @@ import heapq
 
 import pytest
 import torch
+from emerdiff.emerdiff_ops.attention import mean_attention
 from emerdiff.emerdiff_ops.flood import flood
-from emerdiff.emerdiff_ops.markov import MOST_STEPS, markov_chain, mean_attention, steps_from
+from emerdiff.emerdiff_ops.markov import MOST_STEPS, markov_chain, steps_from
 
 TOKENS = 30
 

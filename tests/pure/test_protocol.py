@@ -57,16 +57,6 @@ def tally_of(counts):
     return hungarian.picture_by_picture([np.array(counts)])
 
 
-def test_surplus_clusters_are_false_positives_of_absent_classes_as_published():
-    tally = tally_of([[5, 3], [0, 0], [0, 0]])  # one class occurs, in two clusters
-    summed = scores.summed(tally)
-    assert summed.hits.tolist() == [5, 0, 0] and summed.missed.tolist() == [3, 0, 0]
-    assert sorted(summed.extra.tolist()) == [0, 0, 3] and summed.extra[0] == 0
-    assert scores.mean_iou(summed) == (5 / 8 + 0) / 2
-    assert scores.mean_iou_of_present(summed) == 5 / 8
-    assert scores.mean_iou(hungarian.without_surplus(summed)) == 5 / 8
-
-
 def test_clusters_beyond_the_number_of_classes_cost_only_what_is_missed():
     tally = scores.summed(tally_of([[5, 3, 2], [1, 0, 4]]))
     assert (tally.hits.tolist(), tally.extra.tolist(), tally.missed.tolist()) == ([5, 4], [1, 2], [5, 1])
@@ -86,14 +76,6 @@ def test_a_matching_for_each_picture_forgives_what_one_for_all_does_not():
 def test_ignored_pixels_count_for_nothing():
     labels, truth = np.array([[0, 0, 1, 2]]), np.array([[0, -1, 1, -1]])
     assert hungarian.contingency(labels, truth, 2).tolist() == [[1, 0, 0], [0, 1, 0]]
-
-
-def test_the_background_is_put_together_by_the_truth():
-    """Of two classes and the background the first occurs; the background lies in two clusters, 3 pixels in each."""
-    counts = np.array([[4, 0, 0], [0, 0, 0], [0, 3, 3]])
-    alone, merged = (scores.summed(tally_of(each)) for each in (counts, hungarian.with_background_by_truth(counts, 2)))
-    assert scores.ious(alone).tolist() == [1, 0, 0.5]
-    assert scores.ious(merged)[[0, 2]].tolist() == [1, 1] and np.isnan(scores.ious(merged)[1])
 
 
 def test_a_cluster_that_the_foreground_wants_stays_out_of_the_background():

@@ -19,67 +19,58 @@ from protocols.methods import METHODS, NO_MODEL
 VOC_LIST = {"ImageSets/Segmentation/val.txt": "a\n"}
 COLOURS = ("--method", "kmeans-colour", "--segments", 2)
 CONTEXT_LABELS = "".join(f"{100 + place}: {name}\n" for place, name in enumerate(CONTEXT)) + "7: accordion\n"
-LAYOUTS = {  # data, picture, labels, [left, right above, right below], files of text
+COCO = "000000000139"  # in the published list
+DETECTRON = "pascal_ctx_d2/images/validation/a.jpg pascal_ctx_d2/annotations_ctx59/validation/a.png"
+CITY = "leftImg8bit/val/ulm/1_leftImg8bit.png gtFine/val/ulm/1_gtFine_labelIds.png"
+DEVKIT = "VOCdevkit/VOC2012"
+LAYOUTS = {  # data, picture and labels, [left, right above, right below], files of text
     "COCO-Stuff as its page says": (
-        ("coco-stuff-171", "images/val2017/000000000139.jpg", "annotations/val2017/000000000139.png"),
+        "coco-stuff-171",
+        f"images/val2017/{COCO}.jpg annotations/val2017/{COCO}.png",
         thirds(0, 181, 255),
         {},
     ),
     "COCO-Stuff in DiffSeg's folders": (
-        ("coco-stuff-27", "val2017/000000000139.jpg", "annotation_val2017/000000000139.png"),
+        "coco-stuff-27",
+        f"val2017/{COCO}.jpg annotation_val2017/{COCO}.png",
         thirds(1, 105, 255),
         {},
     ),
-    "ADE20K": (
-        ("ade20k", "images/validation/ADE_val_1.jpg", "annotations/validation/ADE_val_1.png"),
-        thirds(1, 150, 0),
-        {},
-    ),
+    "ADE20K": ("ade20k", "images/validation/a.jpg annotations/validation/a.png", thirds(1, 150, 0), {}),
     "VOC": (
-        ("voc", "VOCdevkit/VOC2012/JPEGImages/a.jpg", "VOCdevkit/VOC2012/SegmentationClass/a.png"),
+        "voc",
+        f"{DEVKIT}/JPEGImages/a.jpg {DEVKIT}/SegmentationClass/a.png",
         thirds(0, 20, 255),
-        {"VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt": "a\n"},
+        {f"{DEVKIT}/ImageSets/Segmentation/val.txt": "a\n"},
     ),
-    "VOC without background": (
-        ("voc-20", "JPEGImages/a.jpg", "SegmentationClass/a.png"),
-        thirds(1, 20, 0),
-        VOC_LIST,
-    ),
+    "VOC without background": ("voc-20", "JPEGImages/a.jpg SegmentationClass/a.png", thirds(1, 20, 0), VOC_LIST),
     "Context as label images": (
-        ("context", "VOC2010/JPEGImages/a.jpg", "VOC2010/SegmentationClassContext/a.png"),
+        "context",
+        "VOC2010/JPEGImages/a.jpg VOC2010/SegmentationClassContext/a.png",
         thirds(1, 59, 0),
         {"VOC2010/ImageSets/SegmentationContext/val.txt": "a\n"},
     ),
-    "Context of detectron2's scripts": (
-        ("context", "pascal_ctx_d2/images/validation/a.jpg", "pascal_ctx_d2/annotations_ctx59/validation/a.png"),
-        thirds(0, 58, 255),
-        {},
-    ),
+    "Context of detectron2's scripts": ("context", DETECTRON, thirds(0, 58, 255), {}),
     "Context as published, classes by name": (
-        ("context", "JPEGImages/a.jpg", "trainval/a.mat"),
+        "context",
+        "JPEGImages/a.jpg trainval/a.mat",
         thirds(100, 158, 7, np.uint16),
         {"ImageSets/Main/val.txt": "a\n", "labels.txt": CONTEXT_LABELS},
     ),
     "Context with all classes": (
-        ("context-459", "JPEGImages/a.jpg", "trainval/a.mat"),
+        "context-459",
+        "JPEGImages/a.jpg trainval/a.mat",
         thirds(1, 459, 0, np.uint16),
         {"ImageSets/Main/val.txt": "a\n"},
     ),
     "Context with all classes, of detectron2's scripts": (
-        ("context-459", "images/validation/a.jpg", "annotations_ctx459/validation/a.tif"),
+        "context-459",
+        "images/validation/a.jpg annotations_ctx459/validation/a.tif",
         thirds(0, 458, 65535, np.uint16),
         {},
     ),
-    "Cityscapes": (
-        ("cityscapes", "leftImg8bit/val/ulm/ulm_1_leftImg8bit.png", "gtFine/val/ulm/ulm_1_gtFine_labelIds.png"),
-        thirds(7, 33, 6),
-        {},
-    ),
-    "Cityscapes, what is trained on": (
-        ("cityscapes-19", "leftImg8bit/val/ulm/ulm_1_leftImg8bit.png", "gtFine/val/ulm/ulm_1_gtFine_labelIds.png"),
-        thirds(7, 33, 9),
-        {},
-    ),
+    "Cityscapes": ("cityscapes", CITY, thirds(7, 33, 6), {}),
+    "Cityscapes, what is trained on": ("cityscapes-19", CITY, thirds(7, 33, 9), {}),
 }
 
 
@@ -125,8 +116,8 @@ def many(tmp_path, number=3):
 @pytest.mark.parametrize("way", ["per-image", "data-set", "modified"])
 def test_every_layout_is_read_and_scored_right(command, tmp_path, layout, way):
     """Left 128 pixels of one class, right 64 of another, 32 of the first: IoU 128/160 and 64/96, 192 of 224 right."""
-    (data, picture, labels), values, texts = LAYOUTS[layout]
-    root = write(tmp_path / "data", picture, labels, values, texts)
+    data, files, values, texts = LAYOUTS[layout]
+    root = write(tmp_path / "data", *files.split(), values, texts)
     clusters = ("--clusters", 2) if way == "data-set" else ()
     printed = command("--data", data, "--root", root, "--count", 1, "--protocol", way, *clusters, *COLOURS)
     line = {"per-image": "as matched", "data-set": "2 clusters, one matching", "modified": "nearest concept"}[way]
@@ -136,20 +127,10 @@ def test_every_layout_is_read_and_scored_right(command, tmp_path, layout, way):
 
 def test_everything_else_is_the_background_of_objects_and_of_context_60(command, tmp_path):
     """Left 128 of a thing; right 64 of stuff, 32 of the thing and 32 void: to the background 96."""
-    picture, labels = "images/val2017/1.jpg", "annotations/val2017/1.png"
-    root = write(tmp_path / "objects", picture, labels, thirds(0, 181, 255))
-    for printed in (
-        command("--data", "coco-object", "--root", root, *COLOURS),
-        command(
-            "--data",
-            "context-60",
-            "--root",
-            write(
-                tmp_path / "ctx", "images/validation/1.jpg", "annotations_ctx59/validation/1.png", thirds(0, 255, 255)
-            ),
-            *COLOURS,
-        ),
-    ):
+    objects = "images/val2017/1.jpg", "annotations/val2017/1.png", thirds(0, 181, 255)
+    context = "images/validation/1.jpg", "annotations_ctx59/validation/1.png", thirds(0, 255, 255)
+    for data, files in {"coco-object": objects, "context-60": context}.items():
+        printed = command("--data", data, "--root", write(tmp_path / data, *files), *COLOURS)
         assert figures(printed, "as matched") == [round((128 / 160 + 96 / 128) / 2, 3)] * 2 + [0.875]
         assert "| background | 96 | 0.750 |" in printed
 
@@ -308,7 +289,8 @@ def test_what_is_missing_or_does_not_fit_is_named(command, tmp_path):
 
 
 def test_legends_and_methods_and_numbers_that_do_not_fit_are_refused(command, tmp_path):
-    (_, picture, labels), values, texts = LAYOUTS["Context as published, classes by name"]
+    _, files, values, texts = LAYOUTS["Context as published, classes by name"]
+    picture, labels = files.split()
     root = write(tmp_path / "data", picture, labels, values, texts)
     (root / "labels.txt").write_text("1: aeroplane\n")
     asked = ("--data", "context", "--root", root)

@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 import torch
 from emerdiff.emerdiff_ops.segments.labels import fingerprint
-from emerdiff.emerdiff_ops.segments.texts import (
-    parse_boxes_in,
-    parse_lists,
-    parse_points_in,
-    split_fingerprint,
-)
+from emerdiff.emerdiff_ops.segments.texts import parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 
