@@ -3,6 +3,7 @@
 import pytest
 from front_end import HOSTS, PAINTED, SCENES, SEGMENTS, FrontEnd, found
 from graphs import Node, Promoted, model_links
+from ways import classic_own, other_two_ways, two_ways, vue_newest
 
 SELECT = "EmerDiffSelectSegments"
 POINT = '[{"x": 5, "y": 5}]'
@@ -76,7 +77,10 @@ def shown(front_end: FrontEnd) -> str:
     return front_end.status
 
 
-@pytest.mark.parametrize(("pictures", "batch_size"), [(2, 1), (3, 2)], ids=["a list", "a list of batches"])
+@pytest.mark.parametrize(
+    ("pictures", "batch_size"),
+    [pytest.param(2, 1, id="a list", marks=vue_newest), pytest.param(3, 2, id="a list of batches", marks=classic_own)],
+)
 def test_a_list_has_a_page_and_a_list_of_numbers_a_picture(front_end, pictures, batch_size):
     front_end.make(in_a_list(pictures, batch_size))
     front_end.run()
@@ -95,6 +99,7 @@ def test_a_list_has_a_page_and_a_list_of_numbers_a_picture(front_end, pictures, 
     front_end.shot(f"list_{batch_size}")
 
 
+@classic_own
 def test_in_a_list_only_pictures_with_a_selection_go_on(front_end):
     front_end.make(in_a_list(2, 1))
     front_end.set(SELECT, "selection", "; 1")
@@ -103,6 +108,7 @@ def test_in_a_list_only_pictures_with_a_selection_go_on(front_end):
     assert (mask == (front_end.labels()[1] == 1)).all()
 
 
+@two_ways
 def test_a_linked_text_is_drawn_as_it_was_used_and_not_written(front_end):
     graph = segmented(Node(SELECT, (0, 0), NONE | {"selection": "1 @00000000"}, {"selection": (6, 0)}))
     front_end.make([*graph, Node("PrimitiveString", (320, 400), {"value": "3"})])
@@ -119,6 +125,7 @@ def test_a_linked_text_is_drawn_as_it_was_used_and_not_written(front_end):
     front_end.shot("linked")
 
 
+@other_two_ways
 def test_linked_points_and_boxes_are_drawn_and_clicks_go_on(front_end):
     links = {"positive_points": (6, 0), "boxes": (7, 0)}
     graph = segmented(Node(SELECT, (0, 0), NONE, links))
@@ -136,7 +143,13 @@ def test_linked_points_and_boxes_are_drawn_and_clicks_go_on(front_end):
     assert front_end.picked == "2"
 
 
-@pytest.mark.parametrize("times", [1, 2], ids=["in a subgraph", "in a subgraph in one"])
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(1, id="in a subgraph", marks=two_ways),
+        pytest.param(2, id="in a subgraph in one", marks=other_two_ways),
+    ],
+)
 def test_a_click_writes_the_promoted_text_and_one_undo_takes_it_back(front_end, times):
     promoted(front_end, times=times)
     labels = front_end.labels()[0]
@@ -153,6 +166,7 @@ def test_a_click_writes_the_promoted_text_and_one_undo_takes_it_back(front_end, 
     assert (front_end.masks()[0] == (labels == 3)).all()
 
 
+@other_two_ways
 def test_promoted_points_and_inversion_are_drawn(front_end):
     promoted(front_end, selection="2")
     (labels,) = front_end.labels()
@@ -165,6 +179,7 @@ def test_promoted_points_and_inversion_are_drawn(front_end):
     assert on_host(front_end, "selection") == ""
 
 
+@vue_newest
 def test_two_nodes_of_one_subgraph_each_have_their_own_text(front_end):
     promoted(front_end)
     copy = """() => {
@@ -187,6 +202,7 @@ def test_two_nodes_of_one_subgraph_each_have_their_own_text(front_end):
     assert on_host(front_end, "selection", 1).split(" @")[0] == "3"
 
 
+@classic_own
 def test_names_of_files_are_filled_in_as_in_save_image(front_end):
     image = Node("LoadImage", (0, 200), {"image": SCENES[0]})
     features = Node("EmerDiffExtractFeatures", (320, 0), {"seed": 77}, model_links(0) | {"image": (1, 0)})
@@ -216,7 +232,7 @@ EVERY_TYPE = (
 )
 
 
-@pytest.mark.parametrize("saved_before", [False, True])
+@pytest.mark.parametrize("saved_before", [pytest.param(False, marks=vue_newest), pytest.param(True, marks=classic_own)])
 def test_what_goes_through_save_keeps_its_type(front_end, saved_before):
     """In workflows of before that, too, in which Save gave just anything."""
     image = Node("LoadImage", (0, 200), {"image": SCENES[0]})
