@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from server_client import PIXELS
 
 from comfyui.workflow import STEPS, add, find, find_after
 
@@ -37,11 +38,11 @@ def test_nothing_selected_shows_the_picture_and_runs_nothing_behind_it(client, r
 
 
 @pytest.fixture(scope="module")
-def select_in_a_list(client, picture):
+def select_in_a_list(client):
     """Outputs of Select, and of a PreviewImage behind it, for a list of two batches: of two pictures, and of one."""
 
     def run(selection):
-        prompt = client.workflow(STEPS, picture)
+        prompt = client.workflow(STEPS, client.put_image("listed.png", Image.fromarray(PIXELS).resize((64, 64))))
         cluster, load = find(prompt, "EmerDiffClusterFeatures"), find(prompt, "LoadImage")
         prompt[cluster]["inputs"]["shared_clusters"] = False
         prompt[find(prompt, "EmerDiffModulateAttention")]["inputs"]["preset"] = "fast"
