@@ -2,27 +2,12 @@
 
 import pytest
 from front_end import HOSTS, PAINTED, SCENES, SEGMENTS, FrontEnd, found
-from graphs import Node, Promoted, model_links
+from graphs import Node, Promoted, model_links, segmented
 from ways import classic_own, other_two_ways, two_ways, vue_newest
 
 SELECT = "EmerDiffSelectSegments"
 POINT = '[{"x": 5, "y": 5}]'
 NONE = {"selection": "", "positive_points": "", "negative_points": "", "invert": False}
-
-
-def segmented(select: Node) -> list[Node]:
-    """One picture, its segmentation and Select Segments behind it, the node of number 3."""
-    image = Node("LoadImage", (0, 200), {"image": SCENES[0]})
-    settings = {"segments": SEGMENTS, "preset": "fast", "seed": 0}
-    links = select.links | {"segmentation": (2, 1), "image": (1, 0)}
-    return [
-        Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0}),
-        image,
-        Node("EmerDiffSegmentImage", (320, 0), settings, model_links(0) | {"image": (1, 0)}),
-        select._replace(place=(640, 0), links=links),
-        Node("MaskToImage", (1020, 0), {}, {"mask": (3, 0)}),
-        Node("PreviewImage", (1020, 100), {}, {"images": (4, 0)}),
-    ]
 
 
 def in_a_list(pictures: int, batch_size: int) -> list[Node]:
@@ -77,10 +62,8 @@ def shown(front_end: FrontEnd) -> str:
     return front_end.status
 
 
-@pytest.mark.parametrize(
-    ("pictures", "batch_size"),
-    [pytest.param(2, 1, id="a list", marks=vue_newest), pytest.param(3, 2, id="a list of batches", marks=classic_own)],
-)
+@classic_own
+@pytest.mark.parametrize(("pictures", "batch_size"), [(2, 1), (3, 2)], ids=["a list", "a list of batches"])
 def test_a_list_has_a_page_and_a_list_of_numbers_a_picture(front_end, pictures, batch_size):
     front_end.make(in_a_list(pictures, batch_size))
     front_end.run()
@@ -143,13 +126,8 @@ def test_linked_points_and_boxes_are_drawn_and_clicks_go_on(front_end):
     assert front_end.picked == "2"
 
 
-@pytest.mark.parametrize(
-    "times",
-    [
-        pytest.param(1, id="in a subgraph", marks=two_ways),
-        pytest.param(2, id="in a subgraph in one", marks=other_two_ways),
-    ],
-)
+@two_ways
+@pytest.mark.parametrize("times", [1, 2], ids=["in a subgraph", "in a subgraph in one"])
 def test_a_click_writes_the_promoted_text_and_one_undo_takes_it_back(front_end, times):
     promoted(front_end, times=times)
     labels = front_end.labels()[0]
@@ -232,7 +210,8 @@ EVERY_TYPE = (
 )
 
 
-@pytest.mark.parametrize("saved_before", [pytest.param(False, marks=vue_newest), pytest.param(True, marks=classic_own)])
+@vue_newest
+@pytest.mark.parametrize("saved_before", [False, True])
 def test_what_goes_through_save_keeps_its_type(front_end, saved_before):
     """In workflows of before that, too, in which Save gave just anything."""
     image = Node("LoadImage", (0, 200), {"image": SCENES[0]})

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from front_end import PAINTED, SCENES, SEGMENTS, FrontEnd
 from graphs import Node, Promoted, model_links
-from ways import classic_own, other_two_ways, two_ways, vue_newest, vue_own
+from ways import classic_own, two_ways, vue_newest, vue_own
 
 PAUSE = {"pause": 1.2}  # seconds an evaluation, so that each brings a live preview
 SEGMENT = [
@@ -38,13 +38,8 @@ def given(front_end: FrontEnd, node: str) -> list[str]:
     return [image["filename"] for image in front_end.outputs(node)["images"]]
 
 
-@pytest.mark.parametrize(
-    ("graph", "node"),
-    [
-        pytest.param(SEGMENT, "EmerDiffSegmentImage", marks=two_ways),
-        pytest.param(LIFT, "EmerDiffLiftMask", marks=other_two_ways),
-    ],
-)
+@two_ways
+@pytest.mark.parametrize(("graph", "node"), [(SEGMENT, "EmerDiffSegmentImage"), (LIFT, "EmerDiffLiftMask")])
 def test_after_a_long_run_a_node_shows_its_result_once(front_end, graph, node):
     front_end.make(graph, node)
     front_end.forget()
