@@ -117,8 +117,7 @@ def types() -> None:
         "emerdiff.emerdiff_ops",
         *sorted(p.parent.name for p in (ROOT / "lab").glob("*/__init__.py")),
     ]
-    how = ("--num-workers", "2", "--python-executable", sys.executable)
-    answer = tool("mypy", *how, "-mrun", *(f"-p{each}" for each in packages))
+    answer = tool("mypy", "--python-executable", sys.executable, "-mrun", *(f"-p{each}" for each in packages))
     print(answer.stdout.replace(f"{alias.relative_to(ROOT)}{os.sep}", ""), answer.stderr, sep="", end="")
     if answer.returncode:
         raise Failed("mypy's findings are above")

@@ -10,7 +10,6 @@ from PIL import Image
 from safetensors import safe_open
 
 from small_model.scenes import HELD_OUT, scene
-from small_model.settings import COUNT_FILE
 
 SEGMENTS = 3
 SIDE = 64  # pixels; the model sees a picture in twice as many a side, unless a resolution is asked for
@@ -122,17 +121,10 @@ def test_a_list_of_settings_runs_through_segment_image_beside_the_pictures(graph
 def test_changes_on_a_list_run_again_only_what_they_concern(graph):
     one = graph.segment(graph.list, seed=6)
     graph.show([one, 0])
-    count = graph.client.server.base / "temp" / COUNT_FILE
-
-    def evaluations():
-        before = count.stat().st_size if count.exists() else 0
-        graph.client.run(graph.prompt)
-        return count.stat().st_size - before
-
-    evaluations()
+    graph.client.run(graph.prompt)
     graph.prompt[one]["inputs"]["preset"] = "balanced"
-    assert evaluations() == 2 * 4  # four levels a picture; nothing extracted anew
-    assert evaluations() == 0
+    assert graph.client.evaluations(graph.prompt) == 2 * 4  # four levels a picture; nothing extracted anew
+    assert graph.client.evaluations(graph.prompt) == 0
 
 
 def test_lift_mask_on_lists_and_batches(graph):
@@ -215,9 +207,4 @@ def test_a_name_by_a_link_does_not_make_everything_run_again(graph):
         "EmerDiffAssembleMasks", difference_maps=[maps, 0], smoothing=1.0, min_area=0.0, normalize=False
     )
     fresh.show([assemble, 0])
-    count, counts = fresh.client.server.base / "temp" / COUNT_FILE, []
-    for _ in range(3):
-        before = count.stat().st_size if count.exists() else 0
-        fresh.client.run(fresh.prompt)
-        counts.append(count.stat().st_size - before)
-    assert counts == [2, 0, 0]
+    assert [fresh.client.evaluations(fresh.prompt) for _ in range(3)] == [2, 0, 0]
