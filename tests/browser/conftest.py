@@ -7,21 +7,26 @@ import pytest
 pytest.importorskip("playwright", reason="the tests in a browser need the package playwright")
 
 from front_end import EXTENSION, SHOTS, FrontEnd, put_scenes
+from ways import OWN, wanted
 
 from comfyui.browser import chromium, open_page, set_up
 from comfyui.chromium import find_browser
 from comfyui.front_ends import NEWEST, ensure_front_end
 from comfyui.server import HostServer, default_host, device_flags, interrupt_on_termination
 
+KEPT = ("--cache-lru", "1000")  # nodes whose results the server keeps: tests that use a graph again need not run it
+
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items, config):
     """These tests come last: until the session ends Playwright keeps an event loop, in which no other can be run."""
     yield  # pytest drops what the markers do not ask for
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = filter(wanted, items)
     items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
 
 
-@pytest.fixture(scope="session", params=["its own", NEWEST])
+@pytest.fixture(scope="session", params=[OWN, NEWEST])
 def release(request):
     """Which front end is served: the one that this ComfyUI brings, or the newest."""
     return request.param
@@ -34,7 +39,7 @@ def server(release):
     interrupt_on_termination()
     SHOTS.mkdir(parents=True, exist_ok=True)
     newest = ("--front-end-root", str(ensure_front_end())) if release == NEWEST else ()
-    with HostServer(default_host(), flags=(*device_flags(), *newest)) as server:
+    with HostServer(default_host(), flags=(*device_flags(), *KEPT, *newest)) as server:
         put_scenes(server)
         yield server
 

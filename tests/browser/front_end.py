@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import graphs
 import numpy as np
+from graphs import SCENES, SEGMENTS
 from PIL import Image
 from playwright.sync_api import Page, Route
 
@@ -23,10 +24,8 @@ from small_model.scenes import HELD_OUT, scene
 
 EXTENSION = "/extensions/ComfyUI-EmerDiff/"
 SHOTS = Path(__file__).resolve().parents[2] / "test_output" / "browser"
-SCENES = ("scene.png", "other.png")
 PAINTED = "painted.png"  # the first scene with a square painted over in the mask editor
 CLIP = "clip.mp4"
-SEGMENTS = 6
 SMALLER = {  # so that a bundled workflow runs in seconds, on a scene of 128 pixels
     "EmerDiffSegmentImage": {"segments": SEGMENTS},
     "EmerDiffClusterFeatures": {"segments": SEGMENTS},
@@ -152,9 +151,8 @@ class FrontEnd:
     # -- the graph
 
     def make_graph(self, pictures: int = 1, zoom: float = 0.85) -> None:
-        self.leave_subgraph()
-        self.page.evaluate(graphs.MAKE_ONE, [SCENES[:pictures], SEGMENTS])
-        self.look(zoom)
+        unpicked = graphs.Node("EmerDiffSelectSegments", (0, 0), {"selection": "", "invert": False})
+        self.make(graphs.segmented(unpicked, pictures), zoom=zoom)
 
     def make(self, nodes: list[graphs.Node], look_at: str = "EmerDiffSelectSegments", zoom: float = 0.85) -> None:
         self.leave_subgraph()

@@ -2,31 +2,8 @@
 
 from typing import Any, NamedTuple
 
-MAKE_ONE = """async ([scenes, segments]) => {
-    app.clean()
-    const make = (type, x, y, values = {}) => {
-        const node = LiteGraph.createNode(type)
-        node.pos = [x, y]
-        app.graph.add(node)
-        for (const widget of node.widgets ?? []) if (widget.name in values) widget.value = values[widget.name]
-        return node
-    }
-    const model = make("EmerDiffLabSmallModel", 0, 0, { pause: 0 })
-    const images = scenes.map((image, index) => make("LoadImage", 0, 200 + 360 * index, { image }))
-    const image = images.length === 1 ? images[0] : make("ImageBatch", 320, 400)
-    const segment = make("EmerDiffSegmentImage", 320, 0, { segments, preset: "fast", seed: 0 })
-    const select = make("EmerDiffSelectSegments", 640, 0, { selection: "", invert: false })
-    const mask = make("MaskToImage", 1020, 0)
-    const preview = make("PreviewImage", 1020, 90)
-    if (images.length > 1) images.forEach((each, index) => each.connect(0, image, index))
-    ;["model", "conditioning", "vae"].forEach((name, output) => model.connect(output, segment, name))
-    image.connect(0, segment, "image")
-    image.connect(0, select, "image")
-    segment.connect(1, select, "segmentation")
-    select.connect(0, mask, 0)
-    mask.connect(0, preview, 0)
-    await app.loadGraphData(app.graph.serialize()) // as a user opens it, with nothing left of what was there before
-}"""
+SCENES = ("scene.png", "other.png")
+SEGMENTS = 6
 MAKE = """async ([nodes, promoted]) => {
     app.clean()
     const made = nodes.map(({ type, place, widgets }) => {
@@ -82,3 +59,22 @@ def as_json(nodes: list[Node], promoted: Promoted | None = None) -> list:
 def model_links(number: int) -> dict[str, tuple[int, int]]:
     """What a node takes of the small model, the node of this number."""
     return {"model": (number, 0), "conditioning": (number, 1), "vae": (number, 2)}
+
+
+def segmented(select: Node, pictures: int = 1) -> list[Node]:
+    """One picture or two, the segmentation, and Select Segments behind it, the node of number 3; of one six nodes."""
+    image = (1, 0) if pictures == 1 else (7, 0)
+    more = [
+        Node("LoadImage", (0, 560), {"image": SCENES[1]}),
+        Node("ImageBatch", (320, 400), {}, {"image1": (1, 0), "image2": (6, 0)}),
+    ]
+    settings = {"segments": SEGMENTS, "preset": "fast", "seed": 0}
+    return [
+        Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0}),
+        Node("LoadImage", (0, 200), {"image": SCENES[0]}),
+        Node("EmerDiffSegmentImage", (320, 0), settings, model_links(0) | {"image": image}),
+        select._replace(place=(640, 0), links=select.links | {"segmentation": (2, 1), "image": image}),
+        Node("MaskToImage", (1020, 0), {}, {"mask": (3, 0)}),
+        Node("PreviewImage", (1020, 90), {}, {"images": (4, 0)}),
+        *(more if pictures > 1 else []),
+    ]

@@ -7,6 +7,7 @@ import json
 
 import pytest
 from front_end import SELECT, SETTLED
+from ways import other_two_ways, two_ways, vue_newest
 
 from comfyui.workflow import WORKFLOWS
 
@@ -18,7 +19,7 @@ TITLE = f"""(() => {{
 }})()"""
 
 
-@pytest.mark.parametrize("scale", [0.3, 1, 2])
+@pytest.mark.parametrize("scale", [pytest.param(0.3, marks=other_two_ways), 1, pytest.param(2, marks=two_ways)])
 def test_the_widget_is_whole_at_every_zoom_and_in_a_light_theme(front_end, scale):
     page = front_end.page
     page.evaluate("app.extensionManager.setting.set('Comfy.ColorPalette', 'light')")
@@ -37,6 +38,7 @@ def test_the_widget_is_whole_at_every_zoom_and_in_a_light_theme(front_end, scale
     assert not page.locator(".emerdiff-status").evaluate(cut)
 
 
+@two_ways
 def test_the_panel_of_properties_leaves_the_widget_as_wide_as_its_node(front_end):
     front_end.make_graph()
     front_end.run()
@@ -68,6 +70,7 @@ def texts_in(language, file):
     return json.loads((WORKFLOWS.parent / "locales" / language / f"{file}.json").read_text())
 
 
+@vue_newest
 def test_nodes_widget_and_help_page_speak_the_front_end_s_language(japanese):
     texts = texts_in("en", "main")["emerdiff"] | texts_in("ja", "main")["emerdiff"]
     node = texts_in("ja", "nodeDefs")["EmerDiffSelectSegments"]

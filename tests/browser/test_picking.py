@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from front_end import EXTENSION, numbers
+from ways import classic_own, other_two_ways, two_ways, vue_newest, vue_own
 
 from measure.metrics import interior
 
@@ -33,6 +34,7 @@ def most_crossed(labels: np.ndarray) -> int:
     return max(steady, key=lambda row: len(rows[row]))
 
 
+@classic_own
 def test_the_widget_reads_texts_as_the_node_does(front_end):
     """The cases of tests/pure/test_texts.py; what the node refuses, the widget does not show."""
     read = front_end.page.evaluate(READ_TEXTS, [CASES, EXTENSION])
@@ -42,13 +44,14 @@ def test_the_widget_reads_texts_as_the_node_does(front_end):
             assert found == lists or (kind == "selections" and lists is None), case
 
 
+@two_ways
 def test_before_the_first_run_it_says_what_to_do(front_end):
     front_end.make_graph()
     assert "Run once" in front_end.page.locator(".emerdiff-hint").inner_text()
     assert not front_end.page.locator(CANVAS).is_visible()
 
 
-@pytest.mark.parametrize("zoom", [0.5, 1.3])
+@pytest.mark.parametrize("zoom", [pytest.param(0.5, marks=other_two_ways), 1.3])
 def test_a_click_selects_the_segment_under_it_and_the_mask_is_that_segment(picker, zoom):
     assert picker.outputs("PreviewImage") is None  # with nothing selected nothing runs behind it
     picker.look(zoom)
@@ -63,6 +66,7 @@ def test_a_click_selects_the_segment_under_it_and_the_mask_is_that_segment(picke
     assert picker.selection == ""
 
 
+@two_ways
 def test_hovering_shows_number_and_area(picker):
     (labels,) = picker.labels()
     picker.page.mouse.move(*picker.point(labels, 0))
@@ -102,6 +106,7 @@ def touch(page, *places: tuple[float, float]) -> None:
     session.detach()
 
 
+@two_ways
 def test_a_finger_picks_and_paints_and_shows_no_tip(picker):
     (labels,) = picker.labels()
     touch(picker.page, picker.point(labels, 3))
@@ -114,6 +119,7 @@ def test_a_finger_picks_and_paints_and_shows_no_tip(picker):
     assert not picker.page.locator(".emerdiff-tip").is_visible()
 
 
+@two_ways
 def test_buttons_and_text_fields_work_with_the_clicks(picker):
     picker.press("all")
     assert picker.picked == "0-5" and "100.0%" in picker.status
@@ -128,6 +134,7 @@ def test_buttons_and_text_fields_work_with_the_clicks(picker):
     assert picker.selection == ""
 
 
+@vue_newest
 def test_a_changed_segmentation_is_said_until_the_picks_are_kept(picker):
     (labels,) = picker.labels()
     picker.click(labels, 1)
@@ -142,6 +149,7 @@ def test_a_changed_segmentation_is_said_until_the_picks_are_kept(picker):
     assert picker.picked == "1" and picker.selection != old and not banner.is_visible()
 
 
+@two_ways
 def test_a_batch_has_a_pager_and_a_list_a_picture(front_end):
     front_end.make_graph(pictures=2)
     front_end.run()
@@ -158,6 +166,7 @@ def test_a_batch_has_a_pager_and_a_list_a_picture(front_end):
     assert front_end.page.locator(".emerdiff-pager").inner_text().split() == ["\u2039", "2", "/", "2", "\u203a"]
 
 
+@classic_own
 def test_what_is_clicked_in_one_picture_is_picked_in_all(front_end):
     front_end.make_graph(pictures=2)
     front_end.set("EmerDiffSelectSegments", "every_picture", True)
@@ -187,6 +196,7 @@ def middle(labels: np.ndarray, number: int) -> dict[str, int]:
     return {"x": column, "y": row}
 
 
+@two_ways
 def test_with_a_key_a_click_sets_points_and_the_mask_is_their_segments(picker):
     (labels,) = picker.labels()
     picker.click(labels, 3, "Shift")
@@ -211,6 +221,7 @@ def test_with_a_key_a_click_sets_points_and_the_mask_is_their_segments(picker):
     assert "Shift+click" in picker.page.locator(".emerdiff-keys").inner_text()
 
 
+@other_two_ways
 def test_one_undo_takes_a_point_back(picker):
     (labels,) = picker.labels()
     picker.click(labels, 3, "Shift")
@@ -218,6 +229,7 @@ def test_one_undo_takes_a_point_back(picker):
     assert picker.points("positive") == [] and picker.status == "click what you want, then run again"
 
 
+@vue_newest
 def test_a_point_is_for_the_picture_it_was_set_in(front_end):
     front_end.make_graph(pictures=2)
     front_end.set("EmerDiffSelectSegments", "positive_points", '[{"x": 5, "y": 5}]')  # in every picture
@@ -235,6 +247,7 @@ def test_a_point_is_for_the_picture_it_was_set_in(front_end):
     assert (masks[1] == np.isin(second, [second[5, 5], chosen])).all()
 
 
+@classic_own
 def test_points_that_come_from_a_link_or_cannot_be_read_stay_as_they_are(picker):
     (labels,) = picker.labels()
     picker.set("EmerDiffSelectSegments", "negative_points", "what is this")
@@ -243,6 +256,7 @@ def test_points_that_come_from_a_link_or_cannot_be_read_stay_as_they_are(picker)
     picker.set("EmerDiffSelectSegments", "negative_points", "")
 
 
+@classic_own
 def test_until_a_turned_page_has_come_the_picture_is_dimmed_and_takes_no_clicks(front_end):
     front_end.make_graph(pictures=2)
     front_end.set("EmerDiffSegmentImage", "seed", 9)  # pictures the widget has not seen
@@ -262,6 +276,7 @@ def test_until_a_turned_page_has_come_the_picture_is_dimmed_and_takes_no_clicks(
     assert front_end.picked == "; 1"
 
 
+@two_ways
 def test_another_tab_and_back_shows_the_picture_again(picker):
     (labels,) = picker.labels()
     picker.click(labels, 0)
@@ -270,6 +285,7 @@ def test_another_tab_and_back_shows_the_picture_again(picker):
     assert picker.picked == "0" and picker.status.startswith("1 of 6")
 
 
+@vue_own
 def test_after_the_page_is_loaded_again_the_selection_is_there(picker):
     (labels,) = picker.labels()
     picker.click(labels, 3)

@@ -2,26 +2,12 @@
 
 import pytest
 from front_end import HOSTS, PAINTED, SCENES, SEGMENTS, FrontEnd, found
-from graphs import Node, Promoted, model_links
+from graphs import Node, Promoted, model_links, segmented
+from ways import classic_own, other_two_ways, two_ways, vue_newest
 
 SELECT = "EmerDiffSelectSegments"
 POINT = '[{"x": 5, "y": 5}]'
 NONE = {"selection": "", "positive_points": "", "negative_points": "", "invert": False}
-
-
-def segmented(select: Node) -> list[Node]:
-    """One picture, its segmentation and Select Segments behind it, the node of number 3."""
-    image = Node("LoadImage", (0, 200), {"image": SCENES[0]})
-    settings = {"segments": SEGMENTS, "preset": "fast", "seed": 0}
-    links = select.links | {"segmentation": (2, 1), "image": (1, 0)}
-    return [
-        Node("EmerDiffLabSmallModel", (0, 0), {"pause": 0}),
-        image,
-        Node("EmerDiffSegmentImage", (320, 0), settings, model_links(0) | {"image": (1, 0)}),
-        select._replace(place=(640, 0), links=links),
-        Node("MaskToImage", (1020, 0), {}, {"mask": (3, 0)}),
-        Node("PreviewImage", (1020, 100), {}, {"images": (4, 0)}),
-    ]
 
 
 def in_a_list(pictures: int, batch_size: int) -> list[Node]:
@@ -76,6 +62,7 @@ def shown(front_end: FrontEnd) -> str:
     return front_end.status
 
 
+@classic_own
 @pytest.mark.parametrize(("pictures", "batch_size"), [(2, 1), (3, 2)], ids=["a list", "a list of batches"])
 def test_a_list_has_a_page_and_a_list_of_numbers_a_picture(front_end, pictures, batch_size):
     front_end.make(in_a_list(pictures, batch_size))
@@ -95,6 +82,7 @@ def test_a_list_has_a_page_and_a_list_of_numbers_a_picture(front_end, pictures, 
     front_end.shot(f"list_{batch_size}")
 
 
+@classic_own
 def test_in_a_list_only_pictures_with_a_selection_go_on(front_end):
     front_end.make(in_a_list(2, 1))
     front_end.set(SELECT, "selection", "; 1")
@@ -103,6 +91,7 @@ def test_in_a_list_only_pictures_with_a_selection_go_on(front_end):
     assert (mask == (front_end.labels()[1] == 1)).all()
 
 
+@two_ways
 def test_a_linked_text_is_drawn_as_it_was_used_and_not_written(front_end):
     graph = segmented(Node(SELECT, (0, 0), NONE | {"selection": "1 @00000000"}, {"selection": (6, 0)}))
     front_end.make([*graph, Node("PrimitiveString", (320, 400), {"value": "3"})])
@@ -119,6 +108,7 @@ def test_a_linked_text_is_drawn_as_it_was_used_and_not_written(front_end):
     front_end.shot("linked")
 
 
+@other_two_ways
 def test_linked_points_and_boxes_are_drawn_and_clicks_go_on(front_end):
     links = {"positive_points": (6, 0), "boxes": (7, 0)}
     graph = segmented(Node(SELECT, (0, 0), NONE, links))
@@ -136,6 +126,7 @@ def test_linked_points_and_boxes_are_drawn_and_clicks_go_on(front_end):
     assert front_end.picked == "2"
 
 
+@two_ways
 @pytest.mark.parametrize("times", [1, 2], ids=["in a subgraph", "in a subgraph in one"])
 def test_a_click_writes_the_promoted_text_and_one_undo_takes_it_back(front_end, times):
     promoted(front_end, times=times)
@@ -153,6 +144,7 @@ def test_a_click_writes_the_promoted_text_and_one_undo_takes_it_back(front_end, 
     assert (front_end.masks()[0] == (labels == 3)).all()
 
 
+@other_two_ways
 def test_promoted_points_and_inversion_are_drawn(front_end):
     promoted(front_end, selection="2")
     (labels,) = front_end.labels()
@@ -165,6 +157,7 @@ def test_promoted_points_and_inversion_are_drawn(front_end):
     assert on_host(front_end, "selection") == ""
 
 
+@vue_newest
 def test_two_nodes_of_one_subgraph_each_have_their_own_text(front_end):
     promoted(front_end)
     copy = """() => {
@@ -187,6 +180,7 @@ def test_two_nodes_of_one_subgraph_each_have_their_own_text(front_end):
     assert on_host(front_end, "selection", 1).split(" @")[0] == "3"
 
 
+@classic_own
 def test_names_of_files_are_filled_in_as_in_save_image(front_end):
     image = Node("LoadImage", (0, 200), {"image": SCENES[0]})
     features = Node("EmerDiffExtractFeatures", (320, 0), {"seed": 77}, model_links(0) | {"image": (1, 0)})
@@ -216,6 +210,7 @@ EVERY_TYPE = (
 )
 
 
+@vue_newest
 @pytest.mark.parametrize("saved_before", [False, True])
 def test_what_goes_through_save_keeps_its_type(front_end, saved_before):
     """In workflows of before that, too, in which Save gave just anything."""

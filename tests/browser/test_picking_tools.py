@@ -5,6 +5,7 @@ import torch
 from emerdiff.emerdiff_ops.segments.boxes import select_in_boxes
 from emerdiff.emerdiff_ops.segments.edge import Edge, edged
 from front_end import EXTENSION, SELECT, numbers
+from ways import two_ways
 
 CANVAS = ".emerdiff-stage canvas"
 EDGED = """async ([extension, inside, width, height, edge]) => {
@@ -58,6 +59,7 @@ def test_a_box_picks_what_lies_mostly_in_it(picker):
     assert picker.picked == "1"
 
 
+@two_ways
 def test_grow_feather_and_holes_are_shown_at_once_as_the_node_makes_them(picker):
     mask = torch.from_numpy(np.random.default_rng(0).random((40, 60)) < 0.6)
     for edge in (Edge(2), Edge(-1, 3.0), Edge(0, 2.5, True)):
@@ -74,6 +76,7 @@ def test_grow_feather_and_holes_are_shown_at_once_as_the_node_makes_them(picker)
     assert (picker.masks()[0] == (edged(torch.from_numpy(labels == chosen), Edge(8)).numpy() > 0.5)).all()
 
 
+@two_ways
 def test_the_picture_can_be_picked_in_by_the_keyboard(picker):
     (labels,) = picker.labels()
     picker.page.locator(CANVAS).focus()

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from front_end import PAINTED, SCENES, SEGMENTS, FrontEnd
 from graphs import Node, Promoted, model_links
+from ways import classic_own, two_ways, vue_newest, vue_own
 
 PAUSE = {"pause": 1.2}  # seconds an evaluation, so that each brings a live preview
 SEGMENT = [
@@ -37,6 +38,7 @@ def given(front_end: FrontEnd, node: str) -> list[str]:
     return [image["filename"] for image in front_end.outputs(node)["images"]]
 
 
+@two_ways
 @pytest.mark.parametrize(("graph", "node"), [(SEGMENT, "EmerDiffSegmentImage"), (LIFT, "EmerDiffLiftMask")])
 def test_after_a_long_run_a_node_shows_its_result_once(front_end, graph, node):
     front_end.make(graph, node)
@@ -53,6 +55,7 @@ def test_after_a_long_run_a_node_shows_its_result_once(front_end, graph, node):
     front_end.assert_shows(node, result)
 
 
+@vue_newest
 def test_a_cached_node_shows_its_picture_in_a_page_loaded_again(front_end):
     front_end.make(SEGMENT, "EmerDiffSegmentImage")
     front_end.set("EmerDiffLabSmallModel", "pause", 0)
@@ -71,6 +74,7 @@ def test_a_cached_node_shows_its_picture_in_a_page_loaded_again(front_end):
     front_end.assert_shows("EmerDiffSegmentImage", other)
 
 
+@classic_own
 def test_a_cached_node_in_a_subgraph_shows_its_picture_too(front_end):
     node = "EmerDiffSegmentImage"
     image = Node("PreviewImage", (660, 400), {}, {"images": (1, 0)})
@@ -85,6 +89,7 @@ def test_a_cached_node_in_a_subgraph_shows_its_picture_too(front_end):
     front_end.assert_shows(node, given(front_end, node))
 
 
+@vue_own
 def test_pictures_to_click_in_that_were_removed_come_back_with_the_next_run(front_end):
     """Also where the run before is in ComfyUI's cache."""
     front_end.make_graph()

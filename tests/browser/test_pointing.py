@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from front_end import SCENES, found
 from graphs import Node, model_links
+from ways import other_two_ways, two_ways
 
 NODE = "EmerDiffPickByPoints"
 GRAPH = [
@@ -36,6 +37,7 @@ def press(front_end, place: tuple[int, int], **how) -> None:
     front_end.page.mouse.click(*front_end.on_page((SIDE, SIDE), *place), **how)
 
 
+@two_ways
 def test_one_points_before_any_run_and_the_mask_holds_the_point(pointing):
     press(pointing, THING)
     press(pointing, OTHER, button="right")
@@ -51,6 +53,7 @@ def test_one_points_before_any_run_and_the_mask_holds_the_point(pointing):
     assert text(pointing, "negative_points") == [], "a click on a point takes it away"
 
 
+@other_two_ways
 def test_boxes_are_drawn_and_cleared(pointing):
     pointing.press("box")
     shape = (SIDE, SIDE)
@@ -66,6 +69,7 @@ def test_boxes_are_drawn_and_cleared(pointing):
     assert text(pointing, "boxes") == [] and pointing.status == "click the thing, then run"
 
 
+@two_ways
 def test_the_wheel_goes_through_the_levels_at_once_and_a_run_gives_the_one_shown(pointing):
     press(pointing, THING)
     pointing.run()
@@ -84,6 +88,7 @@ def test_the_wheel_goes_through_the_levels_at_once_and_a_run_gives_the_one_shown
     assert after.sum() != before.sum() and ((after & before) == (before if larger else after)).all()
 
 
+@other_two_ways
 def test_another_picture_is_shown_as_soon_as_it_is_chosen(pointing):
     press(pointing, THING)
     pointing.run()

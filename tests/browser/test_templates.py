@@ -1,4 +1,4 @@
-"""Every bundled workflow, opened from the template browser and run; no node over another or out of its group.
+"""Every bundled workflow, opened as the template browser opens it and run; no node over another or out of its group.
 
 A screenshot is kept of each after its run.
 """
@@ -6,9 +6,11 @@ A screenshot is kept of each after its run.
 import json
 
 import pytest
+from front_end import SETTLED
 from playwright.sync_api import TimeoutError
+from ways import classic_own, two_ways
 
-from comfyui.workflow import NOTES, WORKFLOWS
+from comfyui.workflow import CLICK, NOTES, WORKFLOWS
 
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 CLICKS = 3
@@ -22,6 +24,11 @@ PLACES = """() => app.graph.nodes.map((node) => {
     return { id: node.id, type: node.type, box: [node.pos[0], node.pos[1] - 30, node.pos[0] + node.size[0],
         node.pos[1] + height] }
 })"""
+OPEN = """async (name) => {
+    const template = await app.api.fetchApi(`/workflow_templates/ComfyUI-EmerDiff/${encodeURIComponent(name)}.json`)
+    await app.loadGraphData(await template.json(), true, true, name, { openSource: "template" })
+}"""
+DIALOGS = "[role=dialog]:visible"
 GROUPS = "app.graph.groups.map((group) => [...group._bounding])"
 
 
@@ -54,13 +61,30 @@ def test_a_note_of_at_most_three_steps_is_what_one_reads_first(name):
     assert len(lines) <= STEPS and all(line.startswith(f"{number}. ") for number, line in enumerate(lines, 1))
 
 
+def test_the_template_browser_has_every_template_and_opens_it(front_end):
+    page = front_end.page
+    front_end.leave_subgraph()
+    page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    page.get_by_text("ComfyUI-EmerDiff", exact=True).first.click()
+    cards = page.locator("[data-testid^='template-workflow-']")
+    cards.nth(len(TEMPLATES) - 1).wait_for()
+    shown = [each.get_attribute("data-testid").removeprefix("template-workflow-") for each in cards.all()]
+    assert sorted(shown) == TEMPLATES
+    click_card(page, CLICK, len(json.loads((WORKFLOWS / f"{CLICK}.json").read_text())["nodes"]))
+    page.evaluate(SETTLED)
+    assert not page.locator(DIALOGS).count(), page.locator(DIALOGS).inner_text()
+
+
+@two_ways
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_a_template_opens_and_runs_and_is_in_order(on_a_screen, name):
     front_end, page = on_a_screen, on_a_screen.page
     nodes = json.loads((WORKFLOWS / f"{name}.json").read_text())["nodes"]
-    open_template(page, name, len(nodes))
-    page.wait_for_timeout(800)
-    assert not page.locator("[role=dialog]:visible").count(), page.locator("[role=dialog]:visible").inner_text()
+    front_end.leave_subgraph()
+    page.evaluate(OPEN, name)
+    page.evaluate(SETTLED)
+    assert page.evaluate("app.graph.nodes.length") == len(nodes)
+    assert not page.locator(DIALOGS).count(), page.locator(DIALOGS).inner_text()
     assert page.evaluate("app.canvas.ds.scale") >= LEAST_SCALE, "texts on the nodes can be read"
     front_end.shot(f"open_{name.replace(' ', '_')}")
     known = page.evaluate("Object.keys(LiteGraph.registered_node_types)")
@@ -77,10 +101,8 @@ def test_a_template_opens_and_runs_and_is_in_order(on_a_screen, name):
     assert not lost
 
 
-def open_template(page, name, count):
-    """Opens it, and waits for so many nodes. A click is lost while the list still changes; a person clicks again."""
-    page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
-    page.get_by_text("ComfyUI-EmerDiff", exact=True).first.click()
+def click_card(page, name, count):
+    """Until so many nodes are there. A click is lost while the list still changes; a person clicks again."""
     card = page.locator(f"[data-testid='template-workflow-{name}']")
     for again in range(CLICKS):
         if again == 0 or card.is_visible():
@@ -89,17 +111,18 @@ def open_template(page, name, count):
             page.wait_for_function(f"app.graph.nodes.length === {count}", timeout=15_000)
             return
         except TimeoutError:
-            shown = [each.inner_text() for each in page.locator("[role=dialog]:visible").all()]
+            shown = [each.inner_text() for each in page.locator(DIALOGS).all()]
     raise AssertionError(f"{name} does not open; dialogs: {shown}")
 
 
+@classic_own
 def test_an_old_workflow_that_names_a_preset_that_is_gone_opens_and_sends_it(front_end):
     """What the server makes of it, and says, is tested there."""
     page, name = front_end.page, "EmerDiff segment image"
     workflow = json.loads((WORKFLOWS / f"{name}.json").read_text().replace('20, "fast"', '20, "thorough"'))
     front_end.leave_subgraph()
     page.evaluate("async (graph) => app.loadGraphData(graph)", workflow)
-    page.wait_for_timeout(800)
-    assert not page.locator("[role=dialog]:visible").count()
+    page.evaluate(SETTLED)
+    assert not page.locator(DIALOGS).count()
     sent = page.evaluate("async () => Object.values((await app.graphToPrompt()).output)")
     assert [node["inputs"]["preset"] for node in sent if "preset" in node["inputs"]] == ["thorough"]

@@ -9,6 +9,7 @@ from PIL import Image
 from comfyui.server import HostServer
 from comfyui.workflow import STEPS, add, find, find_after, load_prompt, replace_loaders, with_inputs, with_text
 from small_model.scenes import HELD_OUT, scene
+from small_model.settings import COUNT_FILE
 
 SEGMENTS = 6  # few, because the tests that use it do not ask how good the masks are
 SCENE = scene(HELD_OUT)
@@ -46,6 +47,17 @@ class Client:
         """The pictures of a node's outputs: [N, H, W, 3] uint8."""
         files = [self.server.fetch(file) for file in entry["images"]]
         return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files])
+
+    def labels(self, entry: dict) -> np.ndarray:
+        """The label map that the click widget gets: [H, W]."""
+        return np.asarray(Image.open(io.BytesIO(self.server.fetch(entry["labels"]))))[..., 0] >> 3
+
+    def evaluations(self, prompt: dict) -> int:
+        """How often the UNet runs for a prompt."""
+        file = self.server.base / "temp" / COUNT_FILE
+        before = file.stat().st_size if file.exists() else 0
+        self.run(prompt)
+        return (file.stat().st_size if file.exists() else 0) - before
 
     def masks(self, prompt: dict, outputs: dict) -> np.ndarray:
         """What the workflow's MaskToImage showed: [N, H, W] uint8."""

@@ -13,7 +13,7 @@ from server_client import PIXELS, paint
 from comfyui.server import Interrupted
 from comfyui.workflow import add
 
-CANCELS = 25
+CANCELS = 15  # three in each node
 SIDE = 64  # pixels
 NODES = {
     "extract": "EmerDiffExtractFeatures",

@@ -7,18 +7,9 @@ from server_client import PIXELS
 
 from comfyui.workflow import SEGMENT, STEPS, add, find, with_inputs
 from small_model.scenes import SIZE
-from small_model.settings import COUNT_FILE
 
 LEVELS = {"paper": 15, "balanced": 4, "fast": 2}  # UNet evaluations; six segments fit into one batch
 READINGS = {"paper": 1, "balanced": 2, "fast": 2}  # of a picture's features
-
-
-def evaluations(client, prompt) -> int:
-    """How often the UNet runs for a prompt."""
-    file = client.path(f"../temp/{COUNT_FILE}")
-    before = file.stat().st_size if file.exists() else 0
-    client.run(prompt)
-    return (file.stat().st_size if file.exists() else 0) - before
 
 
 def fresh_picture(client, name: str, side: int = SIZE) -> str:
@@ -28,35 +19,35 @@ def fresh_picture(client, name: str, side: int = SIZE) -> str:
 
 def test_each_change_runs_again_only_what_depends_on_it(client):
     prompt = client.workflow(STEPS, fresh_picture(client, "steps.png", 64))
-    assert evaluations(client, prompt) == READINGS["fast"] + LEVELS["fast"]
+    assert client.evaluations(prompt) == READINGS["fast"] + LEVELS["fast"]
     for change in ({"smoothing": 2.0}, {"min_area": 0.01}, {"normalize": True}):
-        assert evaluations(client, with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
-    assert evaluations(client, with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS["fast"]
+        assert client.evaluations(with_inputs(prompt, "EmerDiffAssembleMasks", **change)) == 0, change
+    assert client.evaluations(with_inputs(prompt, "EmerDiffModulateAttention", strength=5.0)) == LEVELS["fast"]
     other = with_inputs(prompt, "EmerDiffModulateAttention", preset="balanced")
-    assert evaluations(client, other) == LEVELS["balanced"]
-    assert evaluations(client, with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS["fast"]
+    assert client.evaluations(other) == LEVELS["balanced"]
+    assert client.evaluations(with_inputs(prompt, "EmerDiffClusterFeatures", segments=5)) == LEVELS["fast"]
 
 
 def test_the_one_node_runs_again_only_what_a_change_concerns(client):
     """Its own inputs too: another number of segments or preset reads no features anew, but for the paper's own."""
     prompt = client.workflow(SEGMENT, fresh_picture(client, "one.png", 64), preset="paper")
     node = "EmerDiffSegmentImage"
-    assert evaluations(client, prompt) == READINGS["paper"] + LEVELS["paper"]
+    assert client.evaluations(prompt) == READINGS["paper"] + LEVELS["paper"]
     prompt = with_inputs(prompt, node, preset="fast")
-    assert evaluations(client, prompt) == READINGS["fast"] + LEVELS["fast"]
+    assert client.evaluations(prompt) == READINGS["fast"] + LEVELS["fast"]
     prompt = with_inputs(prompt, node, preset="balanced")
-    assert evaluations(client, prompt) == LEVELS["balanced"]
+    assert client.evaluations(prompt) == LEVELS["balanced"]
     prompt = with_inputs(prompt, node, segments=5)
-    assert evaluations(client, prompt) == LEVELS["balanced"]
-    assert evaluations(client, prompt) == 0
-    assert evaluations(client, with_inputs(prompt, node, seed=1)) == READINGS["balanced"] + LEVELS["balanced"]
+    assert client.evaluations(prompt) == LEVELS["balanced"]
+    assert client.evaluations(prompt) == 0
+    assert client.evaluations(with_inputs(prompt, node, seed=1)) == READINGS["balanced"] + LEVELS["balanced"]
     select = add(
         prompt, "EmerDiffSelectSegments", segmentation=[find(prompt, "EmerDiffSegmentImage"), 1], selection="0",
         positive_points="", negative_points="", invert=False,
     )  # fmt: skip
     add(prompt, "PreviewImage", images=[select, 1])
-    evaluations(client, prompt)
-    assert evaluations(client, with_inputs(prompt, "EmerDiffSelectSegments", selection="1-2", invert=True)) == 0
+    client.evaluations(prompt)
+    assert client.evaluations(with_inputs(prompt, "EmerDiffSelectSegments", selection="1-2", invert=True)) == 0
 
 
 def test_the_node_says_how_long_it_still_takes(client):

@@ -43,19 +43,10 @@ class Graph:
 
     def sample(self, name, latent, model=None, positive=None, negative=None):
         """Paint the latent anew from pure noise and show the picture."""
-        sampled = self.add(
-            "KSampler",
-            model=model or self.model,
-            positive=positive or self.empty,
-            negative=negative or self.empty,
-            latent_image=latent,
-            seed=7,
-            steps=8,
-            cfg=1.0,
-            sampler_name="euler",
-            scheduler="simple",
-            denoise=1.0,
-        )
+        given = {"model": model or self.model, "latent_image": latent}
+        prompts = {"positive": positive or self.empty, "negative": negative or self.empty}
+        settings = {"seed": 7, "steps": 8, "cfg": 1.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0}
+        sampled = self.add("KSampler", **given, **prompts, **settings)
         self.show(name, self.add("VAEDecode", samples=sampled, vae=self.vae))
 
     def run(self):

@@ -153,15 +153,3 @@ def test_template_links_agree_at_both_ends(name):
         assert link in nodes[origin]["outputs"][output]["links"]
         assert nodes[target]["inputs"][slot]["link"] == link
         assert nodes[origin]["outputs"][output]["type"] == kind
-
-
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_template_nodes_do_not_overlap(name):
-    title = 30  # pixels above a node's position
-    boxes = []
-    for node in json.loads((WORKFLOWS / f"{name}.json").read_text())["nodes"]:
-        (x, y), (width, height) = node["pos"], node["size"]
-        boxes.append((x, y - title, x + width, y + height))
-    for index, (left, top, right, bottom) in enumerate(boxes):
-        for other in boxes[:index]:
-            assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top

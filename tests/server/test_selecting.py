@@ -1,47 +1,30 @@
 """Select Segments over HTTP: what it sends to the browser, and what runs after it."""
 
-import io
-
-import numpy as np
 import pytest
 from PIL import Image
+from server_client import PIXELS
 
 from comfyui.workflow import STEPS, add, find, find_after
 
 
-@pytest.fixture
-def run(client, segmented):
-    """Outputs of Select and of a PreviewImage behind it, and the lines of text shown."""
-
-    def run(selection):
-        prompt, texts = {}, []
-        load = add(prompt, "EmerDiffLoad", file_name=segmented[2])
-        others = {"positive_points": "", "negative_points": "", "invert": False}
-        select = add(prompt, "EmerDiffSelectSegments", segmentation=[load, 0], selection=selection, **others)
-        shown = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[select, 0]), 0])
-        outputs = client.run(prompt, on_text=lambda node, text: texts.append((node, text)))
-        return outputs[select], outputs.get(shown), [text for node, text in texts if node == select]
-
-    return run
-
-
-def labels_of(client, entry: dict) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(client.server.fetch(entry["labels"]))))[..., 0] >> 3
-
-
-def test_nothing_selected_shows_the_picture_and_runs_nothing_behind_it(client, run):
-    sent, shown, texts = run("")
-    assert shown is None
+def test_nothing_selected_shows_the_picture_and_runs_nothing_behind_it(client, segmented):
+    prompt, texts = {}, []
+    load = client.add(prompt, "EmerDiffLoad", file_name=segmented[2])
+    select = client.add(prompt, "EmerDiffSelectSegments", segmentation=[load, 0])
+    shown = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[select, 0]), 0])
+    outputs = client.run(prompt, on_text=lambda node, text: texts.append((node, text)))
+    sent = outputs[select]
+    assert shown not in outputs
     assert sent["images"] and len(sent["emerdiff_segments"]) == 1
-    assert "click segments" in sent["text"][0] and sent["text"] == texts
+    assert "click segments" in sent["text"][0] and sent["text"] == [text for node, text in texts if node == select]
 
 
 @pytest.fixture(scope="module")
-def select_in_a_list(client, picture):
+def select_in_a_list(client):
     """Outputs of Select, and of a PreviewImage behind it, for a list of two batches: of two pictures, and of one."""
 
     def run(selection):
-        prompt = client.workflow(STEPS, picture)
+        prompt = client.workflow(STEPS, client.put_image("listed.png", Image.fromarray(PIXELS).resize((64, 64))))
         cluster, load = find(prompt, "EmerDiffClusterFeatures"), find(prompt, "LoadImage")
         prompt[cluster]["inputs"]["shared_clusters"] = False
         prompt[find(prompt, "EmerDiffModulateAttention")]["inputs"]["preset"] = "fast"
@@ -51,10 +34,8 @@ def select_in_a_list(client, picture):
             if key != three and node["inputs"].get("image") == [load, 0]:
                 node["inputs"]["image"] = [listed, 0]
         assembled = find_after(prompt, "EmerDiffAssembleMasks", find(prompt, "EmerDiffModulateAttention"))
-        select = add(
-            prompt, "EmerDiffSelectSegments", segmentation=[assembled, 1], image=[listed, 0], selection=selection,
-            positive_points="", negative_points="", invert=False,
-        )  # fmt: skip
+        wires = {"segmentation": [assembled, 1], "image": [listed, 0]}
+        select = client.add(prompt, "EmerDiffSelectSegments", **wires, selection=selection)
         shown = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[select, 0]), 0])
         outputs = client.run(prompt)
         return outputs[select], outputs.get(shown)
@@ -64,7 +45,7 @@ def select_in_a_list(client, picture):
 
 def test_a_list_of_batches_takes_one_text_for_all_its_pictures(client, select_in_a_list):
     sent, shown = select_in_a_list("2; ; 1")
-    labels = [labels_of(client, entry) for entry in sent["emerdiff_segments"]]
+    labels = [client.labels(entry) for entry in sent["emerdiff_segments"]]
     masks = client.pixels(shown)[..., 0] > 0
     assert len(labels) == len(masks) == len(sent["images"]) == 3
     assert (masks[0] == (labels[0] == 2)).all() and not masks[1].any() and (masks[2] == (labels[2] == 1)).all()

@@ -6,19 +6,9 @@ import json
 import numpy as np
 from PIL import Image
 from server_client import PIXELS, SCENE
-from test_changes import evaluations, fresh_picture
+from test_changes import fresh_picture
 
-from comfyui.workflow import (
-    ANY_MODEL,
-    CLICK,
-    POINT,
-    REFINE,
-    add,
-    find,
-    load_prompt,
-    replace_loaders,
-    with_inputs,
-)
+from comfyui.workflow import ANY_MODEL, CLICK, POINT, REFINE, add, find, load_prompt, replace_loaders, with_inputs
 from measure.metrics import boundaries, interior, iou
 from small_model.scenes import HELD_OUT, SIZE, scene
 
@@ -59,13 +49,13 @@ def test_a_draft_is_clicked_in_and_only_what_was_clicked_is_lifted(client):
     prompt = with_inputs(prompt, "ImageScaleToTotalPixels", megapixels=PIXELS.shape[0] * PIXELS.shape[1] / 2**20)
     prompt = with_inputs(prompt, "KSampler", steps=2)
     selecting, lifting = find(prompt, "EmerDiffSelectSegments"), find(prompt, "EmerDiffLiftMask")
-    assert evaluations(client, prompt) == 2, "the picture with its surroundings, and mirrored"
+    assert client.evaluations(prompt) == 2, "the picture with its surroundings, and mirrored"
     entry = client.run(prompt)[selecting]["emerdiff_segments"][0]
-    labels = segment_numbers(client, entry)
+    labels = client.labels(entry)
     region = SCENE.labels == 2
     clicked = with_inputs(prompt, "EmerDiffSelectSegments", selection=str(labels[interior(region)]))
     shown = add(clicked, "PreviewImage", images=[add(clicked, "MaskToImage", mask=[lifting, 0]), 0])
-    count = evaluations(client, clicked)
+    count = client.evaluations(clicked)
     assert 0 < count <= 2 + 2, "two steps of fast for one mask, two steps of the painting"
     lifted = client.pixels(client.run(clicked)[shown])[0, ..., 0] > 0
     assert lifted[interior(region)]
@@ -80,9 +70,9 @@ def test_a_transformer_s_draft_is_clicked_in_and_the_thing_cut_out(client):
     prompt = replace_loaders(load_prompt(ANY_MODEL, client.info))
     prompt = with_inputs(prompt, "LoadImage", image=client.put_image("larger.png", pixels))
     prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=14)
-    assert evaluations(client, prompt) == 2, "the picture with its surroundings, and mirrored; nothing is selected"
+    assert client.evaluations(prompt) == 2, "the picture with its surroundings, and mirrored; nothing is selected"
     clicked = with_inputs(prompt, "EmerDiffSelectSegments", positive_points=json.dumps([{"x": column, "y": row}]))
-    assert evaluations(client, clicked) == 0
+    assert client.evaluations(clicked) == 0
     outputs = client.run(clicked)
     assert iou(cut_out(client, clicked, outputs), region) > 0.5
 
@@ -94,9 +84,3 @@ def cut_out(client, prompt, outputs) -> np.ndarray:
     faded = (alpha > 0) & (alpha < 255)
     assert 0 < faded.sum() < 2 * boundaries(alpha > 127).sum()
     return alpha > 127
-
-
-def segment_numbers(client, entry) -> np.ndarray:
-    """The label map that the click widget got, [H, W]."""
-    file = client.server.fetch(entry["labels"])
-    return np.asarray(Image.open(io.BytesIO(file)))[..., 0] >> 3

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from server_client import SEGMENTS
 
-from comfyui.workflow import SEGMENT, find, find_after
+from comfyui.workflow import SEGMENT
 from small_model.scenes import HELD_OUT, scene
 
 CLIENTS = ("one", "two")
@@ -39,13 +39,8 @@ def running(client):
     return [entry[1] for entry in json.loads(client.get("/queue"))["queue_running"]]
 
 
-def masks(client, prompt, outputs):
-    shown = find_after(prompt, "PreviewImage", find(prompt, "MaskToImage"))
-    return client.pixels(outputs[shown])[..., 0]
-
-
 def test_a_cancelled_prompt_of_one_client_does_not_touch_the_others(client):
-    alone = [masks(client, prompt, client.run(prompt)) for prompt in prompts(client, 0)]
+    alone = [client.masks(prompt, client.run(prompt)) for prompt in prompts(client, 0)]
     long = prompts(client, 1, times=1, preset="paper")
     queued = [*long, *(prompt for seed in (0, 2) for prompt in prompts(client, seed, times=1))]
     ids = [client.server.queue(prompt, CLIENTS[number % 2]) for number, prompt in enumerate(queued)]
@@ -58,5 +53,5 @@ def test_a_cancelled_prompt_of_one_client_does_not_touch_the_others(client):
     assert [entry["status"]["status_str"] for entry in entries] == ["success", "error"] + ["success"] * 4
     assert "execution_interrupted" in [kind for kind, _ in entries[1]["status"]["messages"]]
     for prompt, entry, expected in zip(queued[2:4], entries[2:4], alone):
-        found = masks(client, prompt, entry["outputs"])
+        found = client.masks(prompt, entry["outputs"])
         assert len(found) == SEGMENTS and np.array_equal(found, expected)

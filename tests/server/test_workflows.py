@@ -3,15 +3,7 @@
 import numpy as np
 from server_client import PIXELS, SCENE, SEGMENTS
 
-from comfyui.workflow import (
-    COMPARE,
-    INPAINT,
-    STEPS,
-    add,
-    find,
-    find_after,
-    with_inputs,
-)
+from comfyui.workflow import COMPARE, INPAINT, STEPS, add, find, find_after, with_inputs
 
 SIZE = SCENE.labels.shape
 
