@@ -22,6 +22,7 @@ In the order of the method (paper, section 3):
     text_scores  how well segments fit a phrase, by attention and by prediction
     goca         where a picture attends to words, heads, layers and words weighted
     concepts     where a picture shows concepts, by what attention gives both
+    seeds        where a picture shows phrases of its prompt, by seeds that compete
 
 and what comes after it:
 

@@ -24,8 +24,8 @@ def model(**options):
 def knows_words(**options):
     return io.Model.Input(
         "model",
-        tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), or a transformer whose text has a stream of its own: "
-        "SD3, Flux.1, Flux.2, Chroma, Qwen-Image, AuraFlow. It is not changed.",
+        tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), or a transformer: SD3, Flux.1, Flux.2, Chroma, "
+        "Qwen-Image, AuraFlow, Z-Image, Lumina 2, Krea 2. It is not changed.",
         **options,
     )
 

@@ -18,6 +18,10 @@ REFINE = "EmerDiff refine a rough mask"
 POINT = "EmerDiff point at a thing"
 WORD = "EmerDiff replace by word"
 ANY_MODEL = "EmerDiff segment with any model"
+Z_IMAGE = "EmerDiff replace with Z-Image"
+QWEN_EDIT = "EmerDiff replace with Qwen-Image-Edit"
+KLEIN = "EmerDiff replace with Flux 2 klein"
+WORD_WITH_FLUX = "EmerDiff find a word with Flux"
 VIDEO = "EmerDiff a thing through a video"
 COMPARE = "EmerDiff compare presets"
 
@@ -26,7 +30,8 @@ NOTES = ("Note", "MarkdownNote")
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
 SEEDS = ("seed", "noise_seed")
 STAND_INS = {"CheckpointLoaderSimple": "EmerDiffLabSmallModel", "UNETLoader": "EmerDiffLabSmallFlux"}
-PARTS = {"VAELoader": 2, "CLIPLoader": 3}  # of a model in several files: the output of the stand-in that gives it
+# Of a model in several files: the output of the stand-in that gives it.
+PARTS = {"VAELoader": 2, "CLIPLoader": 3, "DualCLIPLoader": 3, "LoraLoaderModelOnly": 0}
 
 
 def load_prompt(name: str, object_info: dict) -> dict:
@@ -147,11 +152,12 @@ def add(prompt: dict, class_type: str, **inputs) -> str:
 def replace_loaders(prompt: dict) -> dict:
     """The prompt with the small trained model in place of the checkpoint; its texts are to be the model's words.
 
-    In place of a transformer with its VAE and CLIP the small Flux. An empty text becomes the small model's own empty
-    prompt; what else takes the CLIP gets the small model's.
+    In place of a transformer with its VAE and CLIP the small Flux. An empty text becomes the stand-in's own empty
+    prompt; what else takes the CLIP gets the stand-in's.
     """
     changed = copy.deepcopy(prompt)
     loader = next(key for key, node in changed.items() if node["class_type"] in STAND_INS)
+    whole = changed[loader]["class_type"] == "CheckpointLoaderSimple"
     changed[loader] = {"class_type": STAND_INS[changed[loader]["class_type"]], "inputs": {}}
     redirect(changed, [loader, 1], [loader, 3])
     for key in [key for key, node in changed.items() if node["class_type"] in PARTS]:
@@ -159,11 +165,11 @@ def replace_loaders(prompt: dict) -> dict:
         del changed[key]
     for key in [key for key, node in changed.items() if node["class_type"] == "CLIPTextEncode"]:
         text = changed[key]["inputs"]["text"]
-        if text:
-            changed[key] = {"class_type": "EmerDiffLabPrompt", "inputs": {"text": text}}
-        else:
+        if not text:
             del changed[key]
             redirect(changed, [key, 0], [loader, 1])
+        elif whole:
+            changed[key] = {"class_type": "EmerDiffLabPrompt", "inputs": {"text": text}}
     return changed
 
 

@@ -12,7 +12,23 @@ from pathlib import Path
 
 from PIL import Image
 
-from comfyui.workflow import ANY_MODEL, CLICK, COMPARE, INPAINT, POINT, REFINE, SEGMENT, STEPS, VIDEO, WORD, WORKFLOWS
+from comfyui.workflow import (
+    ANY_MODEL,
+    CLICK,
+    COMPARE,
+    INPAINT,
+    KLEIN,
+    POINT,
+    QWEN_EDIT,
+    REFINE,
+    SEGMENT,
+    STEPS,
+    VIDEO,
+    WORD,
+    WORD_WITH_FLUX,
+    WORKFLOWS,
+    Z_IMAGE,
+)
 from show.sheet import BACKGROUND
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +47,10 @@ SHOWN = {
     REFINE: ["rough_mask", "lifted"],
     POINT: ["pointed", "exact"],
     ANY_MODEL: ["drafted", "clicked"],
+    Z_IMAGE: ["clicked", "inpainted"],
+    QWEN_EDIT: ["drafted", "inpainted"],
+    KLEIN: ["input", "inpainted"],
+    WORD_WITH_FLUX: ["drafted", "../scene_10000002/by_word"],
     VIDEO: [f"{FRAMES}/{name}" for name in ("frame_0", "frame_11", "result_0", "result_11")],
     COMPARE: ["by_draft", "by_fast", "by_balanced", "by_paper"],
     WORD: ["../scene_10000002/by_word", "../scene_10000002/inpainted"],  # where the word finds its object

@@ -46,7 +46,14 @@ class SmallFlux(comfy.supported_models.FluxSchnell):
 
 
 class PooledWords(WordList):
-    """Words whose conditioning has a pooled text too, as Flux asks for: the mean of the words' vectors."""
+    """Words whose conditioning has a pooled text too, as Flux asks for: the mean of the words' vectors.
+
+    Of a sentence, as edit models are told one, the words that are known count.
+    """
+
+    def tokenize(self, text: str, return_word_ids: bool = False, **_) -> dict:
+        known = [word for word in text.replace(",", " ").split() if word in self.vocabulary[1:]]
+        return super().tokenize(" ".join(known), return_word_ids)
 
     def encode_from_tokens_scheduled(self, tokens: dict, **_) -> list:
         [[words, _]] = super().encode_from_tokens_scheduled(tokens)

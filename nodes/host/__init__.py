@@ -13,6 +13,7 @@ for it; the user's MODEL is never written to.
     memory        how many rows go through the network at once
     recipes       how words are found in families of transformers
     concepts      words through a transformer's text stream, beside the prompt
+    seeds         how the picture attends to words of the prompt in one stream
     goca          how a UNet's places attend to words and to each other
     latents       pictures <-> latents
     clip          texts -> conditioning, and which tokens are words

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from ...emerdiff_ops.seeds import words_among
 from .recipes import Recipe
+
+SPACES = "\u0120\u2581 "  # how vocabularies write a space before a word
 
 
 def conditioning_of(clip, text: str) -> list:
@@ -15,6 +18,12 @@ def conditioning_of(clip, text: str) -> list:
 def width_of(clip) -> int:
     """How many numbers the CLIP makes of every token."""
     return conditioning_of(clip, "")[0][0].shape[-1]
+
+
+def reads_weights(clip) -> bool:
+    """Whether "(dog:1.3)" is a dog of more weight, not these letters."""
+    (chunks, *_) = clip.tokenize("(a:2)").values()
+    return any(entry[1] != 1 for chunk in chunks for entry in chunk)
 
 
 def words_of(clip, phrase: str) -> torch.Tensor:
@@ -40,6 +49,44 @@ def words_together(clip, phrases: list[str]) -> tuple[list, torch.Tensor]:
     return conditioning_of(clip, text), marks
 
 
+def words_in_prompt(clip, phrases: list[str], most: int) -> tuple[list, list[list[int]]]:
+    """CONDITIONING of all phrases as one text, and the rows of it that are each one's words.
+
+    For encoders with one tokenizer, whose template may stand around the text. `most` tokens are taken at most.
+    """
+    if len(clip.tokenize("")) > 1:
+        raise ValueError("this CLIP has several text encoders, the model one: connect MODEL and CLIP of the same model")
+    text, after = ", ".join(phrases), _after(clip, phrases[0])
+    tokens = _words(clip, text)
+    if len(tokens) > most:
+        raise ValueError(
+            f"the phrases and counter-words are {len(tokens)} tokens with the encoder's template, {most} at most: name "
+            "fewer of them"
+        )
+    ends = [len(_words(clip, ", ".join(phrases[:count]))) - after for count in range(1, len(phrases) + 1)]
+    begins = [len(_words(clip, "")) - after, *ends]
+    conditioning = conditioning_of(clip, text)
+    above = conditioning[0][0].shape[1] - tokens[0][2]  # encoders leave out what their template says before
+    own = [[tokens[begin:end][word] for word in _kept(clip, tokens[begin:end])] for begin, end in zip(begins, ends)]
+    return conditioning, [[above + place for place, *_ in each] for each in own]
+
+
+def _kept(clip, tokens: list[tuple]) -> list[int]:
+    """Which of a phrase's tokens are words."""
+    pieces = clip.tokenizer.untokenize([(number, 1.0) for _, number, _ in tokens if isinstance(number, int)])
+    written = iter(piece.lstrip(SPACES) for _, piece in pieces)
+    return words_among([next(written) if isinstance(number, int) else "embedding" for _, number, _ in tokens])
+
+
+def _after(clip, phrase: str) -> int:
+    """How many tokens the encoder's template has after a phrase."""
+    tokens, nothing = (_words(clip, text) for text in (phrase, ""))
+    after = 0
+    while after < len(nothing) and nothing[-1 - after][1] == tokens[-1 - after][1]:
+        after += 1
+    return after
+
+
 def concepts_of(clip, phrases: list[str], recipe: Recipe) -> torch.Tensor:
     """One vector a phrase, as the encoder gives it, with what runs beside them before: [1, left_out + P, width]."""
     if recipe.joined:
@@ -56,10 +103,7 @@ def _first_word(clip, phrase: str) -> torch.Tensor:
 
 def _last_word(clip, phrase: str) -> torch.Tensor:
     """The phrase's last token, before what the encoder's template says after it: [1, 1, width]."""
-    tokens, nothing = (_words(clip, text) for text in (phrase, ""))
-    after = 0
-    while after < len(nothing) and nothing[-1 - after][1] == tokens[-1 - after][1]:
-        after += 1
+    tokens, after = _words(clip, phrase), _after(clip, phrase)
     text, (place, _, length) = conditioning_of(clip, phrase)[0][0], tokens[-1 - after]
     row = place - length  # from the end, as encoders leave out what their template says before
     return text[:, row : row + 1 or None]

@@ -1,7 +1,8 @@
-"""How words are found in each family of transformers whose text has a stream of its own: a row a family.
+"""How words are found in each family of transformers: a row a family.
 
-By ConceptAttention (Helbling et al., ICML 2025), whose repository has settings for Flux.1, SD3.5 and Flux.2. Where it
-has none, Flux.1's share of the depth and its noise are taken, and the row says so.
+Where text has a stream of its own by ConceptAttention (Helbling et al., ICML 2025), whose repository has settings for
+Flux.1, SD3.5 and Flux.2. Where it has none, Flux.1's share of the depth and its noise are taken, and the row says so.
+Where picture and text are one stream by FreeFuse (arXiv 2510.23515), which has settings for Z-Image.
 """
 
 from __future__ import annotations
@@ -66,6 +67,30 @@ RECIPES = {  # by the host's name of the model's class
     "QwenImage": UNKNOWN._replace(blocks=lambda count: range(count * 15 // 57, count * 19 // 57), last=True),
     "AuraFlow": UNKNOWN._replace(embed=lambda net, text: net.cond_seq_linear(text)),
 }
+
+
+class SeedRecipe(NamedTuple):
+    """Where it is read how the picture attends to words of the prompt, and at which noise."""
+
+    source: str = "nothing is published, Z-Image's block and noise are a guess"
+    blocks: int = 0  # the source is of models with so many; 0: of none
+    share: float = 0.6  # of the depth: block 18 of 30
+    level: float = 0.938  # of noise: step 3 of 12
+    tokens: int = 512  # at most, of all words together
+
+    def source_of(self, blocks: int) -> str:
+        return self.source if blocks == self.blocks or not self.blocks else SeedRecipe().source
+
+
+SEED_RECIPES = {  # by the host's name of the model's class
+    "Lumina2": SeedRecipe("found by eye (FreeFuse, Z-Image-Turbo while painting)", blocks=30),
+    "Krea2": SeedRecipe(),
+}
+
+
+def seed_recipe_of(model) -> SeedRecipe | None:
+    """The row of a MODEL; None where its family has not one stream, or nothing is built."""
+    return SEED_RECIPES.get(type(model.model).__name__)
 
 
 def recipe_of(model) -> Recipe | None:

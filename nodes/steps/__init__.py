@@ -21,6 +21,7 @@ levels      what a point may mean, from a part of a thing to the whole of it
 cut_out     pictures and masks -> things on a transparent ground
 score_text  segmentation + text -> how well segments fit, and where the words are
 by_concepts  the same of transformers
+by_seeds    the same of transformers of one stream
 by_goca     the same of UNets, by their attention to all words at once
 word_masks  these -> the masks that words mean
 exchange    boxes and SEGS, for nodes of others

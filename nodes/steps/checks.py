@@ -11,7 +11,7 @@ from torch import Tensor
 from ..host import clip as clips
 from ..host import network
 from ..host.latents import pixels_per_cell
-from ..host.recipes import RECIPES, recipe_of
+from ..host.recipes import RECIPES, SEED_RECIPES, recipe_of, seed_recipe_of
 from ..host.transformers import FAMILIES
 from .values import Size, Source
 
@@ -67,11 +67,11 @@ def check_lifts(model, what: str) -> None:
 def check_finds_words(model) -> None:
     """ValueError where nobody has published how words are found with such a model, and nothing is built."""
     own = network.of(model)
-    if not own.lifts and not recipe_of(model):
+    if not own.lifts and not recipe_of(model) and not seed_recipe_of(model):
+        known = ", ".join(FAMILIES[each].name for each in (*RECIPES, *SEED_RECIPES))
         raise ValueError(
-            "EmerDiff Select by Text finds words with UNets (SD1.x, SD2.x, SDXL) and with "
-            f"{', '.join(FAMILIES[each].name for each in RECIPES)}; this model is {own.name()}: use EmerDiff Select "
-            "Segments or EmerDiff Pick by Points, which work with it"
+            f"EmerDiff Select by Text finds words with UNets (SD1.x, SD2.x, SDXL) and with {known}; this model is "
+            f"{own.name()}: use EmerDiff Select Segments or EmerDiff Pick by Points, which work with it"
         )
 
 
@@ -127,6 +127,15 @@ def check_clip(model, clip) -> None:
         raise ValueError(
             f"the CLIP's text is {width} numbers wide, this model takes {needed}: connect MODEL and CLIP of the same "
             "checkpoint"
+        )
+
+
+def check_brackets(clip, phrases: list[str]) -> None:
+    """ValueError where a phrase has weights in brackets and the text encoder knows none."""
+    bracketed = [phrase for phrase in phrases if "(" in phrase]
+    if bracketed and not clips.reads_weights(clip):
+        raise ValueError(
+            f'"{bracketed[0]}": this model\'s text encoder takes brackets for text: leave brackets and weights out'
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ...emerdiff_ops.concepts import COUNTER_WORDS
+from ...emerdiff_ops.concepts import COUNTER_WORDS, rivals_of
 from ...emerdiff_ops.grid import Grid, grid_over
 from ...emerdiff_ops.schedule import sample_level
 from ...emerdiff_ops.segments.labels import segment_areas
@@ -26,11 +27,22 @@ from ..host.clip import conditioning_of, words_of
 from ..host.latents import working_pixels
 from ..host.memory import RowsAtOnce
 from ..host.progress import Progress
+from ..host.recipes import seed_recipe_of
 from ..host.session import attend, run_session
 from .belongs import check_kind
 from .by_concepts import concept_maps_of
 from .by_goca import goca_maps_of
-from .checks import check_clip, check_finds_words, check_grid, check_image, check_model, check_predicted, check_vae
+from .by_seeds import seed_maps_of
+from .checks import (
+    check_brackets,
+    check_clip,
+    check_finds_words,
+    check_grid,
+    check_image,
+    check_model,
+    check_predicted,
+    check_vae,
+)
 from .extract import latents_of
 from .select import picture_under
 from .values import Segmentation, Size, size_of
@@ -81,24 +93,34 @@ def scores_of(signs: Signs, segmentation: Segmentation, by: str) -> Tensor:
 
 
 def signs_of(reader: Reader, segmentation: Segmentation, image, asked: Asked) -> Signs:
-    """By a UNet's cross-attention and its error, or by a transformer's concepts."""
+    """By a UNet's cross-attention and its error, or by shares of each place."""
     phrases = split_phrases(asked.text)
     check_kind(segmentation, Segmentation)
     check_model(reader.model)
     check_finds_words(reader.model)
     check_clip(reader.model, reader.clip)
     check_vae(reader.model, reader.vae)
-    pushes = network.of(reader.model).lifts
-    if pushes and asked.by != GOCA:
+    if network.of(reader.model).lifts and asked.by != GOCA:
         return segment_signs(reader, segmentation, image, phrases, asked.seed)
-    return shared_signs(reader, segmentation, image, asked, goca_maps_of if pushes else concept_maps_of)
+    return shared_signs(reader, segmentation, image, asked)
 
 
-def shared_signs(reader: Reader, segmentation: Segmentation, image, asked: Asked, maps_of) -> Signs:
+def maps_for(model) -> Callable[..., Tensor]:
+    """What shares places out among phrases, by how the model is built."""
+    if network.of(model).lifts:
+        return goca_maps_of
+    return seed_maps_of if seed_recipe_of(model) else concept_maps_of
+
+
+def shared_signs(reader: Reader, segmentation: Segmentation, image, asked: Asked) -> Signs:
     """The mean share of a segment's places, [B, P, K], and the shares of all, among phrases and counter-words."""
-    latents, size = seen(reader, segmentation, image)
+    phrases = split_phrases(asked.text)
     counters = split_phrases(asked.counter_words) if asked.counter_words.strip(" ,") else []
-    maps = maps_of(reader.model, reader.clip, latents, split_phrases(asked.text), counters, asked.seed)
+    if len(rivals_of(phrases, counters)) < 2:
+        raise ValueError(f'"{phrases[0]}" has nothing to compete with: name another phrase, or counter_words')
+    check_brackets(reader.clip, [*phrases, *counters])
+    latents, size = seen(reader, segmentation, image)
+    maps = maps_for(reader.model)(reader.model, reader.clip, latents, phrases, counters, asked.seed)
     grid = grid_over(size_of(maps), size_of(latents), size)
     shares = [
         own.flatten(1) @ area_weights(grid.of_segments(labels, segmentation.count)).T

@@ -33,6 +33,7 @@ SMALLER = {  # so that a bundled workflow runs in seconds, on a scene of 128 pix
     "LoadVideo": {"file": CLIP},
     "ImageScaleToTotalPixels": {"megapixels": 128 * 128 / 2**20},
     "KSampler": {"steps": 2},
+    "Flux2Scheduler": {"steps": 2},
 }
 HOSTS = "app.rootGraph.nodes.filter((node) => node.subgraph)"  # the nodes that are subgraphs
 ENTER = f"""(number) => {{
@@ -113,8 +114,7 @@ def small(prompt: dict) -> dict:
     if not kinds & set(STAND_INS):
         return prompt
     for node in prompt.values():
-        if node["inputs"].get("text"):
-            node["inputs"]["text"] = "star"
+        node["inputs"] |= {name: "star" for name in ("text", "prompt") if node["inputs"].get(name)}
     prompt = replace_loaders(prompt)
     preset = "draft" if "UNETLoader" in kinds else "fast"
     for node in prompt.values():

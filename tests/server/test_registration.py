@@ -9,14 +9,18 @@ from comfyui.workflow import (
     CLICK,
     COMPARE,
     INPAINT,
+    KLEIN,
     POINT,
+    QWEN_EDIT,
     REFINE,
     SEGMENT,
     STEPS,
     VIDEO,
     WIDGET_TYPES,
     WORD,
+    WORD_WITH_FLUX,
     WORKFLOWS,
+    Z_IMAGE,
 )
 
 PACK = "ComfyUI-EmerDiff"
@@ -83,7 +87,8 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffLoad": (["file_name"], ["*"]),
 }  # fmt: skip
 HIDDEN = {"EmerDiffCheck", "EmerDiffModulateAndAssemble", "EmerDiffEach", "EmerDiffGather"}  # others expand into them
-TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL, VIDEO, COMPARE)
+TEMPLATES = (SEGMENT, STEPS, INPAINT, CLICK, REFINE, POINT, WORD, ANY_MODEL, VIDEO, COMPARE, Z_IMAGE, QWEN_EDIT,
+             KLEIN, WORD_WITH_FLUX)  # fmt: skip
 
 
 def inputs(node: dict) -> dict:

@@ -4,11 +4,26 @@ import io
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 from server_client import PIXELS, SCENE
 from test_changes import fresh_picture
 
-from comfyui.workflow import ANY_MODEL, CLICK, POINT, REFINE, add, find, load_prompt, replace_loaders, with_inputs
+from comfyui.workflow import (
+    ANY_MODEL,
+    CLICK,
+    KLEIN,
+    POINT,
+    QWEN_EDIT,
+    REFINE,
+    WORD_WITH_FLUX,
+    Z_IMAGE,
+    add,
+    find,
+    load_prompt,
+    replace_loaders,
+    with_inputs,
+)
 from measure.metrics import boundaries, interior, iou
 from small_model.scenes import HELD_OUT, SIZE, scene
 
@@ -84,3 +99,39 @@ def cut_out(client, prompt, outputs) -> np.ndarray:
     faded = (alpha > 0) & (alpha < 255)
     assert 0 < faded.sum() < 2 * boundaries(alpha > 127).sum()
     return alpha > 127
+
+
+@pytest.mark.parametrize("name", [Z_IMAGE, QWEN_EDIT, KLEIN])
+def test_a_thing_that_was_clicked_is_replaced_and_the_rest_stays(client, name):
+    """Of the models that people load the graph, with the small Flux in their place: painted inside the mask alone."""
+    size = 2 * SIZE
+    image, labels, _ = scene(HELD_OUT + 1, size)
+    pixels = (image * 255).round().astype(np.uint8)
+    row, column = interior(labels == 2)
+    prompt = replace_loaders(load_prompt(name, client.info))
+    prompt = with_inputs(prompt, "LoadImage", image=client.put_image("replaced.png", Image.fromarray(pixels)))
+    prompt = with_inputs(prompt, "ImageScaleToTotalPixels", megapixels=size**2 / 2**20)
+    prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=14)
+    prompt = with_inputs(prompt, "EmerDiffSelectSegments", positive_points=json.dumps([{"x": column, "y": row}]))
+    mask = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[find(prompt, "GrowMask"), 0]), 0])
+    outputs = client.run(with_inputs(prompt, "Flux2Scheduler" if name == KLEIN else "KSampler", steps=2))
+    inside = client.pixels(outputs[mask])[0, ..., 0] > 0
+    painted = client.pixels(outputs[find(prompt, "SaveImage")])[0].astype(int)
+    changed = np.abs(painted - pixels).max(-1)
+    assert painted.shape == pixels.shape and inside[row, column] and not inside.all()
+    assert changed[~inside].max() <= 1 and np.median(changed[inside]) > 1
+
+
+def test_a_word_becomes_segments_and_a_soft_mask_with_a_transformer(client):
+    """Of the small Flux, which hardly knows words: that masks come out, and where they lie beside each other."""
+    image, labels, _ = scene(HELD_OUT + 1, 2 * SIZE)
+    pixels = Image.fromarray((image * 255).round().astype(np.uint8))
+    prompt = replace_loaders(load_prompt(WORD_WITH_FLUX, client.info))
+    prompt = with_inputs(prompt, "LoadImage", image=client.put_image("worded.png", pixels))
+    prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=14)
+    prompt = with_inputs(prompt, "EmerDiffSelectByText", text="star", counter_words="sky, ground, tree")
+    outputs = client.run(prompt)
+    found = cut_out(client, prompt, outputs)
+    soft = client.pixels(outputs[find(prompt, "MaskPreview")])[0, ..., 0]
+    assert 0 < found.sum() < found.size and found.shape == labels.shape == soft.shape
+    assert soft.max() > 250 and soft.min() < 5 and soft[found].mean() > soft[~found].mean()

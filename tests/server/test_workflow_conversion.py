@@ -1,5 +1,7 @@
 """lab/comfyui/workflow.py turns a saved workflow into what the front end would queue."""
 
+import pytest
+
 from comfyui.workflow import replace_loaders, to_prompt, with_text
 
 
@@ -59,19 +61,26 @@ def test_small_model_takes_the_place_of_a_checkpoint():
     }
 
 
-def test_the_small_flux_takes_the_place_of_a_transformer_in_three_files():
+@pytest.mark.parametrize("encoders", ["CLIPLoader", "DualCLIPLoader"])
+def test_the_small_flux_takes_the_place_of_a_transformer_in_several_files(encoders):
+    """Its LoRA goes too; a text that is not empty is read by its own CLIP."""
     given = {"model": ["1", 0], "vae": ["3", 0], "conditioning": ["4", 0]}
     prompt = {
         "1": {"class_type": "UNETLoader", "inputs": {"unet_name": "a.safetensors", "weight_dtype": "default"}},
-        "2": {"class_type": "CLIPLoader", "inputs": {"clip_name": "b.safetensors", "type": "lumina2"}},
+        "2": {"class_type": encoders, "inputs": {"type": "flux"}},
         "3": {"class_type": "VAELoader", "inputs": {"vae_name": "c.safetensors"}},
         "4": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["2", 0]}},
         "5": {"class_type": "EmerDiffSegmentImage", "inputs": given},
+        "6": {"class_type": "LoraLoaderModelOnly", "inputs": {"model": ["1", 0], "lora_name": "d.safetensors"}},
+        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "star", "clip": ["2", 0]}},
+        "8": {"class_type": "KSampler", "inputs": {"model": ["6", 0], "positive": ["7", 0]}},
     }
     taken = {"model": ["1", 0], "vae": ["1", 2], "conditioning": ["1", 1]}
     assert replace_loaders(prompt) == {
         "1": {"class_type": "EmerDiffLabSmallFlux", "inputs": {}},
         "5": {"class_type": "EmerDiffSegmentImage", "inputs": taken},
+        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "star", "clip": ["1", 3]}},
+        "8": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "positive": ["7", 0]}},
     }
 
 
