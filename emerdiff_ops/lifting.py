@@ -37,7 +37,7 @@ def contest(maps: torch.Tensor, count: int) -> torch.Tensor:
 def with_prior(sides: torch.Tensor, rough: torch.Tensor) -> torch.Tensor:
     """What pixels side with, what came in being a prior: log-odds added up, both 0..1 and [N, H, W].
 
-    Both count alike: with less of what came in, vague answers make masks worse (docs/robustness.md).
+    Both count alike: with less of what came in, vague answers make masks worse (docs/measured/tools.md).
     """
     answer, prior = (each.clamp(1 - SUREST, SUREST).logit() for each in (sides, rough))
     return (answer + prior).sigmoid()
