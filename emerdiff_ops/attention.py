@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from einops import rearrange, repeat
 
-# Scores of one block of queries. On processors measured (docs/performance.md); elsewhere 64 MiB of float32, which
+# Scores of one block of queries. On processors measured, at commit 5009b66; elsewhere 64 MiB of float32, which
 # fills a GPU and fits a small card.
 MAX_SCORES = {"cpu": 2**22, "other": 2**24}
 

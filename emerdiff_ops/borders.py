@@ -15,7 +15,7 @@ from .grid import Grid
 from .guided import EPSILON, guided_upsampler, radius_of
 
 # Of the shorter side, the windows in which masks find the borders they mean. Wider ones gain on scenes, whose things
-# differ in colour, and no more on photographs (docs/performance.md).
+# differ in colour, and no more on photographs (docs/measured/pareto.md).
 ROUGH, COARSE = 3 / 32, 5 / 32
 FINE = 2 / 32  # the second time, where each pixel has nearly decided
 SHARPNESS = 4  # power of the maps in between
@@ -51,8 +51,8 @@ def drafted(look: Look, masks: torch.Tensor, step: Callable[[], None], room: int
     """Masks that share the pixels out, along the picture's borders, and sharper once more.
 
     After the first filter each map is raised to SHARPNESS and divided by the sum of all, then filtered in FINE windows
-    (docs/performance.md). Maps of `room` bytes are held in between, whatever K; for the others the first filter runs
-    twice. `step` is called 2 K times, and may raise to cancel.
+    (docs/measured/pareto.md). Maps of `room` bytes are held in between, whatever K; for the others the first filter
+    runs twice. `step` is called 2 K times, and may raise to cancel.
     """
     total = torch.zeros(look.picture.shape[:2], device=masks.device)
     held = deque[torch.Tensor]()

@@ -65,6 +65,11 @@ def cut_masks(
 
     Images are cut one by one, and the masks beyond an image's own are empty; `shared` cuts all of them together:
     segment i then means the same thing in every image, and may be empty in some.
+
+    >>> features = torch.tensor([[[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]]])  # [B, h, w, C]
+    >>> masks, counts = cut_masks(features, threshold=0.3, most=8)
+    >>> masks.shape, counts
+    (torch.Size([1, 2, 1, 3]), [2])
     """
     groups = rearrange(features, "b h w c -> 1 (b h w) c" if shared else "b h w c -> b (h w) c")
     labels = torch.stack([cut_labels(group, threshold, most, step) for group in groups])  # [groups, points]

@@ -16,6 +16,12 @@ def difference_maps(variants: torch.Tensor, base: torch.Tensor | None = None, ax
 
     variants [2K, H, W, 3], I_1^-, I_1^+, I_2^-, I_2^+, ..., give K maps. With `base` [1, H, W, 3], the unmodulated
     picture, variants are K: d_i = || I_i - base ||_2. `axis` is that of the colours or channels.
+
+    >>> pictures = torch.zeros(2, 4, 4, 3)  # [2K, H, W, 3]: one mask, pushed down and up
+    >>> pictures[1, 0, 0] = torch.tensor([3.0, 4.0, 0.0])
+    >>> maps = difference_maps(pictures)
+    >>> maps.shape, maps[0, 0, 0].item()
+    (torch.Size([1, 4, 4]), 5.0)
     """
     variants = variants.float()
     change = variants[::2] - variants[1::2] if base is None else variants - base.float()

@@ -29,6 +29,14 @@ def guided_filter(maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilo
 
     The fits are made at the maps' own size, in windows of 2 * radius + 1 of their pixels. A larger `epsilon` smooths
     over more contrast. Borders are repeated outwards.
+
+    >>> picture = torch.zeros(8, 8, 3)  # [H, W, 3], black
+    >>> picture[:, 5:] = 1.0  # and white from column 5 on
+    >>> coarse = torch.zeros(1, 8, 8)  # [K, h, w]
+    >>> coarse[:, :, 4:] = 1.0  # a mask whose border is a pixel off
+    >>> mask = guided_filter(coarse, picture, radius=2) > 0.5
+    >>> mask.shape, mask[0, 0].int().tolist()
+    (torch.Size([1, 8, 8]), [0, 0, 0, 0, 0, 1, 1, 1])
     """
     height, width = maps.shape[-2:]
     return torch.stack(list(map(guided_upsampler(picture, (height, width), radius, epsilon), maps)))

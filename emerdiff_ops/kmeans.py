@@ -65,6 +65,14 @@ def cluster_masks(
     Each image is clustered alone, from its own generator, and so does not depend on its neighbours in the batch.
     `shared` clusters the points of all images together: segment i then means the same thing in every image.
     Raises ValueError as `kmeans` does.
+
+    >>> features = torch.zeros(1, 2, 3, 4)  # [B, h, w, C]
+    >>> features[:, :, 2] = 1.0  # the right column differs
+    >>> masks = cluster_masks(features, k=2, seed=0)
+    >>> masks.shape
+    torch.Size([1, 2, 2, 3])
+    >>> masks[0, 1].tolist()  # the largest first, so this is the column
+    [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
     """
     groups = rearrange(features, "b h w c -> 1 (b h w) c" if shared else "b h w c -> b (h w) c")
     results = [kmeans(group, k, torch.Generator().manual_seed(seed), restarts, step=step) for group in groups]

@@ -31,7 +31,7 @@ class Preset(NamedTuple):
     lifts: bool = True  # else the coarse masks themselves, along the picture's borders
 
 
-# All but the paper's were found on the two small models of lab/ (docs/performance.md), not on Stable Diffusion's.
+# All but the paper's were found on the two small models of lab/ (docs/measured/pareto.md), not on Stable Diffusion's.
 PRESETS = {
     "paper": Preset(timestep=281),
     "balanced": Preset(timestep=381, steps=4, deterministic=True, readout="halfway", evenness=0.5, prior=True),
@@ -41,7 +41,7 @@ PRESETS = {
 
 
 # A relative strength of 1 pushes by so many times the layer's own output. The default of 10 is near the best on two
-# models whose outputs differ elevenfold (docs/robustness.md).
+# models whose outputs differ elevenfold (docs/measured/strength.md).
 RELATIVE = 10.0
 
 
@@ -76,6 +76,14 @@ def modulated_denoising(
     x0 [1, C, h, w]; noises, the sampled eps [1, C, h, w] of each level; sigmas, descending, same length;
     offsets [variants, h*w]; deterministic, DDIM steps instead of DDPM's. Returns [1 + variants, C, h, w], the
     unmodulated run first.
+
+    >>> masks = torch.eye(4).reshape(4, 2, 2)  # [K, h, w], a cell each
+    >>> def denoise(x, sigma, offsets):  # stands in for a UNet: what is pushed shows in the latent
+    ...     return x if offsets is None else x + offsets.reshape(-1, 1, 2, 2)
+    >>> x0, noise = torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)
+    >>> finals = modulated_denoising(denoise, x0, [noise] * 2, [1.0, 0.5], variant_offsets(masks, 10.0), True)
+    >>> finals.shape  # the unmodulated run, and two variants of each mask
+    torch.Size([9, 3, 2, 2])
     """
     rows = offsets.shape[0] + 1
     offsets = torch.cat([torch.zeros_like(offsets[:1]), offsets])  # row 0 is the unmodulated run

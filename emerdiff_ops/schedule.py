@@ -17,6 +17,9 @@ def timestep_grid(steps: int) -> tuple[int, ...]:
     """`steps` timesteps in descending order, ending at 1: 981, 961, ..., 21, 1 for the paper's 50.
 
     The spacing is the whole number 1000 // steps. Raises ValueError outside 1..1000.
+
+    >>> timestep_grid(5)
+    (801, 601, 401, 201, 1)
     """
     if not 1 <= steps <= TRAINING_STEPS:
         raise ValueError(f"steps must be between 1 and {TRAINING_STEPS}, not {steps}; the paper uses 50")

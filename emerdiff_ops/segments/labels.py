@@ -19,6 +19,9 @@ def assign(scores: Iterable[torch.Tensor], size: tuple[int, int] | None = None) 
 
     Ties go to the lowest number. `size` (H, W) resizes each map first; one map at a time is held, whatever K.
     Raises ValueError when a score is NaN.
+
+    >>> assign(torch.tensor([[[0.9, 0.5]], [[0.1, 0.5]], [[0.3, 0.6]]]))  # K = 3 maps of 1 x 2 pixels
+    tensor([[0, 2]], dtype=torch.int16)
     """
     comparable = _comparable(scores, size)
     best = next(comparable)

@@ -45,6 +45,11 @@ def merge_segments(labels: torch.Tensor, gram: torch.Tensor, target: int = 1, si
     is the mean of its parts', weighted by area. Ends at `target` segments, or when no two neighbours are as alike as
     `similarity`. Equal cosines: the lowest numbers first. Segments keep their order; a merged one stands where its
     first part stood, and empty ones are left out.
+
+    >>> labels = torch.tensor([[[0, 1, 2]]], dtype=torch.int16)  # [B, H, W]
+    >>> means = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.1, 0.9]])  # [count, C]: the last two are alike
+    >>> merge_segments(labels, means @ means.T, target=2)
+    tensor([[[0, 1, 1]]], dtype=torch.int16)
     """
     owner = torch.arange(len(gram))
     for kept, gone in merges(labels, gram, target, similarity):

@@ -46,7 +46,7 @@ class Clicked(Photographs):
 
 
 def main() -> None:
-    study = Study("clicks", __doc__, Clicked(("weizmann", "coco")), "tools.md")
+    study = Study("clicks", __doc__, Clicked(("weizmann", "coco")))
     study.parser.add_argument("--most", type=int, default=20, help="clicks at a thing")
     measured = partial(clicked, study.options)
     study.measure(measured, partial(means, by=("set", "way")))

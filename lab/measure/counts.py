@@ -28,7 +28,7 @@ SHOWN = ("segments", "ARI, segments as they are", "IoU of the best single segmen
 
 
 def main() -> None:
-    Study("counts", __doc__, Pictures("reporting", 10), "robustness.md").measure(measured, table)
+    Study("counts", __doc__, Pictures("reporting", 10)).measure(measured, table)
 
 
 def measured(pipeline: Pipeline, seen: Pictured, _) -> list[Row]:

@@ -35,7 +35,7 @@ RADIUS = 8  # pixels at working size, of the guided filter
 
 
 def main() -> None:
-    study = Study("features", __doc__, Pictures("tuning", 20), "robustness.md")
+    study = Study("features", __doc__, Pictures("tuning", 20))
     study.parser.add_argument("--readings", choices=READINGS, nargs="+", default=list(READINGS))
     study.measure(measured, table, (*study.options.readings, "colours"), itemgetter("case"))
 

@@ -1,4 +1,4 @@
-"""Figures as they come: what is missing is measured, every row kept in a file, tables are put into pages."""
+"""Figures as they come: what is missing is measured, every row kept in a file, each command writes a page."""
 
 import re
 import time
@@ -11,6 +11,10 @@ import numpy as np
 from journal import append, read
 
 NAMED_BY = ("model", "seed", "kind", "key")  # a photograph's "seed" is its name
+ABOUT_PAGES = (
+    "`--publish` writes this page. [How good, how fast](../how_good.md) has the conclusions.\n"
+    "Sections with a commit in their heading were measured by the code of that commit."
+)
 Row = dict[str, Any]  # some of these, then what the row is of, then figures
 
 
@@ -52,11 +56,19 @@ def mean_and_error(values: np.ndarray, sign: str = "") -> str:
     return f"{values.mean():{sign}.3f}{error}"
 
 
-def publish(page: Path, *folders: Path) -> None:
-    """Replace what stands between `<!-- FOLDER/NAME -->` and `<!-- end -->` in the page by FOLDER's NAME.md."""
-    text = page.read_text()
-    for report in sorted(path for folder in folders for path in folder.glob("*.md")):
-        begin = f"<!-- {report.parent.name}/{report.stem} -->"
-        section = re.compile(re.escape(begin) + ".*?<!-- end -->", re.DOTALL)
-        text = section.sub(lambda _: f"{begin}\n\n{report.read_text()}\n<!-- end -->", text)  # noqa: B023
-    page.write_text(text)
+def publish(page: Path, command: str, description: str, folder: Path) -> None:
+    """Write the page of a command whole: what it measures, the command line, a section for each report in the folder.
+
+    A section whose report is not in the folder stays as it was.
+    """
+    before = page.read_text() if page.exists() else ""
+    sections = dict(section.split("\n", 1) for section in re.split("^## ", before, flags=re.MULTILINE)[1:])
+    sections |= {report.stem: report.read_text() for report in sorted(folder.glob("*.md"))}
+    parts = [page_head(command, description), *(f"## {name}\n\n{text.strip()}\n" for name, text in sections.items())]
+    page.write_text("\n".join(parts))
+
+
+def page_head(command: str, description: str) -> str:
+    """The beginning of a command's page, with the first paragraph of its description."""
+    measured = description.strip().split("\n\n")[0]
+    return f"# {command}\n\n{measured}\n\n    python3 lab/run.py {command} [--publish]\n\n{ABOUT_PAGES}\n"

@@ -39,7 +39,7 @@ class Setting(NamedTuple):
 
 
 def main() -> None:
-    study = Study("evaluation", __doc__, Scenes())
+    study = Study("evaluate", __doc__, Scenes())
     add_arguments(study.parser)
     options = study.options
     swept = (options.preset, options.segments, options.strength, options.normalize, [options.precision])

@@ -56,7 +56,7 @@ class Photographs(NamedTuple):
 
 
 def main() -> None:
-    study = Study("photographs", __doc__, Photographs(("coco", "bsds", "weizmann")), "robustness.md")
+    study = Study("photographs", __doc__, Photographs(("coco", "bsds", "weizmann")))
     study.add_parts(PARTS)
     study.parser.add_argument("--preset", choices=PRESETS, nargs="+", default=list(PRESETS))
     for part in study.options.part:

@@ -31,7 +31,7 @@ BASELINE, PAPER = "baseline", "paper"
 
 
 def main() -> None:
-    study = Study("pareto", __doc__, Pictures("reporting", 4), "performance.md", several=True)
+    study = Study("pareto", __doc__, Pictures("reporting", 4), several=True)
     study.measure(measured, table, (BASELINE, *PRESETS), itemgetter("setting"), "presets")
 
 

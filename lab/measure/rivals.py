@@ -30,7 +30,7 @@ METHODS = {name.replace(" ", "-"): method for name, method in methods.METHODS.it
 
 
 def main() -> None:
-    study = Study("rivals", __doc__, Pictures("reporting", 10), "evaluation.md")
+    study = Study("rivals", __doc__, Pictures("reporting", 10))
     study.parser.add_argument(
         "--method", choices=METHODS, nargs="+", default=[*METHODS], metavar="NAME", help=", ".join(METHODS)
     )

@@ -13,7 +13,7 @@ leaves its table in demo_output/benchmark/.
   --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
   --part outside   everything outside the network, step by step, from 512 to 4096 pixels, 20 and 60 segments
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
-  --publish        put all tables and plots there are into docs/performance.md
+  --publish        write docs/measured/benchmark.md and its plot of all tables there are
 """
 
 import argparse
@@ -41,7 +41,7 @@ from small_model.model import load
 from small_model.settings import SEGMENTS, STRENGTH
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, PICTURES = ROOT / "docs" / "performance.md", ROOT / "docs" / "images"
+PAGE, PICTURES = ROOT / "docs" / "measured" / "benchmark.md", ROOT / "docs" / "images"
 GUARD_SEGMENTS = 6
 GUARD_ATTEMPTS = 3  # other work on the machine can spoil one measurement; code that has become slow fails them all
 RECORDED = {"fp32": 1.9, "bf16": 1.66, "fp16": 1.66}  # times as fast as plain in the guard's work, the least seen
@@ -81,7 +81,7 @@ def heading() -> str:
 
 def publish() -> None:
     """The newest tables and the plot into the page."""
-    publish_tables(PAGE, OUTPUT, OUTPUT.parent / "pareto")
+    publish_tables(PAGE, "benchmark", __doc__ or "", OUTPUT)
     if (OUTPUT / "growth.png").exists():
         shutil.copy(OUTPUT / "growth.png", PICTURES / "growth.png")
 

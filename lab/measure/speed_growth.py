@@ -77,7 +77,7 @@ def growth(options) -> str:
         slope = np.polyfit(np.log(list(points)), np.log(list(points.values())), 1)[0]
         seconds = ", ".join(f"{value}: {taken:.2f} s" for value, taken in points.items())
         lines.append(f"- {title}: time grows with power {slope:.2f} ({seconds})")
-    return "\n".join([*lines, "", "![Seconds against segments, pixels and pictures](images/growth.png)"])
+    return "\n".join([*lines, "", "![Seconds against segments, pixels and pictures](../images/growth.png)"])
 
 
 def plot(medians: dict[str, dict[int, float]]) -> None:

@@ -32,7 +32,7 @@ PRESET = "balanced"
 
 
 def main() -> None:
-    study = Study("strength", __doc__, Pictures("tuning", 6, ("scenes",)), "robustness.md", several=True)
+    study = Study("strength", __doc__, Pictures("tuning", 6, ("scenes",)), several=True)
     layers = unet.cross_attention_layers(study.pipeline.source.model)
     wanted = [str(layer) for layer in layers if layer.block != "input"]
     study.measure(measured, table, wanted, itemgetter("layer"))

@@ -1,4 +1,4 @@
-"""The skeleton of every measurement: arguments, a model, rows that are kept as they come, a table, its place in a page.
+"""The skeleton of every measurement: arguments, a model, rows that are kept as they come, a table, a page.
 
 A measurement says what it measures on (a Material), which rows it makes of one item of that, and what table these come
 to. Rows are kept in demo_output/NAME/ as they come: the same command goes on where it was stopped.
@@ -39,7 +39,7 @@ class Material(Protocol):
 
 
 class Study:
-    """A measurement, on a `model` or the one that is asked for; `page` is in docs/.
+    """A measurement, on a `model` or the one that is asked for. Its page is docs/measured/NAME.md.
 
     Rows of `several` models go into one log and table, and name theirs.
     """
@@ -49,11 +49,12 @@ class Study:
         name: str,
         description: str | None,
         material: Material,
-        page: str = "",
+        *,
         several: bool = False,
         model: beds.Bed | None = None,
     ):
-        self.material, self.page, self.several, self.model = material, page, several, model
+        self.name, self.description = name, description or ""
+        self.material, self.several, self.model = material, several, model
         self.parser = argparse.ArgumentParser(
             description=description, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -64,8 +65,7 @@ class Study:
         add("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
         add("--minutes", type=float, default=1e9, help="start nothing after so many; run again to go on")
         add("--output", type=Path, default=ROOT / "demo_output" / name, help="a folder for rows and tables")
-        if page:
-            add("--publish", action="store_true", help="measure nothing, write the tables there are into the page")
+        add("--publish", action="store_true", help=f"measure nothing, write what there is to docs/measured/{name}.md")
 
     def add_parts(self, parts: Iterable[str]) -> None:
         self.parser.add_argument("--part", choices=list(parts), nargs="+", default=list(parts))
@@ -75,8 +75,8 @@ class Study:
         """The arguments; ends the command where these only ask for what there is."""
         options = self.parser.parse_args()
         options.output.mkdir(parents=True, exist_ok=True)
-        if self.page and options.publish:
-            publish(ROOT / "docs" / self.page, options.output)
+        if options.publish:
+            publish(ROOT / "docs" / "measured" / f"{self.name}.md", self.name, self.description, options.output)
             sys.exit()
         options.precision = options.precision or fastest_precision()
         return options

@@ -26,7 +26,7 @@ SMALLEST_OBJECT = 60 / SIZE**2  # of a picture; less is left of an object that o
 
 
 def main() -> None:
-    study = Study("tools", __doc__, Scenes(), "tools.md")
+    study = Study("tools", __doc__, Scenes())
     study.add_parts(PARTS)
     for part in study.options.part:
         study.measure(PARTS[part], partial(means, by=("case",)), part=part)

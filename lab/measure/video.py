@@ -68,7 +68,7 @@ class Clips(NamedTuple):
 
 
 def main() -> None:
-    study = Study("video", __doc__, Clips(), "evaluation.md")
+    study = Study("video", __doc__, Clips())
     study.add_parts(PARTS)
     study.parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="pixels of the long video's frames")
     for part in study.options.part:

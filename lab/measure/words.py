@@ -38,7 +38,7 @@ class Task(NamedTuple):
 
 
 def main() -> None:
-    study = Study("text", __doc__, Scenes(), "selecting_by_text.md", model=SMALL_MODEL)
+    study = Study("text", __doc__, Scenes(), model=SMALL_MODEL)
     study.measure(measured, table)
 
 

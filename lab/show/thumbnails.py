@@ -70,7 +70,7 @@ def main() -> None:
             sys.exit(f"{path} is larger than {LARGEST} bytes")
 
     shutil.copy(folder / "sheet.png", ROOT / "docs" / "images" / "demo.png")
-    shutil.copy(OUTPUT / "evaluation" / "figure.png", ROOT / "docs" / "images" / "evaluation.png")
+    shutil.copy(OUTPUT / "evaluate" / "figure.png", ROOT / "docs" / "images" / "evaluation.png")
     click_widget()
 
 

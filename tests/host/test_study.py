@@ -19,7 +19,7 @@ def started(monkeypatch, tmp_path):
     def start(*arguments, **settings):
         words = "study", "--output", tmp_path / "out", "--precision", "fp32", *arguments
         monkeypatch.setattr(sys, "argv", list(map(str, words)))
-        return Study("study", "", Scenes(first=7), "page.md", **settings)
+        return Study("study", "What is measured.\n\nMore.", Scenes(first=7), **settings)
 
     return start
 
@@ -73,17 +73,28 @@ def test_a_study_of_one_model_takes_no_other(started):
         started("--model", "small-sd", model=SMALL_MODEL).measure(measured, table)
 
 
-def test_publishing_measures_nothing_and_fills_the_page(started, tmp_path, monkeypatch):
+def test_publishing_measures_nothing_and_writes_the_page_whole(started, tmp_path, monkeypatch):
     started("--scenes", 1).measure(measured, table, ("a",), cases)
     monkeypatch.setattr(study, "ROOT", tmp_path)
-    (tmp_path / "docs").mkdir()
-    page = tmp_path / "docs" / "page.md"
-    page.write_text("Before\n<!-- out/small-model -->\nold\n<!-- end -->\nafter")
+    (tmp_path / "docs" / "measured").mkdir(parents=True)
+    page = tmp_path / "docs" / "measured" / "study.md"
+    page.write_text("# old\n\nold words\n\n## small-model\n\nold figures\n\n## other-model\n\nkept figures\n")
     with pytest.raises(SystemExit) as ended:
         started("--publish").measure(None, None)
     assert not ended.value.code
     text = page.read_text()
-    assert "| a | 1 | 7.000 |" in text and "old" not in text and text.startswith("Before") and text.endswith("after")
+    assert text.startswith("# study\n\nWhat is measured.\n\n    python3 lab/run.py study") and "old" not in text
+    assert "More." not in text and text.endswith("## other-model\n\nkept figures\n")
+    assert text.count("## ") == 2 and "| a | 1 | 7.000 |" in text
+
+
+def test_a_first_page_has_what_there_is(started, tmp_path, monkeypatch):
+    started("--scenes", 1).measure(measured, table, ("a",), cases)
+    monkeypatch.setattr(study, "ROOT", tmp_path)
+    (tmp_path / "docs" / "measured").mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        started("--publish").measure(None, None)
+    assert "\n## small-model\n" in (tmp_path / "docs" / "measured" / "study.md").read_text()
 
 
 def test_a_picture_made_of_photographs_that_are_not_there_ends_it_with_a_sentence(started, tmp_path):

@@ -43,7 +43,7 @@ def test_every_preset_beats_the_bilinear_baseline(rows, preset):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("preset", "least"), [("balanced", 0.85), ("fast", 0.6)])
 def test_the_cheap_presets_keep_what_the_papers_gains(rows, preset, least):
-    """Of its gain in ARI and boundary F; docs/performance.md has the shares over 200 scenes."""
+    """Of its gain in ARI and boundary F; docs/measured/pareto.md has the shares over 200 scenes."""
     for metric in ("ari", "f2"):
         share = gains(rows, preset, metric).mean() / gains(rows, "paper", metric).mean()
         print(f"{preset}, {metric}: {share:.0%} of the paper's gain over {SCENES} scenes")

@@ -51,7 +51,7 @@ def test_the_client_uploads_runs_and_saves(client, picture, tmp_path):
 
 
 def test_the_page_names_every_prompt_and_inputs_that_exist():
-    page = (REPOSITORY / "docs" / "api.md").read_text()
+    page = (REPOSITORY / "docs" / "scripts.md").read_text()
     for path in sorted(FOLDER.glob("*.json")):
         (row,) = [line for line in page.splitlines() if line.startswith(f"| `{path.name}`")]
         prompt = json.loads(path.read_text())
