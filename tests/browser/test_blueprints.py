@@ -47,7 +47,7 @@ def add(front_end, name: str) -> None:
 
 
 def look_at_host(front_end) -> None:
-    front_end.page.evaluate(f"() => {{ app.canvas.ds.scale = 0.7; {HOST}.pos = [0, 0]; app.canvas.ds.offset = [600, 120] }}")
+    front_end.page.evaluate("() => { app.canvas.ds.scale = 0.7; app.canvas.ds.offset = [600, 120] }")
     front_end.page.evaluate("app.canvas.setDirty(true, true)")
     front_end.page.evaluate(DRAWN)
 
