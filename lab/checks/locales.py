@@ -1,8 +1,8 @@
 """The texts that users read, in other languages: `locales` takes out translations whose English has changed since.
 
-The front end shows in English what has no translation. English is the nodes' schemas, locales/en/main.json and
-nodes/web/docs/NODE.md. Two marks tell which English a translation was made from: translated_from/, beside this file,
-holds the texts of that time, and a translated help page ends with a hash of the English page.
+The front end shows in English what has no translation. English is the nodes' schemas, locales/en/main.json, what the
+workflows say and nodes/web/docs/NODE.md. Two marks tell which English a translation was made from: translated_from/,
+beside this file, holds the texts of that time, and a translated help page ends with a hash of the English page.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from comfyui.in_process import REPOSITORY, load_pack, start_host
+from comfyui.workflow import NOTES
 
 LANGUAGES = ("zh", "ja", "ko", "de", "fr", "es", "ru")
 HELP_LANGUAGES = ("zh", "ja")
@@ -21,6 +22,7 @@ FILES = ("nodeDefs", "main")
 ENGLISH = Path("locales", "en")
 TRANSLATED_FROM = Path("lab", "checks", "translated_from")
 HELP = Path("nodes", "web", "docs")
+WORKFLOWS = "emerdiff_workflows"  # of main.json
 MARK = re.compile(r"<!-- ([0-9a-f]{12}) -->\s*\Z")
 CHANGED, MISSING = "its English has changed", "not translated"
 
@@ -126,7 +128,23 @@ def hash_of(root: Path, node: str) -> str:
 
 
 def english_of(root: Path) -> dict[str, Texts]:
-    return {"nodeDefs": flat(schema_texts()), "main": texts_of(root / ENGLISH, "main")}
+    return {"nodeDefs": flat(schema_texts()), "main": texts_of(root / ENGLISH, "main") | workflow_texts(root)}
+
+
+def workflow_texts(root: Path) -> Texts:
+    """Notes, titles, labels and groups of the workflows, each by itself: template_texts.js finds them by these."""
+    texts: Texts = {}
+    for path in sorted((root / "workflows").glob("*.json")):
+        workflow = json.loads(path.read_text(encoding="utf-8"))
+        texts |= {(WORKFLOWS, text): text for text in texts_in(workflow)}
+    return texts
+
+
+def texts_in(workflow: dict) -> Iterator[str]:
+    nodes = workflow["nodes"]
+    yield from (titled["title"] for titled in (*nodes, *workflow["groups"]) if titled.get("title"))
+    yield from (slot["label"] for node in nodes for slot in node["inputs"] if slot.get("label"))
+    yield from (node["widgets_values"][0] for node in nodes if node["type"] in NOTES)
 
 
 def schema_texts() -> dict:

@@ -267,7 +267,7 @@ class FrontEnd:
 
     @property
     def status(self) -> str:
-        return self.page.locator(".emerdiff-status").inner_text()
+        return self.page.locator(".emerdiff-status:visible").inner_text()
 
     def assert_picked(self, wanted: Collection[int]) -> None:
         """These segments are picked, once the page has come to it."""
@@ -286,14 +286,14 @@ class FrontEnd:
     def wait_for_picture(self) -> None:
         """Until the widget has looked twice for what is new, and shows it."""
         self.page.evaluate("new Promise((resolve) => setTimeout(resolve, 350))")
-        self.page.locator(".emerdiff-stage canvas:not([aria-busy=true])").wait_for(timeout=20_000)
+        self.page.locator(".emerdiff-stage canvas:not([aria-busy=true]):visible").wait_for(timeout=20_000)
 
     def point(self, labels: np.ndarray, number: int) -> tuple[float, float]:
         """Where on the page the most interior pixel of a segment lies."""
         return self.on_page(labels.shape, *interior(labels == number))
 
     def on_page(self, shape: tuple[int, int], row: int, column: int) -> tuple[float, float]:
-        box = self.page.locator(".emerdiff-stage canvas").bounding_box()
+        box = self.page.locator(".emerdiff-stage canvas:visible").bounding_box()
         (height, width), scale = shape, min(box["width"] / shape[1], box["height"] / shape[0])
         left, top = (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2
         return box["x"] + left + (column + 0.5) * scale, box["y"] + top + (row + 0.5) * scale

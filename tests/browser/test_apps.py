@@ -15,6 +15,11 @@ LABELS = {
 }
 SHOWN = """(name) => [...document.images].some((each) => each.checkVisibility()
     && new URL(each.src).searchParams.get("filename") === name)"""
+WIDTH = 480  # pixels of the page, of a square picture on a screen of 900
+PICTURE_WIDTH = """() => {
+    const shown = [...document.querySelectorAll(".emerdiff-stage canvas")].find((each) => each.checkVisibility())
+    return Math.min(shown.clientWidth, shown.clientHeight)
+}"""
 TOGGLE = "app.extensionManager.command.execute('Comfy.ToggleLinear')"
 
 
@@ -57,6 +62,7 @@ def test_in_an_app_one_clicks_and_paints_and_the_graph_knows_it(app):
     app.run()
     app.wait_for_picture()
     (labels,) = app.labels()
+    assert app.page.evaluate(PICTURE_WIDTH) >= WIDTH
     chosen = int(np.bincount(labels.ravel()).argmax())
     app.click(labels, chosen)
     assert app.picked == str(chosen) and app.status.startswith("1 of")

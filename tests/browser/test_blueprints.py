@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from front_end import HOSTS, SEGMENTS
+from front_end import DRAWN, HOSTS, SEGMENTS
 from ways import classic_own, two_ways, vue_newest
 
 CUT, REMOVE, REFINE = "Cut out a thing (EmerDiff)", "Remove a thing (EmerDiff)", "Refine a mask (EmerDiff)"
@@ -47,27 +47,46 @@ def add(front_end, name: str) -> None:
     page.wait_for_timeout(500)
 
 
+def look_at_host(front_end) -> None:
+    front_end.page.evaluate("() => { app.canvas.ds.scale = 0.7; app.canvas.ds.offset = [600, 120] }")
+    front_end.page.evaluate("app.canvas.setDirty(true, true)")
+    front_end.page.evaluate(DRAWN)
+
+
 def value(front_end, name: str):
     return front_end.page.evaluate(f"{HOST}.widgets.find((widget) => widget.name === '{name}').value")
 
 
+def labels_inside(front_end) -> np.ndarray:
+    front_end.enter_subgraph()
+    (labels,) = front_end.labels()
+    front_end.leave_subgraph()
+    return labels
+
+
+def outputs(front_end) -> int:
+    """How many pictures nodes have given, those inside the subgraph too."""
+    return front_end.page.evaluate("Object.values(app.nodeOutputs).flatMap((each) => each?.images ?? []).length")
+
+
 @pytest.mark.parametrize("name", [pytest.param(CUT, marks=two_ways), pytest.param(REMOVE, marks=vue_newest)])
-def test_one_clicks_inside_and_the_thing_is_cut_out_or_removed(front_end, name):
+def test_one_clicks_on_the_node_itself_and_the_thing_is_cut_out_or_removed(front_end, name):
     add(front_end, name)
+    look_at_host(front_end)
     assert value(front_end, "selection") == "" and value(front_end, "number of segments") == SEGMENTS
     front_end.run()
     assert front_end.outputs("PreviewImage") is None  # nothing is clicked yet
-    front_end.enter_subgraph()
+    labels = labels_inside(front_end)
+    look_at_host(front_end)
     front_end.wait_for_picture()
-    (labels,) = front_end.labels()
+    front_end.shot(f"blueprint_{name.split()[0].lower()}")
     chosen = int(np.bincount(labels.ravel()).argmax())
     front_end.click(labels, chosen)
-    front_end.shot(f"blueprint_{name.split()[0].lower()}")
     assert value(front_end, "selection").split(" @")[0] == str(chosen)
-    front_end.leave_subgraph()
+    front_end.shot(f"blueprint_{name.split()[0].lower()}_clicked")
+    before = outputs(front_end)
     front_end.run()
-    outputs = front_end.page.evaluate("Object.values(app.nodeOutputs).flatMap((each) => each?.images ?? []).length")
-    assert outputs >= 2  # picture and mask
+    assert outputs(front_end) >= before + 2  # picture and mask
 
 
 @classic_own

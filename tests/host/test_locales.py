@@ -145,10 +145,19 @@ def test_english_is_in_the_nodes_and_for_the_widget_alone_in_a_file(now):
     assert not [keys for keys, text in now["main"].items() if SYNTAX & set(PLACEHOLDER.sub("", text))]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_workflow_s_note_has_the_same_steps_in_every_language(language):
+    for (section, english), text in translated(REPOSITORY, language, "main").items():
+        if section == locales.WORKFLOWS:
+            steps = [re.findall(r"^\d+\. ", each, re.MULTILINE) for each in (english, text)]
+            assert steps[0] == steps[1], text
+
+
 def test_every_text_of_the_widget_is_used_and_every_used_one_is_there(now):
     scripts = [path.read_text() for path in (REPOSITORY / "nodes" / "web" / "js").glob("*.js")]
     composed = {"summary", "summary_points", "summary_boxes", "summary_both", "linked", "several"}
-    assert {key for _, key in now["main"]} == set(re.findall(r'say\("(\w+)"', "".join(scripts))) | composed
+    used = set(re.findall(r'say\("(\w+)"', "".join(scripts))) | composed
+    assert {key for section, key in now["main"] if section == "emerdiff"} == used
 
 
 # ---- What is wrong is found

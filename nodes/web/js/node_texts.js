@@ -13,6 +13,7 @@ export class NodeTexts {
   constructor(node, main) {
     this.node = node
     this.main = main
+    this.host = null // the subgraph node that the texts are looked for on; null: the one that was entered
     this.used = {} // what the server used for the page shown
   }
 
@@ -50,18 +51,18 @@ export class NodeTexts {
 
   /** {widget, node: whose it is, closed: null}, or {closed: why there is none, as a text's name}. */
   place(name) {
-    return placeOf(this.node, this.node.inputs?.findIndex((input) => input.name === name) ?? -1, name)
+    return placeOf(this.node, this.node.inputs?.findIndex((input) => input.name === name) ?? -1, name, this.host)
   }
 }
 
-function placeOf(node, slot, name) {
+function placeOf(node, slot, name, outer = null) {
   const link = slot < 0 ? null : linkInto(node, slot)
   if (!link) {
     const widget = (slot >= 0 && node.getWidgetFromSlot?.(node.inputs[slot])) || ownWidget(node, name)
     return widget ? { widget, node, closed: null } : { closed: LINKED }
   }
   if (link.origin_id !== node.graph.inputNode?.id) return { closed: LINKED }
-  const host = enteredThrough(node.graph)
+  const host = outer ?? enteredThrough(node.graph)
   if (!host) return { closed: SEVERAL }
   const promoted = node.graph.inputs[link.origin_slot].name
   return placeOf(host, host.inputs.findIndex((input) => input.name === promoted), promoted)

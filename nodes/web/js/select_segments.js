@@ -5,7 +5,7 @@ import { app } from "../../../scripts/app.js"
 import { Picker } from "./picker.js"
 import { say } from "./texts.js"
 
-const NODE = "EmerDiffSelectSegments"
+export const NODE = "EmerDiffSelectSegments"
 const SMALLEST = [340, 580] // of the node
 
 app.registerExtension({
@@ -17,6 +17,16 @@ app.registerExtension({
 
 /** Puts a picker on its node, in place of the pictures that the front end would show there. */
 export function addToNode(node, picker) {
+  addPicture(node, picker)
+  node.hideOutputImages = true // in the Vue nodes
+  node.onDrawBackground = () => {} // in the classic canvas, where this is what shows a node's images
+  node.setSize(node.size.map((length, axis) => Math.max(length, SMALLEST[axis])))
+  node.onAdded = chained(node.onAdded, () => picker.start())
+  node.onRemoved = chained(node.onRemoved, () => picker.stop())
+}
+
+/** The widget alone. */
+export function addPicture(node, picker) {
   const widget = node.addDOMWidget("segments", "emerdiff_segments", picker.root, {
     serialize: false, // not part of the prompt
     hideOnZoom: false,
@@ -27,11 +37,7 @@ export function addToNode(node, picker) {
   widget.serialize = false // nor of the workflow
   widget.label = say("widget") // in App mode
   keepWidth(widget)
-  node.hideOutputImages = true // in the Vue nodes
-  node.onDrawBackground = () => {} // in the classic canvas, where this is what shows a node's images
-  node.setSize(node.size.map((length, axis) => Math.max(length, SMALLEST[axis])))
-  node.onAdded = chained(node.onAdded, () => picker.start())
-  node.onRemoved = chained(node.onRemoved, () => picker.stop())
+  return widget
 }
 
 /** As wide as its node: the panel of properties draws the widget too, and would leave it the panel's own width. */
@@ -39,7 +45,7 @@ function keepWidth(widget) {
   Object.defineProperty(widget, "width", { configurable: true, get: () => undefined, set: () => {} })
 }
 
-function chained(before, after) {
+export function chained(before, after) {
   return function (...values) {
     before?.apply(this, values)
     after()

@@ -15,8 +15,13 @@ app.registerExtension({
 
 /** The only node of this subgraph, or the one through which it was opened; undefined where neither is known. */
 export function enteredThrough(subgraph) {
+  const hosts = nodesOf(subgraph)
+  return hosts.length === 1 ? hosts[0] : hosts.find((node) => node.id === entered.get(subgraph.id))
+}
+
+/** All nodes of a subgraph, wherever they are. */
+export function nodesOf(subgraph) {
   const { rootGraph } = subgraph
   const graphs = [rootGraph, ...rootGraph.subgraphs.values()]
-  const hosts = graphs.flatMap((graph) => graph.nodes.filter((node) => node.subgraph === subgraph))
-  return hosts.length === 1 ? hosts[0] : hosts.find((node) => node.id === entered.get(subgraph.id))
+  return graphs.flatMap((graph) => graph.nodes.filter((node) => node.subgraph === subgraph))
 }

@@ -16,7 +16,15 @@ app.registerExtension({
 
 /** A text in the front end's language, or in English, with what stands in braces replaced. */
 export function say(key, values = {}) {
-  const language = app.ui.settings.getSettingValue("Comfy.Locale")
-  const text = [language, DEFAULT].map((each) => texts[each]?.emerdiff?.[key]).find(Boolean) ?? key
+  const text = [language(), DEFAULT].map((each) => texts[each]?.emerdiff?.[key]).find(Boolean) ?? key
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name])
+}
+
+/** All texts of another section of the file in the front end's language, by what they are in English. */
+export function translations(section) {
+  return texts[language()]?.[section] ?? {}
+}
+
+function language() {
+  return app.ui.settings.getSettingValue("Comfy.Locale")
 }

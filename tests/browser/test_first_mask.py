@@ -1,0 +1,71 @@
+"""From an open template to the exact mask of a thing, as the README says it, by a mouse whose clicks are counted."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from front_end import small
+from PIL import Image
+from test_templates import SCREEN, open_template
+
+from comfyui.workflow import CLICK, WORKFLOWS
+from measure.metrics import interior
+from small_model.scenes import HELD_OUT, scene
+
+MOST = 5  # clicks
+CHOICE = 2  # of them open a list of pictures and choose one; the tests put the picture in place
+RUNS = 2
+SHOWN = "9002"
+ENOUGH = 0.75  # IoU
+COUNT = "() => { window.clicks = 0; window.addEventListener('pointerdown', () => clicks++, true) }"
+
+
+@pytest.fixture
+def template(front_end):
+    """Click and inpaint as it opens; what its exact mask is leaves the server as a picture too."""
+    page, before = front_end.page, front_end.page.viewport_size
+    page.set_viewport_size(SCREEN)
+    front_end.leave_subgraph()
+    open_template(page, CLICK, len(json.loads((WORKFLOWS / f"{CLICK}.json").read_text())["nodes"]))
+    page.wait_for_timeout(800)
+    page.route("**/api/prompt", send_with_mask)
+    yield front_end
+    page.unroute("**/api/prompt", send_with_mask)
+    page.set_viewport_size(before)
+
+
+def send_with_mask(route):
+    body = route.request.post_data_json
+    prompt = small(body["prompt"])
+    (lift,) = (id for id, node in prompt.items() if node["class_type"] == "EmerDiffLiftMask")
+    prompt["9001"] = {"class_type": "MaskToImage", "inputs": {"mask": [lift, 0]}}
+    prompt[SHOWN] = {"class_type": "PreviewImage", "inputs": {"images": ["9001", 0]}}
+    route.continue_(post_data=json.dumps(body | {"prompt": prompt}))
+
+
+def press_run(page) -> dict:
+    before = page.evaluate("window.ends.length")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_function(f"window.ends.length > {before}", timeout=120_000)
+    return page.evaluate("window.ends.at(-1)")
+
+
+def exact_mask(server, prompt_id: str) -> np.ndarray:
+    (file,) = server.history(prompt_id)["outputs"][SHOWN]["images"]
+    return np.asarray(Image.open(io.BytesIO(server.fetch(file))).convert("L")) > 127
+
+
+def test_five_clicks_and_two_runs_lead_to_the_exact_mask_of_a_thing(template):
+    page, truth = template.page, scene(HELD_OUT)
+    thing = truth.labels == truth.words.index("star")
+    page.evaluate(COUNT)
+    ends = [press_run(page)]
+    template.wait_for_picture()
+    page.mouse.click(*template.on_page(thing.shape, *interior(thing)))
+    ends.append(press_run(page))
+    assert [end["kind"] for end in ends] == ["execution_success"] * RUNS
+    assert page.evaluate("clicks") + CHOICE <= MOST
+    mask = exact_mask(template.server, ends[-1]["prompt_id"])
+    assert (mask & thing).sum() / (mask | thing).sum() >= ENOUGH
+    template.shot("first_mask")
