@@ -2,7 +2,7 @@
 
 Read is what the attention of a block gives to the picture's tokens, before the output projection: [rows, h*w, C], a
 token for every `patch` x `patch` cells of the latent. Where nothing is known of a family, the block lies at the same
-share of its depth as in the others; `Unasked` says on what evidence (docs/transformers.md has the sources). ComfyUI's
+share of its depth as in the others; `Unasked` says on what evidence (docs/compatibility.md has the sources). ComfyUI's
 classes are known by name, as older versions lack some of them.
 """
 

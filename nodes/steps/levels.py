@@ -35,7 +35,7 @@ class Pointed(NamedTuple):
 def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tensor, place: Workplace) -> Levels:
     """Levels of one picture [H, W, 3], shown first the mask `like` [H, W] bool of what is like the points.
 
-    No rule that shows another one first was better in every size of things (docs/tools.md): people choose.
+    No rule that shows another one first was better in every size of things (docs/measured/clicks.md): people choose.
     A box says how large the thing is, and what is left by negative points alone has no size: one level. What else may
     be meant is looked for on the picture reduced to SIDE.
     """

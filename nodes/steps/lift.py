@@ -27,7 +27,7 @@ from .modulate import Maps, Push, maps_of_pictures, workplace
 from .presets import check_suits
 from .values import Features, LowResMasks, Size, Source, Trajectory, size_of
 
-RIVALS = 4  # segments of the rest of the picture that a mask competes with; more gain nothing (docs/robustness.md)
+RIVALS = 4  # segments of the rest of the picture that a mask competes with; more gain nothing (docs/measured/tools.md)
 
 
 class Lifted(NamedTuple):
@@ -132,7 +132,7 @@ def on_grid(masks: Tensor, trajectory: Trajectory, cells: Size) -> Tensor:
 def by_features(features: Features, weights: Tensor) -> Tensor:
     """The mean of each mask on the grid and of how far each cell's features are like its inside: [B, N, h, w].
 
-    Either alone is worse on some kind of rough mask, and this on none (docs/transformers.md).
+    Either alone is worse on some kind of rough mask, and this on none (docs/measured/tools.md).
     """
     pairs = zip(features.features, weights, strict=True)
     return torch.stack([(likeness_to_masks(own, each) + each) / 2 for own, each in pairs])

@@ -47,7 +47,7 @@ from .extract import latents_of
 from .select import picture_under
 from .values import Segmentation, Size, size_of
 
-TIMESTEPS = (901, 801, 701, 601)  # where most is undecided, the text tells most (docs/selecting_by_text.md)
+TIMESTEPS = (901, 801, 701, 601)  # where most is undecided, the text tells most (docs/measured/text.md)
 DRAWS = 4  # of noise, at every timestep
 GOCA = "goca"  # a way to score by the attention to all words at once
 COUNTERS = ", ".join(COUNTER_WORDS)  # as one types them

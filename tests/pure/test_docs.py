@@ -18,7 +18,8 @@ REFERENCES = {"architecture.md", "compatibility.md"}  # to look things up in
 GUIDES = sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in REFERENCES)
 READ = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MEASURED = sorted((ROOT / "docs" / "measured").glob("*.md"))
-MOST_WORDS, MOST_WORDS_OF_GUIDES = 1000, 8000
+HELP_PAGES = sorted(HELP.glob("*.md"))
+MOST_WORDS, MOST_WORDS_OF_GUIDES, MOST_WORDS_OF_HELP = 1000, 8000, 350
 LONGEST_SENTENCE, LEAST_EASE = 11, 70  # means over a page
 
 
@@ -56,11 +57,16 @@ def test_the_readme_is_read_in_five_minutes():
     assert len(words((ROOT / "README.md").read_text())) <= MOST_WORDS
 
 
+@pytest.mark.parametrize("path", HELP_PAGES, ids=lambda path: path.stem)
+def test_a_help_page_is_short_before_its_details(path):
+    assert len(words(path.read_text().split("## Details")[0])) <= MOST_WORDS_OF_HELP
+
+
 def test_the_guides_are_short():
     assert sum(len(words(path.read_text())) for path in GUIDES) <= MOST_WORDS_OF_GUIDES
 
 
-@pytest.mark.parametrize("path", READ, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", READ + HELP_PAGES, ids=lambda path: path.name)
 def test_a_page_is_readable(path):
     length, flesch = ease(sentences(path.read_text()))
     assert length <= LONGEST_SENTENCE and flesch >= LEAST_EASE, f"{length:.1f} words a sentence, ease {flesch:.1f}"
@@ -100,8 +106,6 @@ def test_links_hold(path):
 
 
 def test_pages_that_code_and_texts_name_exist():
-    """But for nodes/, whose help pages and comments are not written anew yet."""
     for path in tracked("*.md", "*.py", "*.json", "*.yml", "*.toml"):
-        if path.relative_to(ROOT).parts[0] != "nodes":
-            named = re.findall(r"(?<![\w/])docs/[a-z_/]{3,}\.md", path.read_text())
-            assert [name for name in named if not (ROOT / name).exists()] == [], path
+        named = re.findall(r"(?<![\w/])docs/[a-z_/]{3,}\.md", path.read_text())
+        assert [name for name in named if not (ROOT / name).exists()] == [], path
