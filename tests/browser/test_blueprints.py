@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from front_end import HOSTS, SEGMENTS
-from ways import classic_own, two_ways, vue_newest
+from ways import two_ways
 
+pytestmark = two_ways
 CUT, REMOVE, REFINE = "Cut out a thing (EmerDiff)", "Remove a thing (EmerDiff)", "Refine a mask (EmerDiff)"
 LIBRARY = "app.extensionManager.command.execute('Workspace.ToggleSidebarTab.node-library')"
 HOST = f"{HOSTS}[0]"
@@ -51,7 +52,7 @@ def value(front_end, name: str):
     return front_end.page.evaluate(f"{HOST}.widgets.find((widget) => widget.name === '{name}').value")
 
 
-@pytest.mark.parametrize("name", [pytest.param(CUT, marks=two_ways), pytest.param(REMOVE, marks=vue_newest)])
+@pytest.mark.parametrize("name", [CUT, REMOVE])
 def test_one_clicks_inside_and_the_thing_is_cut_out_or_removed(front_end, name):
     add(front_end, name)
     assert value(front_end, "selection") == "" and value(front_end, "number of segments") == SEGMENTS
@@ -70,7 +71,6 @@ def test_one_clicks_inside_and_the_thing_is_cut_out_or_removed(front_end, name):
     assert outputs >= 2  # picture and mask
 
 
-@classic_own
 def test_a_rough_mask_is_refined(front_end):
     add(front_end, REFINE)
     assert value(front_end, "preset") == "fast" and value(front_end, "strength") == 10

@@ -8,7 +8,17 @@ from PIL import Image
 from server_client import PIXELS, SCENE
 from test_changes import fresh_picture
 
-from comfyui.workflow import ANY_MODEL, CLICK, POINT, REFINE, add, find, load_prompt, replace_loaders, with_inputs
+from comfyui.workflow import (
+    ANY_MODEL,
+    CLICK,
+    POINT,
+    REFINE,
+    add,
+    find,
+    load_prompt,
+    replace_loaders,
+    with_inputs,
+)
 from measure.metrics import boundaries, interior, iou
 from small_model.scenes import HELD_OUT, SIZE, scene
 
@@ -51,7 +61,7 @@ def test_a_draft_is_clicked_in_and_only_what_was_clicked_is_lifted(client):
     selecting, lifting = find(prompt, "EmerDiffSelectSegments"), find(prompt, "EmerDiffLiftMask")
     assert client.evaluations(prompt) == 2, "the picture with its surroundings, and mirrored"
     entry = client.run(prompt)[selecting]["emerdiff_segments"][0]
-    labels = client.labels(entry)
+    labels = segment_numbers(client, entry)
     region = SCENE.labels == 2
     clicked = with_inputs(prompt, "EmerDiffSelectSegments", selection=str(labels[interior(region)]))
     shown = add(clicked, "PreviewImage", images=[add(clicked, "MaskToImage", mask=[lifting, 0]), 0])
@@ -84,3 +94,9 @@ def cut_out(client, prompt, outputs) -> np.ndarray:
     faded = (alpha > 0) & (alpha < 255)
     assert 0 < faded.sum() < 2 * boundaries(alpha > 127).sum()
     return alpha > 127
+
+
+def segment_numbers(client, entry) -> np.ndarray:
+    """The label map that the click widget got, [H, W]."""
+    file = client.server.fetch(entry["labels"])
+    return np.asarray(Image.open(io.BytesIO(file)))[..., 0] >> 3
