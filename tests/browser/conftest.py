@@ -54,7 +54,7 @@ def chrome():
 
 @pytest.fixture(scope="session", params=["classic", "vue"])
 def front_end_of_a_mode(request, chrome, server, release):
-    set_up(server, **{"Comfy.VueNodes.Enabled": request.param == "vue"})
+    set_up(server, **{"Comfy.VueNodes.Enabled": request.param == "vue", "Comfy.Minimap.Visible": False})
     page = open_page(chrome, server)
     yield FrontEnd(page, server, request.param, release)
     page.context.close()

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from front_end import DRAWN, HOSTS, SEGMENTS
-from ways import classic_own, two_ways, vue_newest
+from ways import two_ways
 
+pytestmark = two_ways
 CUT, REMOVE, REFINE = "Cut out a thing (EmerDiff)", "Remove a thing (EmerDiff)", "Refine a mask (EmerDiff)"
 LIBRARY = "app.extensionManager.command.execute('Workspace.ToggleSidebarTab.node-library')"
 HOST = f"{HOSTS}[0]"
@@ -69,7 +70,7 @@ def outputs(front_end) -> int:
     return front_end.page.evaluate("Object.values(app.nodeOutputs).flatMap((each) => each?.images ?? []).length")
 
 
-@pytest.mark.parametrize("name", [pytest.param(CUT, marks=two_ways), pytest.param(REMOVE, marks=vue_newest)])
+@pytest.mark.parametrize("name", [CUT, REMOVE])
 def test_one_clicks_on_the_node_itself_and_the_thing_is_cut_out_or_removed(front_end, name):
     add(front_end, name)
     look_at_host(front_end)
@@ -89,7 +90,6 @@ def test_one_clicks_on_the_node_itself_and_the_thing_is_cut_out_or_removed(front
     assert outputs(front_end) >= before + 2  # picture and mask
 
 
-@classic_own
 def test_a_rough_mask_is_refined(front_end):
     add(front_end, REFINE)
     assert value(front_end, "preset") == "fast" and value(front_end, "strength") == 10
