@@ -41,7 +41,7 @@ def known(small, image):
 # --- pictures ---
 
 
-@pytest.mark.parametrize("preset", ["draft", "fast", "balanced"])
+@pytest.mark.parametrize("preset", ["draft", "fast", "paper"])
 def test_a_picture_of_one_pixel_a_side_after_scaling_goes_through_every_step(small, preset):
     picture = smooth_picture(64, 500)
     features, trajectory = extract_features(small, picture, resolution=1, reading=DENSE)

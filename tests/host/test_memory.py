@@ -183,7 +183,7 @@ def test_nothing_is_held_after_a_run_a_failure_and_a_cancel(small, photo, monkey
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("preset", ["balanced", "fast"])
+@pytest.mark.parametrize("preset", ["paper", "balanced", "fast"])
 def test_maps_are_reduced_as_they_come(small, photo, preset, monkeypatch):
     """Segment Image never holds all the maps, and gives what the two steps give that do."""
     image = torch.nn.functional.interpolate(photo.movedim(-1, 1), (150, 140), mode="bilinear").movedim(1, -1)

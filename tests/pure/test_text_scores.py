@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from emerdiff.emerdiff_ops.goca import smoothed
 from emerdiff.emerdiff_ops.grid import Grid
 from emerdiff.emerdiff_ops.text_scores import (
     area_weights,
@@ -47,12 +46,6 @@ def test_area_weights_follow_the_picture_and_not_the_padding():
     torch.testing.assert_close(weights[0, :3, :4], torch.full((3, 4), 1 / 12))
     torch.testing.assert_close(weights[2, :3, 4:], torch.full((3, 4), 1 / 12))
     assert weights[0, :, 4:].sum() == weights[1].sum() == weights[3].sum() == 0
-
-
-def test_maps_smaller_than_goca_s_blur_are_left_as_they_are():
-    """All else of GoCA is held against its equations in tests/host/test_goca.py."""
-    small = torch.rand(1, 2, 2)
-    assert smoothed(small) is small
 
 
 def test_signs_are_larger_where_the_phrase_helps():

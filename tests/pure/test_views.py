@@ -70,6 +70,16 @@ def test_a_picture_read_plainly_is_its_own_canvas():
     assert torch.equal(canvas_of(pictures, view), pictures)
 
 
+def test_views_are_one_or_two_and_four_times_as_many_where_dense():
+    counts = [len(views(0.25, *each, (64, 64), (8, 8), CELL)) for each in itertools.product((0, 1), (0, 1))]
+    assert counts == [1, 4, 2, 8]
+
+
+def test_surroundings_are_whole_cells_of_the_shorter_side():
+    (view,) = views(0.25, False, False, (64, 128), (8, 16), CELL)
+    assert view.begin == (16, 16) and view.canvas == (96, 160) and view.first == 2
+
+
 @given(length=st.integers(1, 60), begin=st.integers(0, 50), side=st.integers(1, 9))
 def test_mirrors_go_on_as_numpy_s_symmetric_padding_does(length, begin, side):
     padded = np.pad(np.arange(side), (begin, max(0, length - begin)), mode="symmetric")[:length]
