@@ -63,6 +63,7 @@ def test_in_an_app_one_clicks_and_paints_and_the_graph_knows_it(app):
     app.wait_for_picture()
     (labels,) = app.labels()
     assert app.page.evaluate(PICTURE_WIDTH) >= WIDTH
+    app.page.locator(".emerdiff-stage canvas:visible").scroll_into_view_if_needed()
     chosen = int(np.bincount(labels.ravel()).argmax())
     app.click(labels, chosen)
     assert app.picked == str(chosen) and app.status.startswith("1 of")
