@@ -170,6 +170,9 @@ def replace_loaders(prompt: dict) -> dict:
             redirect(changed, [key, 0], [loader, 1])
         elif whole:
             changed[key] = {"class_type": "EmerDiffLabPrompt", "inputs": {"text": text}}
+    for node in changed.values():
+        if node["class_type"] == "FluxKontextMultiReferenceLatentMethod":
+            node["inputs"]["reference_latents_method"] = "index"  # Flux.1 fails with the way of Qwen-Image-Edit
     return changed
 
 
