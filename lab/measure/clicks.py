@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from emerdiff.nodes.steps.assemble import tree_of
 from emerdiff.nodes.steps.extract import ROBUST
-from emerdiff.nodes.steps.pick import pick_levels
+from emerdiff.nodes.steps.modulate import workplace
+from emerdiff.nodes.steps.pick import check_apart, pick_levels, picked, pointed_at
 
 from measure.log import Row
 from measure.metrics import interior, iou
@@ -65,23 +66,26 @@ def clicked(options: argparse.Namespace, pipeline: Pipeline, found: Photograph, 
 def answers_of(pipeline: Pipeline, image: np.ndarray) -> dict[str, tuple[Answer, int]]:
     """Every way, and how many clicks it takes at most."""
     features, trajectory = pipeline.features(image, 0, reading=READING)
-    picture = torch.from_numpy(image)[None]
+    picture, size = torch.from_numpy(image)[None], trajectory.image_size
+    place = workplace(features.features.device, trajectory.working_size, size)
 
     @cache
-    def levels(positive: Points, negative: Points) -> tuple[list[np.ndarray], int]:
+    def levels(positive: Points, negative: Points) -> list[np.ndarray]:
         pointed = written(positive), written(negative), None
         (own,) = pick_levels(features, trajectory, picture, pointed).levels
-        return [own.at(level - own.first).numpy() for level in range(own.count)], own.first
+        return [own.at(level - own.first).numpy() for level in range(own.count)]
 
     def shown(positive: Points, negative: Points) -> list[np.ndarray]:
-        masks, first = levels(positive, negative)
-        return [masks[first]]
+        """Without the levels around it, which are most of the work."""
+        (pointed,) = pointed_at(size, 1, written(positive), written(negative))
+        check_apart(pointed, features.grid, size)
+        return [picked(features.features[0], picture[0], pointed, features.grid, place).numpy() > 0.5]
 
     every = 1000
     labels, tree = drafted(pipeline, image)
     return {
         "shown first": (shown, every),
-        "best level": (lambda positive, negative: levels(positive, negative)[0], every),
+        "best level": (levels, every),
         "segment": (lambda positive, _: [labels == labels[positive[0]]], 1),
         "its best ancestor": (lambda positive, _: becoming(labels, tree, positive[0]), 1),
     }

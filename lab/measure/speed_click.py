@@ -1,4 +1,4 @@
-"""From picture to draft, and from a click to an exact mask, beside lifting every segment."""
+"""From picture to draft, from a click to an exact mask and from a point to levels, beside lifting every segment."""
 
 from functools import partial
 
@@ -9,10 +9,12 @@ from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
 from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
+from emerdiff.nodes.steps.pick import pick_levels
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, scene_image, table
 from measure.metrics import interior
+from measure.pointing import written
 from measure.speed_full_size import decoding, full_jobs, seconds_computed
 from measure.timing import PRECISIONS, Measured, compare
 from reference import full_size
@@ -39,7 +41,8 @@ def click(options) -> str:
 def jobs(source: Source, size: int, presets) -> dict:
     """What one waits for with the picture opened, with a click made, and without either."""
     image, point = scene_image(size), interior(scene(HELD_OUT, size).labels == 2)
-    features, trajectory = extract_features(source, image, resolution=size, reading=ROBUST)
+    read = partial(extract_features, source, image, resolution=size, reading=ROBUST._replace(attention=True))
+    features, trajectory = read()
     labels = draft(source, image, size).labels
     clicked = (labels == labels[0, point[0], point[1]]).float()
     push, known = Push("fast", relative=True), Known(0, size, features, trajectory)
@@ -48,6 +51,8 @@ def jobs(source: Source, size: int, presets) -> dict:
     }
     return every | {
         "picture to draft": partial(draft, source, image, size),
+        "picture to points": read,
+        "point to levels": partial(pick_levels, features, trajectory, image, (written([point]), "", None)),
         "click to mask, fast": partial(lift_mask, source, image, clicked, push, known),
     }
 
@@ -63,7 +68,8 @@ def draft(source: Source, image: torch.Tensor, size: int):
 def shares(works: dict[str, Measured]) -> str:
     whole = works["every segment, fast"].median
     parts = [f"{name} {works[name].median / whole:.3f}" for name in ("picture to draft", "click to mask, fast")]
-    return f"Of the time of every segment by fast: {', '.join(parts)}."
+    point = works["point to levels"].median / works["picture to points"].median
+    return f"Of the time of every segment by fast: {', '.join(parts)}. Of reading a picture: a point {point:.3f}."
 
 
 def dearer(source: Source) -> str:

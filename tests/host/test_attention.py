@@ -109,3 +109,28 @@ def test_other_packs_are_seen_through_or_named(sd, picture):
     cached.set_model_unet_function_wrapper(lambda apply, arguments: arguments["input"])
     with pytest.raises(ValueError, match="another node"):
         extract_features(sd._replace(model=cached), picture[:1], reading=READ)
+
+
+@pytest.mark.parametrize("loaded", [small_sd.load, small_flux.load])
+def test_attention_that_another_pack_overrides_is_read_from_the_same_queries_and_keys(loaded, picture):
+    source, calls = Source(*loaded()), []
+
+    def override(function, *args, **kwargs):
+        calls.append(function)
+        return function(*args, **kwargs)
+
+    patched = source.model.clone()
+    patched.model_options["transformer_options"]["optimized_attention_override"] = override
+    models = source.model, patched
+    own, beside = (extract_features(source._replace(model=each), picture[:1], reading=READ)[0] for each in models)
+    assert torch.equal(own.chains, beside.chains) and calls
+    assert patched.model_options["transformer_options"]["optimized_attention_override"] is override
+
+
+def test_a_block_that_another_pack_replaces_is_named(picture):
+    source = Source(*small_flux.load())
+    own = network.of(source.model)
+    patched = source.model.clone()
+    patched.set_model_patch_replace(lambda arguments, _: arguments, "dit", *own.replaced_as(own.find_place("auto")))
+    with pytest.raises(ValueError, match="another node replaces or skips"):
+        extract_features(source._replace(model=patched), picture[:1], reading=READ)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from emerdiff.emerdiff_ops.segments.boxes import box_around
 from emerdiff.nodes.pick_by_points import EmerDiffPickByPoints
+from emerdiff.nodes.steps import pick
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
 from emerdiff.nodes.steps.pick import cells_inside, pick_by_points, pick_levels
 
@@ -156,6 +157,16 @@ def test_without_attention_the_first_level_is_what_is_like_the_point(read, atten
     masks, _ = all_levels(attentive, image, point, "")
     like = soft[0] > 0.5
     assert any(iou(mask.numpy(), like.numpy()) > 0.8 for mask in masks), "it is among the levels, or nearly"
+
+
+def test_a_level_asks_to_read_again_where_attention_was_not_read(read, attentive, image, true, monkeypatch):
+    notes: list = []
+    monkeypatch.setattr(pick, "show_notes", notes.extend)
+    point = written(middle(regions(true)[0]))
+    for found, level in ((read, 0), (attentive, 1), (read, 1)):
+        assert not notes
+        pick_by_points(*found, image, point, "", level=level)
+    assert notes == [pick.UNREAD] and "read the picture again" in notes[0]
 
 
 def test_with_two_points_every_level_holds_both_and_a_negative_one_cuts(attentive, image, true):
