@@ -26,7 +26,6 @@ from comfyui.workflow import (
     SEGMENT,
     STAND_INS,
     STEPS,
-    WORD,
     add,
     find,
     find_after,
@@ -48,7 +47,6 @@ BLUE, SHARE = 0x2060D8, 0.7  # what is laid over a thing, and how much of it
 ASTRONAUT, COFFEE = "astronaut", "coffee"
 SUIT = ((110, 330), (320, 260), (256, 400), (165, 385))  # x, y: where one clicks
 HELMET = ((400, 420),)
-BOWL = ((290, 50), (290, 170), (200, 120))
 Points = tuple[tuple[int, int], ...]
 Shown = dict[str, Image.Image]
 
@@ -76,10 +74,9 @@ def show_photographs(session: Session) -> None:
     leave(SEGMENT, segmented(session, put(session, ASTRONAUT)))
     leave(STEPS, step_by_step(session, put(session, COFFEE)))
     leave(CLICK, clicked(session, CLICK, put(session, ASTRONAUT), SUIT))
-    leave(INPAINT, clicked(session, INPAINT, put(session, COFFEE), BOWL))
+    leave(INPAINT, clicked(session, INPAINT, put(session, ASTRONAUT), SUIT))
     leave(REFINE, refined(session, put(session, ASTRONAUT), BRUSH))
     leave(POINT, pointed(session, put(session, ASTRONAUT), HELMET))
-    leave(WORD, named(session, put(session, COFFEE), "cup", "table"))
     leave(ANY_MODEL, drafted(session, put(session, ASTRONAUT, FLUX_SIDE)))
     leave(COMPARE, compared(session, put(session, COFFEE, SIZE)._replace(stand_in=SMALL_MODEL)))
     sheet().save(LEFT / "sheet.png", optimize=True)
@@ -179,14 +176,6 @@ def pointed(session: Session, picture: Picture, places: Points) -> Shown:
     prompt = with_points(prompt_on(session, POINT, picture), "EmerDiffPickByPoints", places)
     nodes = {"pointed": "EmerDiffPickByPoints", "exact": "EmerDiffLiftMask", "cut_out": "SaveImage"}
     return run(session, picture, "pointing", prompt, {name: find(prompt, node) for name, node in nodes.items()})
-
-
-def named(session: Session, picture: Picture, word: str, others: str) -> Shown:
-    words = {"text": word, "counter_words": others}
-    prompt = with_inputs(prompt_on(session, WORD, picture), "EmerDiffSelectByText", **words)
-    tint(prompt)
-    nodes = {"by_word": find(prompt, "EmerDiffSelectByText"), "painted": find(prompt, "SaveImage")}
-    return run(session, picture, f"looking for {word}", prompt, nodes)
 
 
 def drafted(session: Session, picture: Picture) -> Shown:

@@ -38,7 +38,7 @@ SHOWN = {
     ANY_MODEL: ["input", "overlay"],
     VIDEO: [f"{FRAMES}/{name}" for name in ("frame_0", "frame_11", "result_0", "result_11")],
     COMPARE: ["by_draft", "by_fast", "by_balanced", "by_paper"],
-    WORD: ["by_word", "painted"],
+    WORD: [f"{OUTPUT}/scene_10000002/{name}" for name in ("by_word", "inpainted")],  # where the word finds its object
 }
 HELP = {  # by node: what of which workflow shows it on its help page
     "SegmentImage": (SEGMENT, {"input": "picture", "overlay": "segmentation", "label_image": "label_image"}),
