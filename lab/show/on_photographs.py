@@ -46,7 +46,6 @@ FLUX_SIDE = 256  # pixels of the shorter side; the small Flux takes minutes for 
 BLUE, SHARE = 0x2060D8, 0.7  # what is laid over a thing, and how much of it
 ASTRONAUT, COFFEE = "astronaut", "coffee"
 SUIT = ((110, 330), (320, 260), (256, 400), (165, 385))  # x, y: where one clicks
-HELMET = ((400, 420),)
 Points = tuple[tuple[int, int], ...]
 Shown = dict[str, Image.Image]
 
@@ -76,7 +75,7 @@ def show_photographs(session: Session) -> None:
     leave(CLICK, clicked(session, CLICK, put(session, ASTRONAUT), SUIT))
     leave(INPAINT, clicked(session, INPAINT, put(session, ASTRONAUT), SUIT))
     leave(REFINE, refined(session, put(session, ASTRONAUT), BRUSH))
-    leave(POINT, pointed(session, put(session, ASTRONAUT), HELMET))
+    leave(POINT, pointed(session, put(session, ASTRONAUT), SUIT[:1]))
     leave(ANY_MODEL, drafted(session, put(session, ASTRONAUT, FLUX_SIDE)))
     leave(COMPARE, compared(session, put(session, COFFEE, SIZE)._replace(stand_in=SMALL_MODEL)))
     sheet().save(LEFT / "sheet.png", optimize=True)

@@ -34,7 +34,7 @@ SHOWN = {
     INPAINT: ["input", "overlay", "selection", "painted"],
     CLICK: ["input", "painted"],
     REFINE: ["input", "rough_mask", "lifted", "cut_out"],
-    POINT: ["input", "exact"],
+    POINT: ["input", "pointed", "exact", "cut_out"],
     ANY_MODEL: ["input", "overlay"],
     VIDEO: [f"{FRAMES}/{name}" for name in ("frame_0", "frame_11", "result_0", "result_11")],
     COMPARE: ["by_draft", "by_fast", "by_balanced", "by_paper"],
