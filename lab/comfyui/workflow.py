@@ -149,16 +149,17 @@ def add(prompt: dict, class_type: str, **inputs) -> str:
     return key
 
 
-def replace_loaders(prompt: dict) -> dict:
+def replace_loaders(prompt: dict, checkpoint: str = STAND_INS["CheckpointLoaderSimple"]) -> dict:
     """The prompt with the small trained model in place of the checkpoint; its texts are to be the model's words.
 
-    In place of a transformer with its VAE and CLIP the small Flux. An empty text becomes the stand-in's own empty
-    prompt; what else takes the CLIP gets the stand-in's.
+    `checkpoint` is the node that stands in for it. In place of a transformer with its VAE and CLIP the small Flux. An
+    empty text becomes the stand-in's own empty prompt; what else takes the CLIP gets the stand-in's.
     """
     changed = copy.deepcopy(prompt)
     loader = next(key for key, node in changed.items() if node["class_type"] in STAND_INS)
+    stand_ins = STAND_INS | {"CheckpointLoaderSimple": checkpoint}
     whole = changed[loader]["class_type"] == "CheckpointLoaderSimple"
-    changed[loader] = {"class_type": STAND_INS[changed[loader]["class_type"]], "inputs": {}}
+    changed[loader] = {"class_type": stand_ins[changed[loader]["class_type"]], "inputs": {}}
     redirect(changed, [loader, 1], [loader, 3])
     for key in [key for key, node in changed.items() if node["class_type"] in PARTS]:
         redirect(changed, [key, 0], [loader, PARTS[changed[key]["class_type"]]])

@@ -1,13 +1,13 @@
 """Segment pictures in a real ComfyUI with the bundled workflows, and leave everything to look at in demo_output/.
 
-Without options: procedural scenes whose true regions are known, segmented and scored with the small trained model.
-With --checkpoint and --image: your own Stable Diffusion checkpoint (SD1.x, SD2.x, SDXL) and pictures.
+Without options: procedural scenes whose true regions are known, segmented and scored with the small trained model, and
+photographs, to look at. With --checkpoint and --image: your own Stable Diffusion checkpoint (SD1.x, SD2.x, SDXL) and
+pictures.
 
 For each picture a folder: input.png, overlay.png, label_image.png, masks/, coarse/ (what the UNet's own grid gives,
 enlarged bilinearly), inpainted.png (an object removed, or a segment painted over), rough_mask.png and lifted.png (a box
-around it, made precise), by_word.png (the segments that a word means), of scenes drafted.png and clicked.png (what a
-small transformer makes of them) and by_draft.png ... by_paper.png (every preset), and sheet.png with most of it side by
-side.
+around it, made precise), by_word.png (the segments that a word means), and sheet.png with most of it side by side. For
+photographs a folder for each workflow in photographs/, among them every preset and a small transformer.
 The server runs on a free port of this machine and is stopped at the end, whatever happens.
 """
 
@@ -23,8 +23,6 @@ from PIL import Image
 
 from comfyui.server import HostServer, ServerError, WorkflowError, default_host, interrupt_on_termination
 from comfyui.workflow import (
-    ANY_MODEL,
-    COMPARE,
     INPAINT,
     POINT,
     REFINE,
@@ -38,10 +36,11 @@ from comfyui.workflow import (
     with_small_model_settings,
 )
 from measure.metrics import bilinear_labels, interior, iou, scores
+from show.on_photographs import show_photographs
 from show.results import OUTPUT, Picture, Row, Segments, Task, table, write
 from show.session import SEGMENTS_OF_A_PHOTO, Session, png
 from show.sheet import to_image
-from small_model.scenes import HELD_OUT, SIZE, scene
+from small_model.scenes import HELD_OUT, scene
 from small_model.settings import SAMPLING, SEGMENTS
 
 
@@ -56,6 +55,8 @@ def main() -> int:
             session = Session(server, options)
             for picture in pictures(options):
                 rows.append(show(session, picture))
+            if not options.image:
+                show_photographs(session)
     except (ServerError, WorkflowError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -100,8 +101,7 @@ def pictures(options: argparse.Namespace):
     if not options.image:
         for seed in range(HELD_OUT, HELD_OUT + options.scenes):
             image, truth, words = scene(seed)
-            large = to_image(scene(seed, 2 * SIZE).image)
-            yield Picture(f"scene_{seed}", to_image(image), truth, words, large)
+            yield Picture(f"scene_{seed}", to_image(image), truth, words)
 
 
 def fitted(image: Image.Image, shorter_side: int) -> Image.Image:
@@ -196,7 +196,6 @@ def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> 
         "lifted": session.images(lifted)[0],
         "by_word": session.images(found)[0],
         **point(session, picture, region),
-        **(click(session, picture, picture.large, region) | compare(session, picture) if picture.large else {}),
     }
 
 
@@ -208,28 +207,6 @@ def point(session: Session, picture: Picture, region: np.ndarray) -> dict[str, I
     outputs = session.run(f"{picture.name}: pointing at {column}, {row}", prompt)
     shown = {"pointed": "EmerDiffPickByPoints", "exact": "EmerDiffLiftMask"}
     return {name: session.images(outputs[find(prompt, node)])[0] for name, node in shown.items()}
-
-
-def click(session: Session, picture: Picture, large: Image.Image, region: np.ndarray) -> dict[str, Image.Image]:
-    """Run the workflow for transformers; the draft, and the segment that a click in the middle of a region adds."""
-    session.server.put_input(f"{picture.name}_large.png", png(large))
-    prompt = with_inputs(session.prompt(ANY_MODEL, picture), "LoadImage", image=f"{picture.name}_large.png")
-    prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=session.segments)
-    row, column = (round(side * large.width / picture.image.width) for side in interior(region))
-    text = json.dumps([{"x": column, "y": row}])
-    prompt = with_inputs(prompt, "EmerDiffSelectSegments", positive_points=text)
-    shown = add(prompt, "PreviewImage", images=[find(prompt, "EmerDiffSelectSegments"), 1])
-    outputs = session.run(f"{picture.name}: a transformer's draft", prompt)
-    nodes = {"drafted": find(prompt, "EmerDiffSegmentImage"), "clicked": shown}
-    return {name: session.images(outputs[node])[0] for name, node in nodes.items()}
-
-
-def compare(session: Session, picture: Picture) -> dict[str, Image.Image]:
-    """Run the workflow that compares the presets; the segments of each over the picture."""
-    prompt = with_inputs(session.prompt(COMPARE, picture), "EmerDiffSegmentImage", segments=session.segments)
-    outputs = session.run(f"{picture.name}: every preset", prompt)
-    each = {key: node["inputs"] for key, node in prompt.items() if node["class_type"] == "EmerDiffSegmentImage"}
-    return {f"by_{inputs['preset']}": session.images(outputs[key])[0] for key, inputs in each.items()}
 
 
 def box_around(region: np.ndarray) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""The pictures of the nodes' help pages, nodes/web/docs/images/NODE.jpg, made by the nodes on one scene.
+"""Pictures of the nodes' help pages, nodes/web/docs/images/NODE.jpg, made by the nodes on one scene.
+
+Those of photographs are drawn by thumbnails, of what the demo left.
 
 python3 lab/run.py help_pictures
 """
@@ -12,7 +14,6 @@ from emerdiff.emerdiff_ops.segments.colors import colorize, highlight, overlay
 from emerdiff.emerdiff_ops.segments.labels import masks_to_labels
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.cut_out import cut_out
 from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.merge import merge_alike
 from emerdiff.nodes.steps.pick import pick_by_points
@@ -24,15 +25,13 @@ from PIL import Image, ImageDraw
 from measure.metrics import interior
 from measure.pipeline import Pipeline
 from measure.pointing import written
-from measure.rough import rough_masks
 from measure.timing import PRECISIONS, fastest_precision
-from show.sheet import BACKGROUND, CAPTION, FONT, GAP, PANEL, TEXT, Panel, enlarged, to_image
+from show.sheet import Panel, enlarged, strip, to_image
 from small_model.model import load_clip
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import SEGMENTS
 
 SEED = HELD_OUT + 2
-SQUARE = 8  # pixels
 FOLDER = Path(__file__).resolve().parents[2] / "nodes" / "web" / "docs" / "images"
 
 
@@ -55,10 +54,7 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
     region = true.labels == 2
     chosen = int(np.bincount(labels[0].numpy()[region]).argmax())
     mask = (labels == chosen).float()
-    rough = torch.from_numpy(rough_masks(region, SEED)["grown by 6 pixels"])[None]
     known = pipeline.known(true.image, SEED)
-    soft = pipeline.lift(true.image, rough, "balanced", known)
-    hard = (soft > 0.5).float()
     place = interior(true.labels == 3)  # a thing that stands alone
     pointed = pick_by_points(features, trajectory, image, written([place]), "")
     exact = pipeline.lift(true.image, pointed, "fast", known)
@@ -72,7 +68,6 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
     label_image = Panel("label_image", drawn(colorize(labels)))
     merged = merge_alike(segmentation, features, 6, 0.0).labels
     return {
-        "SegmentImage": [picture, numbered, label_image],
         "ExtractFeatures": [picture, Panel("features (three main directions)", principal(features.features[0]))],
         "ClusterFeatures": [
             Panel("features", principal(features.features[0])),
@@ -82,18 +77,12 @@ def strips(pipeline: Pipeline) -> dict[str, list[Panel]]:
         "ModulateAttention": [coarse, *answers(maps.difference[0], low_res.masks[0], chosen)],
         "AssembleMasks": [Panel("one of the maps", grey(maps.difference[0, chosen])), label_image, numbered],
         "SelectByText": [numbered, Panel(f'overlay of "{true.words[2]}"', by_text)],
-        "LiftMask": [
-            Panel("rough mask", drawn(highlight(image, rough))),
-            Panel("mask", drawn(highlight(image, hard))),
-            Panel("soft_mask", grey(soft[0])),
-        ],
         "PickByPoints": [
             Panel("a positive point", boxed(image, [around(place)])),
             Panel("mask", drawn(highlight(image, (pointed > 0.5).float()))),
             Panel("the same, lifted", drawn(highlight(image, (exact > 0.5).float()))),
         ],
         "MergeSegments": [numbered, Panel("merged to 6", drawn(overlay(image, merged)))],
-        "CutOut": [Panel("mask", drawn(highlight(image, hard))), Panel("image", on_squares(image, hard))],
         "BoundingBoxes": [Panel("mask", grey(mask[0])), Panel("its box", boxed(image, regions(mask[0])[:1]))],
         "ToSEGS": [numbered, Panel("bbox and crop_region", boxed(image, regions(mask[0])))],
     }  # fmt: skip
@@ -137,27 +126,9 @@ def drawn(pictures: torch.Tensor) -> Image.Image:
     return enlarged(to_image(pictures[0].numpy()))
 
 
-def on_squares(image: torch.Tensor, mask: torch.Tensor) -> Image.Image:
-    """What is cut out, over the grey squares that stand for transparency."""
-    rows, columns = torch.meshgrid(*(torch.arange(side) // SQUARE for side in mask.shape[1:]), indexing="ij")
-    ground = (0.55 + 0.2 * ((rows + columns) % 2))[None, ..., None]
-    cut, alpha = cut_out(image, mask, 0, 1.5)
-    return drawn(alpha[..., None] * cut[..., :3] + (1 - alpha[..., None]) * ground)
-
-
 def boxed(image: torch.Tensor, boxes: list[tuple[int, int, int, int]]) -> Image.Image:
     picture = drawn(image)
     scale = picture.width / image.shape[2]
     for box, colour in zip(boxes, ("white", "yellow")):
         ImageDraw.Draw(picture).rectangle([scale * side for side in box], outline=colour, width=3)
     return picture
-
-
-def strip(panels: list[Panel]) -> Image.Image:
-    """Panels in one row, each under its caption."""
-    sheet = Image.new("RGB", (len(panels) * (PANEL + GAP) + GAP, PANEL + CAPTION + GAP), BACKGROUND)
-    for index, panel in enumerate(panels):
-        x = GAP + index * (PANEL + GAP)
-        ImageDraw.Draw(sheet).text((x, 8), panel.caption, TEXT, FONT)
-        sheet.paste(panel.image, (x, CAPTION))
-    return sheet

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from comfyui.workflow import STAND_INS
 from show.sheet import PANEL, Panel, colorized, draw_sheet, enlarged, montage
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output"
@@ -19,8 +20,6 @@ CAPTIONS = {  # of the sheet, by file
     "pointed": "What is like one point",
     "exact": "The same, lifted",
     "by_word": "By the word: {task.word}",
-    "drafted": "A transformer's draft",
-    "clicked": "A click",
 }
 
 
@@ -29,7 +28,7 @@ class Picture(NamedTuple):
     image: Image.Image
     truth: np.ndarray | None = None  # [H, W]
     words: tuple[str, ...] = ()  # words[i] names region i of the truth
-    large: Image.Image | None = None  # the same in more pixels, for the small Flux, whose tokens have 16 a side
+    stand_in: str = STAND_INS["CheckpointLoaderSimple"]  # the node that is there in a checkpoint's place
 
 
 class Segments(NamedTuple):

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from comfyui.server import HostServer
 from comfyui.workflow import load_prompt, replace_loaders, with_inputs, with_text
 from show.results import Picture
+from show.sheet import opaque
 from small_model.settings import SEGMENTS
 
 HOURS = 12  # without a GPU, a real checkpoint takes long
@@ -29,12 +30,12 @@ class Session:
         self.segments = options.segments or (SEGMENTS_OF_A_PHOTO if self.checkpoint else SEGMENTS)
 
     def prompt(self, workflow: str, picture: Picture, words: str = "") -> dict:
-        """A bundled workflow for this picture: with the checkpoint, or the small model in its place."""
+        """A bundled workflow for this picture: with the checkpoint, or what stands in for it."""
         prompt = with_text(load_prompt(workflow, self.info), words)
         prompt = with_inputs(prompt, "LoadImage", image=f"{picture.name}.png")
         if self.checkpoint:
             return with_inputs(prompt, "CheckpointLoaderSimple", ckpt_name=self.checkpoint)
-        return replace_loaders(prompt)
+        return replace_loaders(prompt, picture.stand_in)
 
     def run(self, title: str, prompt: dict) -> dict:
         with ProgressLine(title) as line:
@@ -42,7 +43,7 @@ class Session:
 
     def images(self, entry: dict) -> list[Image.Image]:
         """The pictures of a node's outputs."""
-        return [Image.open(io.BytesIO(self.server.fetch(file))).convert("RGB") for file in entry["images"]]
+        return [opaque(Image.open(io.BytesIO(self.server.fetch(file)))) for file in entry["images"]]
 
     def tensor(self, file_name: str, name: str):
         """A tensor of a file that EmerDiffSave wrote."""

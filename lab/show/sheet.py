@@ -12,6 +12,7 @@ PANEL = 320  # pixels, the longer side
 GAP = 16
 CAPTION = 34
 COLUMNS = 4
+SQUARE = 16  # pixels, of the ground that stands for transparency
 FONT = ImageFont.load_default(18)
 BACKGROUND, TEXT, FAINT = "#14161a", "#f2f2f2", "#9aa0a8"
 
@@ -30,6 +31,16 @@ def colorized(labels: np.ndarray) -> Image.Image:
 def to_image(array: np.ndarray) -> Image.Image:
     """[H, W, 3] in 0..1 as a picture."""
     return Image.fromarray((np.clip(array, 0, 1) * 255).round().astype(np.uint8))
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """The picture; where it is transparent, grey squares behind it."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    rows, columns = np.indices(image.size[::-1]) // SQUARE
+    ground = Image.fromarray(np.uint8(140 + 50 * ((rows + columns) % 2))).convert("RGB")
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground
 
 
 def enlarged(image: Image.Image, longer_side: int = PANEL) -> Image.Image:
@@ -85,4 +96,15 @@ def draw_sheet(title: str, subtitle: str, panels: list[Panel]) -> Image.Image:
         x, y = GAP + column * (PANEL + GAP), head + row * step
         draw.text((x, y), shortened(panel.caption, panel.image.width), TEXT, FONT)
         sheet.paste(panel.image, (x, y + CAPTION - 6))
+    return sheet
+
+
+def strip(panels: list[Panel]) -> Image.Image:
+    """Panels in one row, each under its caption."""
+    height = max(panel.image.height for panel in panels)
+    sheet = Image.new("RGB", (len(panels) * (PANEL + GAP) + GAP, height + CAPTION + GAP), BACKGROUND)
+    for index, panel in enumerate(panels):
+        x = GAP + index * (PANEL + GAP)
+        ImageDraw.Draw(sheet).text((x, 8), panel.caption, TEXT, FONT)
+        sheet.paste(panel.image, (x, CAPTION))
     return sheet

@@ -7,7 +7,7 @@ import folder_paths
 from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io
 
-from . import small_flux
+from . import small_flux, small_sd
 from .model import load_clip, load_model, load_vae
 from .settings import COUNT_FILE
 from .words import SCENES
@@ -52,6 +52,29 @@ class EmerDiffLabSmallModel(io.ComfyNode):
         return io.NodeOutput(counted(load_model(), pause), load_clip().conditioning(""), load_vae(), load_clip())
 
 
+class EmerDiffLabSmallSD(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="EmerDiffLabSmallSD",
+            display_name="EmerDiff Lab Small SD",
+            category="EmerDiff/lab",
+            description="The small Stable Diffusion of the development lab, in place of a checkpoint: for photographs.",
+            inputs=[],
+            outputs=[
+                io.Model.Output(),
+                io.Conditioning.Output(display_name="empty prompt"),
+                io.Vae.Output(),
+                io.Clip.Output(),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        model, vae, empty = small_sd.load()
+        return io.NodeOutput(counted(model, 0.0), empty, vae, small_sd.load_clip())
+
+
 class EmerDiffLabSmallFlux(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -89,4 +112,4 @@ class EmerDiffLabPrompt(io.ComfyNode):
 
 class SmallModelExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [EmerDiffLabSmallModel, EmerDiffLabSmallFlux, EmerDiffLabPrompt]
+        return [EmerDiffLabSmallModel, EmerDiffLabSmallSD, EmerDiffLabSmallFlux, EmerDiffLabPrompt]

@@ -3,6 +3,7 @@
 import pytest
 
 from comfyui.workflow import replace_loaders, to_prompt, with_text
+from show.on_photographs import SMALL_SD
 
 
 def node(key, kind, inputs=(), outputs=(), values=(), mode=0):
@@ -59,6 +60,11 @@ def test_small_model_takes_the_place_of_a_checkpoint():
         "3": {"class_type": "EmerDiffLabPrompt", "inputs": {"text": "disc star"}},
         "4": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "positive": ["3", 0], "negative": ["1", 1]}},
     }
+
+
+def test_another_model_of_the_lab_may_stand_in_for_a_checkpoint():
+    prompt = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}}}
+    assert replace_loaders(prompt, SMALL_SD) == {"1": {"class_type": SMALL_SD, "inputs": {}}}
 
 
 @pytest.mark.parametrize("encoders", ["CLIPLoader", "DualCLIPLoader"])
