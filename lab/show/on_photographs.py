@@ -75,7 +75,7 @@ def show_photographs(session: Session) -> None:
     leave(CLICK, clicked(session, CLICK, put(session, ASTRONAUT), SUIT))
     leave(INPAINT, clicked(session, INPAINT, put(session, ASTRONAUT), SUIT))
     leave(REFINE, refined(session, put(session, ASTRONAUT), BRUSH))
-    leave(POINT, pointed(session, put(session, ASTRONAUT), SUIT[:1]))
+    leave(POINT, pointed(session, put(session, ASTRONAUT), SUIT))
     leave(ANY_MODEL, drafted(session, put(session, ASTRONAUT, FLUX_SIDE)))
     leave(COMPARE, compared(session, put(session, COFFEE, SIZE)._replace(stand_in=SMALL_MODEL)))
     sheet().save(LEFT / "sheet.png", optimize=True)
