@@ -1,5 +1,6 @@
 """Drafts with transformers on a server: their files loaded by the host's own nodes, segmented, pointed at, refused."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from server_client import PIXELS
 
 from comfyui.in_process import start_host
+from comfyui.server import HostServer
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "host"))  # the small transformers
 
@@ -20,8 +22,8 @@ FAMILIES = ("SD3.5 medium", "Flux.1 dev", "Krea 2", "Hunyuan-DiT")
 
 
 @pytest.fixture(scope="module")
-def folders(client):
-    """The families' files lie where the server's loaders look for them."""
+def server(client):
+    """The server, with the families' files where its loaders look for them."""
     start_host()
     from transformer_layouts import LAYOUTS  # imports comfy
 
@@ -34,6 +36,7 @@ def folders(client):
         save_file(vae_of(layout), models / "vae" / f"{name}.safetensors")
         torch.save(layout.conditioning(), client.server.base / "input" / f"{name}.text")
     client.put_image("picture.png", Image.fromarray(PIXELS[: SIZE[0], : SIZE[1]]))
+    return client.server
 
 
 def vae_of(layout) -> dict:
@@ -49,45 +52,62 @@ def vae_of(layout) -> dict:
     return random_state(WanVAE(dim=8, z_dim=layout.latent_channels, **form), 1)
 
 
-def loaded(client, name: str) -> tuple[dict, dict]:
-    """A prompt that loads a family, and what its nodes give to one that takes a picture."""
-    prompt, file = {}, f"{name}.safetensors"
-    nodes = {
-        "model": client.add(prompt, "UNETLoader", unet_name=file, weight_dtype="default"),
-        "vae": client.add(prompt, "VAELoader", vae_name=file),
-        "conditioning": client.add(prompt, "TestText", name=f"{name}.text"),
-        "image": client.add(prompt, "LoadImage", image="picture.png"),
+def node(kind: str, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def loaders(name: str) -> tuple[dict, dict]:
+    """The nodes that load a family, and what they give to a node that takes a picture."""
+    prompt = {
+        "1": node("UNETLoader", unet_name=f"{name}.safetensors", weight_dtype="default"),
+        "2": node("VAELoader", vae_name=f"{name}.safetensors"),
+        "3": node("TestText", name=f"{name}.text"),
+        "4": node("LoadImage", image="picture.png"),
     }
-    return prompt, {what: [node, 0] for what, node in nodes.items()}
+    return prompt, {"model": ["1", 0], "vae": ["2", 0], "conditioning": ["3", 0], "image": ["4", 0]}
 
 
-def masks_after(client, prompt: dict, node: str) -> np.ndarray:
-    images = client.add(prompt, "MaskToImage", mask=[node, 0])
-    shown = client.add(prompt, "PreviewImage", images=[images, 0])
-    return client.pixels(client.run(prompt)[shown])[..., 0]
+def segmented(name: str, preset: str) -> dict:
+    prompt, given = loaders(name)
+    prompt["5"] = node("EmerDiffSegmentImage", **given, segments=SEGMENTS, preset=preset, seed=0)
+    return prompt | shown(["5", 0])
+
+
+def shown(masks: list) -> dict:
+    return {"8": node("MaskToImage", mask=masks), "9": node("PreviewImage", images=["8", 0])}
+
+
+def masks_of(server: HostServer, outputs: dict) -> np.ndarray:
+    files = [server.fetch(file) for file in outputs["9"]["images"]]
+    return np.stack([np.asarray(Image.open(io.BytesIO(file)).convert("L")) for file in files])
 
 
 @pytest.fixture(params=FAMILIES)
-def name(request, client, folders):
-    if not (client.server.base / "input" / f"{request.param}.text").exists():
+def name(request, server):
+    if not (server.base / "input" / f"{request.param}.text").exists():
         pytest.skip(f"this ComfyUI has no {request.param}")
     return request.param
 
 
-def test_a_draft_on_a_server(client, name):
-    prompt, given = loaded(client, name)
-    draft = client.add(prompt, "EmerDiffSegmentImage", **given, segments=SEGMENTS, preset="draft", seed=0)
-    masks = masks_after(client, prompt, draft)
+def test_a_draft_on_a_server(server, name):
+    masks = masks_of(server, server.run(segmented(name, "draft")))
     assert masks.shape == (SEGMENTS, *SIZE)
     assert (masks.astype(int).sum(0) == 255).all(), "the masks cover the picture, each pixel once"
     assert masks.any((1, 2)).sum() > 1, "one segment alone is no draft"
 
 
-def test_a_thing_pointed_at_on_a_server(client, name):
-    prompt, given = loaded(client, name)
-    read = client.add(prompt, "EmerDiffExtractFeatures", **given, seed=0, enlarge=False)
+def test_a_thing_pointed_at_on_a_server(server, name):
+    prompt, given = loaders(name)
+    reading = {
+        "feature_layer": "auto",
+        "feature_timestep": 0,
+        "seed": 0,
+        "resolution": 0,
+        "steps": 50,
+        "enlarge": False,
+    }
+    prompt["5"] = node("EmerDiffExtractFeatures", **given, **reading)
     points = {"positive_points": '[{"x": 60, "y": 70}]', "negative_points": '[{"x": 2, "y": 2}]'}
-    features, trajectory = ([read, output] for output in range(2))
-    wires = {"features": features, "trajectory": trajectory, "image": given["image"]}
-    [mask] = masks_after(client, prompt, client.add(prompt, "EmerDiffPickByPoints", **wires, **points))
+    prompt["6"] = node("EmerDiffPickByPoints", features=["5", 0], trajectory=["5", 1], image=given["image"], **points)
+    [mask] = masks_of(server, server.run(prompt | shown(["6", 0])))
     assert mask.shape == SIZE and mask[70, 60] == 255 and mask[2, 2] == 0
