@@ -7,8 +7,8 @@ from front_end import found
 
 from comfyui.workflow import CLICK, WORKFLOWS
 
-# Not "mask", "sam", "inpaint": nodes whose name has the word come first, by how often they are used, and aliases count for
-# nothing in that order. ComfyUI has 15, 38 and 9 of them, blueprints among them; ten rows are seen.
+# Not "mask", "sam", "inpaint": nodes whose name has the word come first, by how often they are used, and aliases count
+# for nothing in that order. ComfyUI has 15, 38 and 9 of them, blueprints among them; ten rows are seen.
 WORDS = ("select object", "remove background", "outline", "cut out", "segment")
 SCREEN = {"width": 1600, "height": 900}
 VISIBLE = """() => [...document.querySelectorAll("[data-testid=result-item]")].filter((each) => {
