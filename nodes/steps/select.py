@@ -81,11 +81,12 @@ def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, res
 
 
 def picked(labels: Tensor, picks: Picks, number: int) -> Tensor:
-    """The pixels [H, W] of the segments named and pointed at in one picture, less those under negative points."""
+    """The pixels [H, W] of what is named and pointed at in one picture, less the segments under negative points."""
     if picks.everywhere is not None:
         return pixels_of(labels, picks.everywhere, picks.invert)
     numbers = [*picks.numbers.lists[number], *picks.boxed[number]]
-    return select(labels, numbers, picks.positive[number], picks.negative[number], picks.invert)
+    parts = picks.numbers.parts[number]
+    return select(labels, numbers, picks.positive[number], picks.negative[number], picks.invert, parts)
 
 
 def picture_under(segmentation, image) -> Tensor:

@@ -12,9 +12,10 @@ from measure.metrics import interior
 CANVAS = ".emerdiff-stage canvas"
 CASES = json.loads((Path(__file__).parent.parent / "texts.json").read_text())
 READ_TEXTS = """async ([cases, extension]) => {
+  const inOrder = (one, other) => Number.isInteger(other) - Number.isInteger(one) || one - other
   const { readSelection } = await import(extension + "js/selection_text.js")
   const { readPoints } = await import(extension + "js/points_text.js")
-  const numbers = ({ text, counts }) => readSelection(text, counts).lists.map((list) => [...list].sort((a, b) => a - b))
+  const numbers = ({ text, counts }) => readSelection(text, counts).lists.map((list) => [...list].sort(inOrder))
   const points = ({ text, sizes, first_alone: alone }) =>
     readPoints(text, sizes.map(([width, height]) => ({ width, height })), Boolean(alone))
       ?.map((list) => list.map(({ x, y }) => [x, y])) ?? null

@@ -63,7 +63,7 @@ export class Picker {
   makeTools() {
     const { picks } = this
     return [
-      this.tool(say("all"), say("all_in_full"), () => picks.edit(() => true)),
+      this.tool(say("all"), say("all_in_full"), () => picks.all()),
       this.tool(say("clear"), say("none_in_full"), () => picks.clear()),
     ]
   }
@@ -152,8 +152,8 @@ export class Picker {
   }
 
   loadMap(entry) {
-    const [picture, labels] = [entry.picture, entry.labels].map((file) => api.apiURL(`/view?${new URLSearchParams(file)}`))
-    return loadSegmentMap(picture, labels)
+    const files = [entry.picture, entry.labels, entry.parts].filter(Boolean)
+    return loadSegmentMap(...files.map((file) => api.apiURL(`/view?${new URLSearchParams(file)}`)))
   }
 
   turn(step) {
@@ -210,13 +210,14 @@ export class Picker {
     const point = stage.pointer && stage.pointAt(stage.pointer)
     if (!point) return null
     if (key === "[" || key === "]") return () => this.grow(point, key === "]", NOTCH)
-    return ["Enter", " "].includes(key) && stage.hovered !== null && (() => this.change(() => (picks.begin(point), picks.end())))
+    if (!["Enter", " "].includes(key) || stage.hovered === null) return null
+    return () => this.change(() => (picks.begin(point, true), picks.end()))
   }
 
   /** To the next segment in a direction, as if the pointer were there. */
   walk(direction) {
     const point = this.picks.neighbour(this.stage.hovered, direction)
-    if (point) this.stage.hover(this.picks.labelAt(point), this.stage.eventAt(point))
+    if (point) this.stage.hover(this.picks.pieceAt(point), this.stage.eventAt(point), true)
   }
 
   /** Whether dragging draws a box or paints over segments. */
@@ -244,7 +245,7 @@ export class Picker {
     this.refused = null
     if (event.button === RIGHT || event.shiftKey || event.altKey) return this.point(event)
     if (this.texts.closed) return
-    event.preventDefault()
+    wholeBy(event) ? stopped(event) : event.preventDefault() // the front end shall not take Ctrl and a drag for its own
     this.stage.canvas.focus({ preventScroll: true })
     const point = this.stage.pointAt(event)
     if (this.boxing) this.picks.box = { from: point, to: point }
@@ -256,7 +257,7 @@ export class Picker {
 
   /** A plain click, or the beginning of a drag. */
   left(event, point) {
-    this.picks.begin(point)
+    this.picks.begin(point, wholeBy(event))
   }
 
   /** With a key or the right button: a point instead of a segment. The front end shall not take it for its own Shift or Alt and click. */
@@ -275,7 +276,7 @@ export class Picker {
     if (event.buttons & 4) return app.canvas.processMouseMove(event)
     if (!this.picks.map) return
     const point = this.stage.pointAt(event)
-    this.stage.hover(this.picks.hoveredAt(point), event)
+    this.stage.hover(this.picks.hoveredAt(point), event, wholeBy(event))
     this.takeWheel()
     if (!event.isPrimary) return
     if (this.picks.box) this.picks.box.to = point
@@ -339,16 +340,20 @@ export class Picker {
 
   summary() {
     const { picks } = this
-    const mask = picks.mask()
-    const count = mask.filter(Boolean).length
-    const area = percent(picks.entry.areas.reduce((sum, each, number) => sum + (mask[number] ? each : 0), 0))
+    const { count, area: share } = picks.extent()
+    const area = percent(share)
     if (this.refused) return this.refused
     if (this.texts.closed) return `${area} - ${this.texts.closed}`
     if (count === 0) return say("nothing")
     const [points, boxes] = [picks.under(POSITIVE).size + picks.under(NEGATIVE).size, picks.boxed.size]
     const others = points && boxes ? "_both" : points ? "_points" : boxes ? "_boxes" : ""
-    return say(`summary${others}`, { count, all: mask.length, area })
+    return say(`summary${others}`, { count, all: picks.entry.colors.length, area })
   }
+}
+
+/** Whether all of a segment is meant, not a part of it. */
+function wholeBy(event) {
+  return event.ctrlKey || event.metaKey
 }
 
 /** The front end shall not take it for something of its own. */
