@@ -144,21 +144,28 @@ function blend(image, alpha, { width, height }) {
 
 /** For every number of a map the pixel of it that is next to its middle, as [x, y] of the map; null where it has none. */
 export function middles(numbers, width, count) {
-  const sums = Array.from({ length: count }, () => [0, 0, 0])
-  numbers.forEach((number, at) => {
-    const sum = sums[number]
-    sum[0] += at % width
-    sum[1] += Math.floor(at / width)
-    sum[2] += 1
-  })
-  const nearest = Array.from({ length: count }, () => ({ away: Infinity, point: null }))
-  numbers.forEach((number, at) => {
-    const [x, y] = [at % width, Math.floor(at / width)]
-    const [across, down, pixels] = sums[number]
-    const away = (x - across / pixels) ** 2 + (y - down / pixels) ** 2
-    if (away < nearest[number].away) nearest[number] = { away, point: [x, y] }
-  })
-  return nearest.map(({ point }) => point)
+  const [across, down, pixels] = [0, 1, 2].map(() => new Float64Array(count))
+  for (let at = 0, x = 0, y = 0; at < numbers.length; at++) {
+    const number = numbers[at]
+    across[number] += x
+    down[number] += y
+    pixels[number]++
+    if (++x === width) (x = 0), y++
+  }
+  for (let number = 0; number < count; number++) {
+    across[number] /= pixels[number]
+    down[number] /= pixels[number]
+  }
+  const [least, nearest] = [new Float64Array(count).fill(Infinity), new Int32Array(count)]
+  for (let at = 0, x = 0, y = 0; at < numbers.length; at++) {
+    const number = numbers[at]
+    const right = x - across[number]
+    const below = y - down[number]
+    const away = right * right + below * below
+    if (away < least[number]) (least[number] = away), (nearest[number] = at)
+    if (++x === width) (x = 0), y++
+  }
+  return Array.from(nearest, (at, number) => (pixels[number] ? [at % width, Math.floor(at / width)] : null))
 }
 
 function rgb(color) {
