@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ...emerdiff_ops.segments.boxes import select_in_boxes
+from ...emerdiff_ops.segments.brush import Correction, parse_corrections
 from ...emerdiff_ops.segments.edge import Edge
 from ...emerdiff_ops.segments.labels import fingerprint
 from ...emerdiff_ops.segments.regions import is_part
@@ -41,6 +42,7 @@ class Request(NamedTuple):
     grow: int = 0
     feather: float = 0.0
     fill_holes: bool = False
+    correction: str = ""  # files of the input folder
 
     @property
     def edge(self) -> Edge:
@@ -55,6 +57,7 @@ class Together(NamedTuple):
     positive_points: bool
     negative_points: bool
     boxes: bool
+    correction: bool
 
 
 NO_PART = (
@@ -92,12 +95,15 @@ class Picks(NamedTuple):
     boxed: list[list[int]]
     positive: list[Points]
     negative: list[Points]
+    corrections: list[Correction | None]
     invert: bool
     everywhere: set[int] | None = None
 
     @property
     def nothing(self) -> bool:
-        own = any([*self.numbers.lists, *self.numbers.parts, *self.boxed, *self.positive, *self.negative])
+        own = any(
+            [*self.numbers.lists, *self.numbers.parts, *self.boxed, *self.positive, *self.negative, *self.corrections]
+        )
         return not (own or self.everywhere or self.invert)
 
     def everywhere_too(self, typed: set[int], chosen: set[int], pointed: list[set[int]]) -> Picks:
@@ -127,7 +133,9 @@ def read_picks(asked: list[Request], together: Together) -> list[Picks]:
         [each for group in _groups(asked, getattr(together, name)) for each in _points(group, name)]
         for name in ("positive_points", "negative_points")
     )
-    picks = [Picks(*each) for each in zip(numbers, boxed, positive, negative, [each.invert for each in asked])]
+    corrections = [each for group in _groups(asked, together.correction) for each in _corrections(group)]
+    inverted = [each.invert for each in asked]
+    picks = [Picks(*each) for each in zip(numbers, boxed, positive, negative, corrections, inverted)]
     return everywhere(asked, picks) if any(each.every_picture for each in asked) else picks
 
 
@@ -202,6 +210,18 @@ def _points(group: list[Request], name: str) -> list[list[Points]]:
     """The points of one of their texts: for each request, for each picture."""
     points = iter(parse_points_in(_sizes(group), getattr(group[0], name), group[0].every_picture))
     return [list(islice(points, len(each.segmentation.labels))) for each in group]
+
+
+def _corrections(group: list[Request]) -> list[list[Correction | None]]:
+    """The file that corrects each picture, for each request."""
+    files = iter(parse_corrections(group[0].correction, len(_sizes(group))))
+    return [list(islice(files, len(each.segmentation.labels))) for each in group]
+
+
+def files_of(texts: Iterable[str]) -> list[str]:
+    """The files that texts of corrections name."""
+    named = (each for text in texts for each in parse_corrections(text, 1 + text.count(";")))
+    return [each.file for each in named if each]
 
 
 def _sizes(group: list[Request]) -> list[tuple[int, int]]:

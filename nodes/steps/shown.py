@@ -37,10 +37,11 @@ class Shown(NamedTuple):
     picture: File  # these three are what the click widget draws from
     labels: File
     parts: File
+    mark: str  # of the picture: what was painted on it is for no other
 
     @property
-    def for_the_widget(self) -> dict[str, File]:
-        return {"picture": self.picture, "labels": self.labels, "parts": self.parts}
+    def for_the_widget(self) -> dict[str, File | str]:
+        return {"picture": self.picture, "labels": self.labels, "parts": self.parts, "mark": self.mark}
 
 
 def shown_pictures(pictures: Tensor) -> dict:
@@ -66,6 +67,7 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
     """One label map [H, W] and the picture [H, W, 3] under it, or its own colours, no larger than LARGEST_SIDE."""
     of_labels = digest(labels)
     of_picture = "colours-of-" + of_labels if picture is None else digest(picture)
+    mark = of_picture.removeprefix("colours-of-")[:8]
 
     def small() -> tuple[Tensor, Tensor]:
         return reduced(colorize(labels[None], colours) if picture is None else picture[None], labels[None])
@@ -78,7 +80,7 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
         f"{of_labels}-parts-{LARGEST_SIDE}.png",
         lambda: labels_to_rgb(reduced_labels(parts_for_browsers(labels)[None])[0]),
     )
-    return Shown(numbered, **drawn_from(small, of_picture, of_labels), parts=parts)
+    return Shown(numbered, **drawn_from(small, of_picture, of_labels), parts=parts, mark=mark)
 
 
 def drawn_from(small: Callable[[], tuple[Tensor, Tensor]], of_picture: str, of_labels: str) -> dict[str, File]:
@@ -131,6 +133,7 @@ def used_texts(picks: Picks, number: int) -> dict:
         "negative_points": negative,
         "invert": picks.invert,
         "every_picture": picks.everywhere is not None,
+        "correction": " @".join(filter(None, picks.corrections[number] or ())),
     }
 
 

@@ -19,7 +19,7 @@ from emerdiff.nodes.steps.select import selected
 from small_model.scenes import HELD_OUT, scene
 
 pytestmark = pytest.mark.once
-ONE = Together(True, True, True, True)
+ONE = Together(True, True, True, True, True)
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,47 @@ def test_parts_of_another_segmentation_that_are_gone_are_left_out(segmentation):
         assert entry["gone"] == ["0:4:0", "1:9:9"] and entry["used"]["selection"] == "0:7:5 @00000000"
 
 
+def painted(folders, name: str, opaque: int = 255) -> None:
+    """A picture of the input folder: the upper row white, the rest black, and only the left half opaque."""
+    pixels = np.zeros((6, 8, 4), np.uint8)
+    pixels[0, :, :3], pixels[:, :4, 3] = 255, opaque
+    (folders / "input" / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(folders / "input" / name)
+
+
+def test_a_correction_is_the_mask_where_it_is_opaque(segmentation, folders):
+    painted(folders, "emerdiff/a.png")
+    output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection="0", correction="emerdiff/a.png;")
+    first, second = (segmentation.labels == 0).float()
+    first[:, :4] = 0
+    first[0, :4] = 1
+    assert torch.equal(output.result[0], torch.stack([first, second])) and output.ui["text"] == []
+    alone = run(EmerDiffSelectSegments, segmentation=segmentation, correction="emerdiff/a.png")[0]
+    assert alone.sum() == 2 * 4, "a correction needs no pick"
+
+
+def test_a_correction_of_another_picture_is_left_out_and_said(segmentation, folders):
+    painted(folders, "b.png")
+    Image.new("L", (9, 3)).save(folders / "input" / "wide.png")
+    given = {"segmentation": segmentation, "selection": "1", "image": torch.rand(2, 6, 8, 3)}
+    plain = execute(EmerDiffSelectSegments, **given)
+    marks = [entry["mark"] for entry in plain.ui["emerdiff_segments"]]
+    mine = execute(EmerDiffSelectSegments, **given, correction=f"b.png @{marks[0]}; b.png @{marks[1]}")
+    assert mine.ui["text"] == [] and not torch.equal(mine.result[0], plain.result[0])
+    for text in (f"b.png @{marks[1]}; b.png @{marks[0]}", "wide.png"):
+        other = execute(EmerDiffSelectSegments, **given, correction=text)
+        assert torch.equal(other.result[0], plain.result[0]) and "made on another picture" in other.ui["text"][0]
+
+
+@pytest.mark.parametrize("name", ["missing.png", "../outside.png", "text.png", "a.png; ; b.png"])
+def test_a_correction_that_cannot_be_read_is_refused(segmentation, folders, name):
+    (folders / "outside.png").write_bytes(b"")
+    (folders / "input").mkdir(exist_ok=True)
+    (folders / "input" / "text.png").write_text("no picture")
+    with pytest.raises(ValueError, match="no picture|not inside|files for 3 pictures"):
+        run(EmerDiffSelectSegments, segmentation=segmentation, selection="1", correction=name)
+
+
 @pytest.mark.parametrize("selection", ["", " ; ", "9 @00000000", "0:4:0 @00000000"])
 def test_with_nothing_selected_nothing_downstream_runs_and_the_node_says_why(segmentation, selection, caplog):
     output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection=selection)

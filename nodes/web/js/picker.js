@@ -2,14 +2,15 @@
 
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
+import { BrushTools } from "./brush_tools.js"
 import { NodeTexts } from "./node_texts.js"
 import { button, element, ownStyles, percent } from "./parts.js"
-import { NEGATIVE, Picks, POSITIVE } from "./picks.js"
+import { CORRECTION, NEGATIVE, Picks, POSITIVE } from "./picks.js"
 import { loadSegmentMap } from "./segment_map.js"
 import { Stage } from "./stage.js"
 import { say } from "./texts.js"
 
-const LOOK_EVERY = 150 // milliseconds
+const LOOK_EVERY = 50 // milliseconds
 const NOTHING = []
 const [LEFT, RIGHT] = [0, 2] // buttons
 const NOTCH = 50 // of the wheel: less than a mouse sends at once, and a few moves of a trackpad
@@ -25,6 +26,7 @@ export class Picker {
     this.texts = new NodeTexts(node, main)
     this.picks = new Kind(this.texts)
     this.stage = new Stage(this.picks)
+    this.brush = new BrushTools(this)
     this.build()
   }
 
@@ -65,6 +67,7 @@ export class Picker {
     return [
       this.tool(say("all"), say("all_in_full"), () => picks.all()),
       this.tool(say("clear"), say("none_in_full"), () => picks.clear()),
+      ...this.brush.buttons(),
     ]
   }
 
@@ -74,7 +77,7 @@ export class Picker {
 
   /** Values of the node that change what is shown, beside its texts of points. */
   get watched() {
-    return ["invert", ...EDGES]
+    return ["invert", ...EDGES, CORRECTION]
   }
 
   change(act) {
@@ -100,6 +103,7 @@ export class Picker {
     this.takePlace()
     const sent = this.sentEntries()
     if (sent !== this.sent) this.receive(sent)
+    this.brush.look()
     const { texts } = this
     const values = [POSITIVE, NEGATIVE, ...this.watched].map((name) => texts.value(name))
     const read = [texts.selection, ...values, texts.closed].join("\n")
@@ -139,6 +143,7 @@ export class Picker {
     const { picks } = this
     const { entry } = picks
     picks.map = null
+    this.brush.reset()
     this.stage.reset()
     this.stage.wait(Boolean(entry))
     if (entry) {
@@ -148,7 +153,7 @@ export class Picker {
     }
     this.stage.wait(false)
     this.seen = null
-    this.show()
+    this.look()
   }
 
   loadMap(entry) {
@@ -315,6 +320,7 @@ export class Picker {
     const { closed } = this.texts
     for (const tool of [this.boxes, ...this.tools]) tool.disabled = !ready
     for (const each of [this.boxes, ...this.tools, ...this.ways]) each.hidden = Boolean(closed)
+    this.brush.show()
     this.keys.hidden = !ready || Boolean(closed)
     if (!ready) this.instruct()
     else {
@@ -344,10 +350,11 @@ export class Picker {
     const area = percent(share)
     if (this.refused) return this.refused
     if (this.texts.closed) return `${area} - ${this.texts.closed}`
-    if (count === 0) return say("nothing")
+    if (count === 0) return say(picks.brushed ? "brushed_alone" : "nothing")
     const [points, boxes] = [picks.under(POSITIVE).size + picks.under(NEGATIVE).size, picks.boxed.size]
     const others = points && boxes ? "_both" : points ? "_points" : boxes ? "_boxes" : ""
-    return say(`summary${others}`, { count, all: picks.entry.colors.length, area })
+    const summary = say(`summary${others}`, { count, all: picks.entry.colors.length, area })
+    return picks.brushed ? say("brushed", { summary }) : summary
   }
 }
 

@@ -1,6 +1,7 @@
 // What is picked on the page shown: what the text names, what a stroke that is not written yet has, and the points. The text
 // has numbers of segments and connected parts; here both are pieces of the map, which are those parts.
 
+import { readCorrections, writeCorrections } from "./correction_text.js"
 import { pieceAt, piecesOf, picksOf } from "./pieces.js"
 import { readPoints, writePoints } from "./points_text.js"
 import { partOf, readSelection, writeSelection } from "./selection_text.js"
@@ -10,6 +11,7 @@ import { say } from "./texts.js"
 const NOTHING = []
 export const POSITIVE = "positive_points"
 export const NEGATIVE = "negative_points"
+export const CORRECTION = "correction"
 
 export class Picks {
   constructor(texts) {
@@ -19,6 +21,7 @@ export class Picks {
     this.map = null // of the entry on this page, once it is loaded
     this.stroke = null // {add, last point, list} while the pointer is down
     this.box = null // {from, to} while one is drawn
+    this.correction = null // by brush, of this page, once it is loaded
   }
 
   /** What the node sent with its last result. */
@@ -120,6 +123,25 @@ export class Picks {
     return grow || feather || fillHoles ? { grow, feather, fillHoles } : null
   }
 
+  /** The file that corrects the mask of this page, where it was made on this picture; null where none was. */
+  get brushed() {
+    const named = this.corrections()[this.page]
+    return named && [null, this.entry.mark].includes(named.mark) ? named.file : null
+  }
+
+  corrections() {
+    return readCorrections(String(this.texts.value(CORRECTION) ?? ""), this.entries.length)
+  }
+
+  /** Another file for this page, or none. */
+  correct(file) {
+    if (this.texts.closedTo(CORRECTION)) return
+    const list = this.corrections()
+    list[this.page] = file && { file, mark: this.entry.mark }
+    const text = writeCorrections(list)
+    if (text !== this.texts.value(CORRECTION)) this.texts.write(text, CORRECTION)
+  }
+
   /** Which pieces the mask will have. */
   mask() {
     const { list, inverted, map } = this
@@ -192,10 +214,11 @@ export class Picks {
     return branches[0].length > 1 && !this.everywhere ? [[piece], ...branches] : branches
   }
 
-  /** Nothing on this page: no segments, and no points where they can be written. */
+  /** Nothing on this page: no segments, and no points and correction where they can be written. */
   clear() {
     this.set(new Set())
     this.clearPoints()
+    this.correct(null)
   }
 
   clearPoints() {

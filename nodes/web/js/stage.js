@@ -1,5 +1,6 @@
 // Where the picture is drawn and pointed at: the canvas, the picture's place in it, and the tip under the pointer.
 
+import { corrected } from "./brush.js"
 import { edged } from "./edge.js"
 import { element, percent } from "./parts.js"
 import { NEGATIVE, POSITIVE } from "./picks.js"
@@ -122,18 +123,23 @@ export class Stage {
     return layer
   }
 
-  /** The mask as its edge is set, at the size in which it is drawn; null where it is that of the segments. */
+  /** The mask as its edge is set and the brush has corrected it, at the size in which it is drawn; null where it is that of
+   *  the segments. */
   alpha(mask) {
-    const { edge } = this.picks
-    if (!edge || !mask.some(Boolean)) return null
+    const { edge, correction } = this.picks
+    if (!correction && (!edge || !mask.some(Boolean))) return null
     const key = JSON.stringify([mask, edge])
-    if (this.kept?.key === key && this.kept.drawn === this.drawn) return this.kept.alpha
-    const { pieces, width, height } = this.drawn
-    const scale = width / this.picks.entry.width
-    const lengths = { ...edge, grow: edge.grow * scale, feather: edge.feather * scale }
-    const alpha = edged(Uint8Array.from(pieces, (piece) => mask[piece]), width, height, lengths)
-    this.kept = { key, drawn: this.drawn, alpha }
-    return alpha
+    const { kept, drawn } = this
+    if (kept?.key !== key || kept.drawn !== drawn || kept.correction !== correction) {
+      this.kept = { key, drawn, correction, alpha: finished(this.picks, mask, drawn) }
+    }
+    return this.kept.alpha
+  }
+
+  /** The finished mask at the size of the map: {alpha, width, height}. */
+  finished() {
+    const { width, height, pieces } = this.picks.map
+    return { alpha: finished(this.picks, this.picks.mask(), { pieces, width, height }), width, height }
   }
 
   drawBox(context, frame, box) {
@@ -185,4 +191,14 @@ export class Stage {
     const above = y > 40 ? y - 32 : y + 18
     this.tip.style.transform = `translate(${left}px, ${above}px)`
   }
+}
+
+/** The mask of pieces at a size, with its edge and its correction by brush: a Float32Array. */
+function finished({ edge, correction, entry }, mask, { pieces, width, height }) {
+  const scale = width / entry.width
+  const lengths = edge && { ...edge, grow: edge.grow * scale, feather: edge.feather * scale }
+  const inside = new Uint8Array(pieces.length)
+  for (let at = 0; at < inside.length; at++) inside[at] = mask[pieces[at]]
+  const alpha = edge && mask.some(Boolean) ? edged(inside, width, height, lengths) : Float32Array.from(inside)
+  return correction ? corrected(alpha, width, height, correction) : alpha
 }
