@@ -27,20 +27,23 @@ export async function openMaskEditor(picture, { alpha, width, height }, save) {
 /** A node with a picture, of which nobody knows but the editor; `saved` gets the file that the editor writes. */
 function standIn(picture, saved) {
   const node = new window.LiteGraph.LGraphNode("")
-  const graph = { isRootGraph: true, setDirtyCanvas() {} }
+  const graph = { isRootGraph: true, rootGraph: {}, setDirtyCanvas() {} } // what the editor asks for
   const image = Object.defineProperty({ name: "image" }, "value", { get: () => "", set: saved })
-  return Object.assign(node, { graph, images: [picture], previewMediaType: "image", widgets: [image] })
+  const own = { graph, images: [picture], previewMediaType: "image", widgets: [image] }
+  for (const [name, value] of Object.entries(own)) Object.defineProperty(node, name, { value, writable: true }) // past setters
+  return node
 }
 
-/** The editor's command is for the node that is selected. */
+/** The editor's command is for the node that is selected: a property of the canvas, or what its class gives. */
 async function selectedAlone(node, act) {
   const { canvas } = app
-  const { selected_nodes: nodes, selectedItems: items } = canvas
-  Object.assign(canvas, { selected_nodes: { [node.id]: node }, selectedItems: new Set([node]) })
+  const alone = { selected_nodes: { [node.id]: node }, selectedItems: new Set([node]) }
+  const own = Object.keys(alone).map((name) => [name, Object.getOwnPropertyDescriptor(canvas, name)])
+  for (const [name] of own) Object.defineProperty(canvas, name, { configurable: true, get: () => alone[name] })
   try {
     await act()
   } finally {
-    Object.assign(canvas, { selected_nodes: nodes, selectedItems: items })
+    for (const [name, before] of own) before ? Object.defineProperty(canvas, name, before) : delete canvas[name]
   }
 }
 
