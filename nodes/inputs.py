@@ -133,6 +133,25 @@ def points_on_segments(name: str, tooltip: str):
     return io.String.Input(name, default="", advanced=True, tooltip=tooltip)  # clicks write it
 
 
+def boxes_on_segments():
+    return io.MultiType.Input(
+        "boxes",
+        types=[io.BoundingBox, io.Custom("BBOX")],
+        optional=True,
+        tooltip="Segments that lie mostly in these boxes are added: one, a list, or a list a picture.",
+    )
+
+
+def correction():
+    return io.String.Input(
+        "correction",
+        default="",
+        optional=True,
+        advanced=True,  # the mask editor writes it
+        tooltip="What brush writes: a picture of the input folder. Where it is opaque, its brightness is the mask.",
+    )
+
+
 def edge():
     """grow, feather, fill_holes."""
     holes = io.Boolean.Input("fill_holes", default=False, optional=True, tooltip="Holes in the mask become part of it.")

@@ -3,10 +3,10 @@
 from comfy_api.latest import io
 
 from . import inputs
-from .host.folders import mark_of_folder
+from .host.folders import mark_of_folder, mark_of_input
 from .host.progress import show_notes
 from .results import selected_result
-from .steps.picks import Together, read_picks, requests
+from .steps.picks import Together, files_of, read_picks, requests
 from .steps.select import notes_on, selected
 from .wires import SegmentationType
 
@@ -39,14 +39,10 @@ class EmerDiffSelectSegments(io.ComfyNode):
                     "Segments under these points are taken away, same format. Alt and click writes them.",
                 ),
                 io.Boolean.Input("invert", default=False, tooltip="Select everything else instead."),
-                io.MultiType.Input(
-                    "boxes",
-                    types=[io.BoundingBox, io.Custom("BBOX")],
-                    optional=True,
-                    tooltip="Segments that lie mostly in these boxes are added: one, a list, or a list a picture.",
-                ),
+                inputs.boxes_on_segments(),
                 inputs.every_picture(),
                 *inputs.edge(),
+                inputs.correction(),
             ],
             outputs=[
                 io.Mask.Output(
@@ -63,9 +59,9 @@ class EmerDiffSelectSegments(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs) -> str:
-        """Runs again, and draws the pictures anew, where somebody has removed those that the cached result names."""
-        return mark_of_folder()
+    def fingerprint_inputs(cls, correction=(), **inputs) -> str:
+        """Runs again where somebody has removed pictures that the cached result names, or written a correction anew."""
+        return mark_of_folder() + mark_of_input(files_of(filter(None, correction)))
 
     @classmethod
     def execute(
@@ -81,10 +77,13 @@ class EmerDiffSelectSegments(io.ComfyNode):
         grow=(0,),
         feather=(0.0,),
         fill_holes=(False,),
+        correction=("",),
     ) -> io.NodeOutput:
         texts = selection, positive_points, negative_points
-        asked = requests(segmentation, image, *texts, invert, boxes, every_picture, grow, feather, fill_holes)
-        picks = read_picks(asked, Together(*(len(each) == 1 for each in (*texts, boxes))))
-        results, notes = selected(asked, picks), notes_on(asked, picks)
+        edge = grow, feather, fill_holes
+        asked = requests(segmentation, image, *texts, invert, boxes, every_picture, *edge, correction)
+        picks = read_picks(asked, Together(*(len(each) == 1 for each in (*texts, boxes, correction))))
+        results = selected(asked, picks)
+        notes = notes_on(asked, picks, results)
         show_notes(notes)
         return selected_result(results, notes)

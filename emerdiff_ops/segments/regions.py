@@ -5,11 +5,15 @@ labels [H, W] int16; parts are connected by 4 neighbours. Areas are fractions of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from scipy import ndimage
+
+from .texts import Part
+
+MOST_PARTS = 2**15 - 1  # that the pixels of a map for browsers can tell apart, beside 0
 
 
 def tidied(labels: torch.Tensor, least: float, hole: float) -> torch.Tensor:
@@ -51,6 +55,30 @@ def fill_holes(labels: torch.Tensor, max_area: float) -> torch.Tensor:
 def split_parts(labels: torch.Tensor) -> torch.Tensor:
     """A number of its own for every connected part, by segment and then in reading order: [H, W] int32, from 0."""
     return torch.from_numpy(_connected_parts(labels.cpu().numpy()) - 1).to(labels.device, torch.int32)
+
+
+def parts_for_browsers(labels: torch.Tensor) -> torch.Tensor:
+    """The parts as split_parts numbers them, from 1; 0 for those too many to be told apart: [H, W] int16."""
+    parts = split_parts(labels) + 1
+    return torch.where(parts > MOST_PARTS, 0, parts).to(torch.int16)
+
+
+def is_part(labels: torch.Tensor, part: Part) -> bool:
+    """Whether the place of a part lies in labels [H, W], and there in its segment."""
+    height, width = labels.shape
+    return part.x < width and part.y < height and int(labels[part.y, part.x]) == part.number
+
+
+def pixels_of_parts(labels: torch.Tensor, parts: Iterable[Part]) -> torch.Tensor:
+    """True in labels [H, W] where one of the parts lies, which are all there."""
+    values, inside = labels.cpu().numpy(), np.zeros(labels.shape, bool)
+    places: dict[int, list[Part]] = {}
+    for part in parts:
+        places.setdefault(part.number, []).append(part)
+    for number, own in places.items():
+        found, _ = ndimage.label(values == number)
+        inside |= np.isin(found, [found[part.y, part.x] for part in own])
+    return torch.from_numpy(inside).to(labels.device)
 
 
 def _holes(values: np.ndarray) -> Iterator[tuple[int, int, tuple[slice, slice], np.ndarray]]:

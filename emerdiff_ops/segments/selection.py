@@ -1,13 +1,16 @@
-"""Selecting segments: the mask that numbers and points mean.
+"""Selecting segments: the mask that numbers, parts and points mean.
 
 labels [H, W] int16, numbers 0..count-1. Points are (x, y) in whole pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
+
+from .regions import pixels_of_parts
+from .texts import Part
 
 
 def select(
@@ -16,16 +19,20 @@ def select(
     positive: Iterable[tuple[int, int]],
     negative: Iterable[tuple[int, int]],
     invert: bool = False,
+    parts: Collection[Part] = (),
 ) -> torch.Tensor:
-    """The pixels [H, W] bool of the segments in `numbers` and under `positive` points, less those under `negative`.
+    """The pixels [H, W] bool of the segments in `numbers` and under `positive` points, and of connected `parts`.
 
-    With nothing but negative points: everything except their segments. `invert` exchanges the two at the end.
+    Less the segments under `negative` points; with nothing but these, everything except their segments. `invert`
+    exchanges the two at the end.
     """
     removed = under(labels, negative)
     wanted = set(numbers) | under(labels, positive)
-    if removed and not wanted:
+    if removed and not wanted and not parts:
         wanted = set(labels.unique().tolist())
-    return pixels_of(labels, wanted - removed, invert)
+    left = [part for part in parts if part.number not in wanted | removed]
+    pixels = pixels_of(labels, wanted - removed, invert)
+    return pixels ^ pixels_of_parts(labels, left) if left else pixels
 
 
 def under(labels: torch.Tensor, points: Iterable[tuple[int, int]]) -> set[int]:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from numbers import Real
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ Box = tuple[int, int, int, int]
 Size = tuple[int, int]  # width, height
 
 PIECE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
+PART = re.compile(r"([0-9]{1,9}):([0-9]{1,9}):([0-9]{1,9})")
 FINGERPRINT = re.compile(r"[0-9a-fA-F]{8}")
 FULL_WIDTH = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {"\u3000": " ", "\u3001": ","}
 DASHES = dict.fromkeys("\u2013\u2014\u2212", "-")
@@ -42,7 +43,18 @@ OF_LABELS = (
 )
 
 
-# --- numbers of segments ---
+class Part(NamedTuple):
+    """A connected part of a segment: the one that holds the pixel (x, y). Written "3:120:45"."""
+
+    number: int
+    x: int
+    y: int
+
+    def __str__(self) -> str:
+        return ":".join(map(str, self))
+
+
+# --- numbers of segments, and their connected parts ---
 
 
 def split_fingerprint(text: str) -> tuple[str, str | None]:
@@ -53,12 +65,13 @@ def split_fingerprint(text: str) -> tuple[str, str | None]:
     return text, None
 
 
-def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[list[int]]:
-    """Segment numbers for each picture: one list for all, or lists such as "3; ; 5, 6", one a picture.
+def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[list[int | Part]]:
+    """Segment numbers and parts for each picture: one list for all, or lists such as "3; ; 5, 6:120:45", one a picture.
 
-    Each is sorted, every number once. `counts` says how many segments each picture has. Pictures beyond the lists get
-    none. Raises ValueError for a piece that is neither a number nor a rising range, for numbers beyond 0..count-1 and
-    for more lists than pictures; `clip` leaves out numbers and lists that do not exist instead.
+    Each is sorted, numbers first, all once; where a part lies is not looked at. `counts` says how many segments each
+    picture has. Pictures beyond the lists get none. Raises ValueError for a piece that is neither a number, a rising
+    range nor a part, for numbers beyond 0..count-1 and for more lists than pictures; `clip` leaves out numbers and
+    lists that do not exist instead.
     """
     parts = _as_typed(text).split(";")
     if any(map(str.strip, parts[len(counts) :])) and not clip:
@@ -66,23 +79,28 @@ def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[li
     parts = parts * len(counts) if len(parts) == 1 else parts + [""] * (len(counts) - len(parts))
     several = len(counts) > 1
     return [
-        _numbers(part, count, clip, f" in picture {picture}" if several else "")
+        _picks(part, count, clip, f" in picture {picture}" if several else "")
         for picture, (part, count) in enumerate(zip(parts, counts))
     ]
 
 
-def _numbers(text: str, count: int, clip: bool, where: str = "") -> list[int]:
+def _picks(text: str, count: int, clip: bool, where: str = "") -> list[int | Part]:
     numbers: set[int] = set()
+    parts: set[Part] = set()
     for piece in _pieces(text):
-        match = PIECE.fullmatch(piece)
+        part = PART.fullmatch(piece)
+        match = PIECE.fullmatch(part[1] if part else piece)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
         if first > last or (last >= count and not clip):
             raise ValueError(
                 f'"{shortened(piece)}" selects no segments{where}: use numbers and ranges within 0-{count - 1}, such '
                 'as "3, 7-9"'
             )
-        numbers.update(range(first, min(last, count - 1) + 1))
-    return sorted(numbers)
+        if not part:
+            numbers.update(range(first, min(last, count - 1) + 1))
+        elif first < count:
+            parts.add(Part(*map(int, part.groups())))
+    return [*sorted(numbers), *sorted(parts)]
 
 
 def _pieces(text: str) -> list[str]:

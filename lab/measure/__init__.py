@@ -19,6 +19,7 @@ speed_click       from a click to an exact mask
 speed_cluster     one process beside several workers
 speed_full_size   SD1.5's full size
 speed_outside     everything outside the network
+speed_widget      how soon the click widget answers on a large picture
 study             one skeleton for all measurements: arguments, resuming, report
 tables            rows -> tables
 jobs              what is timed

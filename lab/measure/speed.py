@@ -12,6 +12,7 @@ leaves its table in demo_output/benchmark/.
   --part progress  how true the announced time left is
   --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
   --part outside   everything outside the network, step by step, from 512 to 4096 pixels, 20 and 60 segments
+  --part widget    how soon the click widget answers on a large picture, in Chromium
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
   --publish        write docs/measured/benchmark.md and its plot of all tables there are
 """
@@ -36,6 +37,7 @@ from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
 from measure.speed_growth import FEW_LEVELS, OUTPUT, growth, progress
 from measure.speed_outside import outside
+from measure.speed_widget import widget
 from measure.timing import PRECISIONS, compare, fastest_precision
 from small_model.model import load
 from small_model.settings import SEGMENTS, STRENGTH
@@ -114,5 +116,5 @@ def guard(options) -> str:
 
 PARTS = {
     "small": small, "full": full, "complete": complete, "click": click, "growth": growth,
-    "progress": progress, "cluster": cluster, "outside": outside, "guard": guard,
+    "progress": progress, "cluster": cluster, "outside": outside, "widget": widget, "guard": guard,
 }  # fmt: skip

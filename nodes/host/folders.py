@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import folder_paths
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -57,6 +58,33 @@ def mark_of_folder() -> str:
             mark.write_text(uuid.uuid4().hex)
         return mark.read_text()
     return ""
+
+
+def input_picture(name: str) -> Tensor:
+    """Brightness and opacity [H, W, 2] in 0..1 of a picture of the input folder; ValueError where there is none."""
+    path = _in_input(name)
+    if not path.is_file():
+        raise ValueError(f'there is no picture "{name}" in the input folder: put it there, or clear the correction')
+    try:
+        with Image.open(path) as image:
+            pixels = image.convert("LA")
+    except (OSError, ValueError) as error:
+        raise ValueError(f'"{name}" is no picture that can be read ({error}); clear the correction') from error
+    return torch.frombuffer(bytearray(pixels.tobytes()), dtype=torch.uint8).view(*pixels.size[::-1], 2) / 255
+
+
+def mark_of_input(names: Iterable[str]) -> str:
+    """What stays the same as long as nobody writes these files of the input folder anew."""
+    times = []
+    for name in names:
+        with suppress(OSError, ValueError):
+            times.append(f"{_in_input(name).stat().st_mtime_ns}")
+    return " ".join(times)
+
+
+def _in_input(name: str) -> Path:
+    check_name(name)
+    return inside(with_slashes(name), [folder_paths.get_input_directory()])
 
 
 def shown_folder() -> Path:

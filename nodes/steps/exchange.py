@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ...emerdiff_ops.segments.boxes import Box, box_around, boxes_of_segments, crop_region, cropped_mask
 from ...emerdiff_ops.segments.labels import deal_out
-from ...emerdiff_ops.segments.texts import split_fingerprint
+from ...emerdiff_ops.segments.regions import pixels_of_parts
+from ...emerdiff_ops.segments.texts import Part, split_fingerprint
 from ..host.progress import Progress, counted, show_notes
 from .belongs import check_belongs, check_kind
 from .checks import in_full, masks_of, pictures_of
@@ -78,12 +79,23 @@ def segs_of_pictures(segmentation: Segmentation, image=None, selection="", crop_
     show_notes([CHANGED.format(numbers.made_on)] * numbers.are_old)
     named = split_fingerprint(selection)[0].strip()
     picked = numbers.lists if named else [list(range(count)) for count in segmentation.of_each]
+    regions = [*map(with_parts, segmentation.labels, picked, numbers.parts, segmentation.of_each)]
     progress = Progress("segments")
-    progress.expect("segments", sum(map(len, picked)), 1.0)
+    progress.expect("segments", sum(len(names) for _, names in regions), 1.0)
     return [
-        to_segs(labels, picture, numbers, crop_factor, min_area, progress)
-        for labels, picture, numbers in zip(segmentation.labels, pictures, picked, strict=True)
+        to_segs(labels, picture, names, crop_factor, min_area, progress)
+        for (labels, names), picture in zip(regions, pictures, strict=True)
     ]
+
+
+def with_parts(labels: Tensor, numbers: list[int], parts: list[Part], count: int) -> tuple[Tensor, dict[int, str]]:
+    """Labels [H, W] in which connected parts have numbers of their own, from `count` on, and what each is called."""
+    names = {number: str(number) for number in numbers}
+    for number, part in enumerate((part for part in parts if part.number not in numbers), count):
+        if int(labels[part.y, part.x]) == part.number:  # not one that was named twice
+            labels = labels.masked_fill(pixels_of_parts(labels, [part]), number)
+            names[number] = str(part)
+    return labels, names
 
 
 def picture_of_each(segmentation: Segmentation, image: Tensor | None) -> list[Tensor | None]:
@@ -93,18 +105,20 @@ def picture_of_each(segmentation: Segmentation, image: Tensor | None) -> list[Te
     return list(check_belongs(image, segmentation.labels.shape))
 
 
-def to_segs(labels: Tensor, picture: Tensor | None, numbers, crop_factor: float, min_area: float, progress: Progress):
-    """((H, W), [SEG, ...]) of the segments `numbers` of labels [H, W] that cover `min_area` of it or more."""
+def to_segs(
+    labels: Tensor, picture: Tensor | None, names: dict, crop_factor: float, min_area: float, progress: Progress
+):
+    """((H, W), [SEG, ...]) of the segments `names` of labels [H, W] that cover `min_area` of it or more."""
     boxes, (height, width) = boxes_of_segments(labels), labels.shape
     segs = []
-    for number in numbers:
+    for number, name in names.items():
         if number in boxes:
             x1, y1, x2, y2 = box = boxes[number]
             inside = labels[y1:y2, x1:x2] == number
             if inside.sum() >= min_area * labels.numel():
                 region = crop_region(box, crop_factor, width, height)
                 mask = cropped_mask(inside, box, region).numpy()
-                segs.append(SEG(None, mask, 1.0, region, box, str(number)))
+                segs.append(SEG(None, mask, 1.0, region, box, name))
         progress.step("segments")
     return (height, width), segs if picture is None else with_crops(segs, picture)
 

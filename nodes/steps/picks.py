@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ...emerdiff_ops.segments.boxes import select_in_boxes
+from ...emerdiff_ops.segments.brush import Correction, parse_corrections
 from ...emerdiff_ops.segments.edge import Edge
 from ...emerdiff_ops.segments.labels import fingerprint
+from ...emerdiff_ops.segments.regions import is_part
 from ...emerdiff_ops.segments.selection import under
-from ...emerdiff_ops.segments.texts import Points, parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
+from ...emerdiff_ops.segments.texts import Part, Points, parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
 from .belongs import check_kind
 from .values import Segmentation
 
@@ -40,6 +42,7 @@ class Request(NamedTuple):
     grow: int = 0
     feather: float = 0.0
     fill_holes: bool = False
+    correction: str = ""  # files of the input folder
 
     @property
     def edge(self) -> Edge:
@@ -54,12 +57,24 @@ class Together(NamedTuple):
     positive_points: bool
     negative_points: bool
     boxes: bool
+    correction: bool
+
+
+NO_PART = (
+    '"{}" is no part of picture {} of {} x {}: a part is segment:x:y, and the pixel (x, y) must be one of the segment; '
+    "click it anew"
+)
 
 
 class Numbers(NamedTuple):
-    """Typed segment numbers, a list for each picture, and fingerprints: the text's own, and that of now."""
+    """Typed segment numbers and connected parts, a list of each for each picture, and fingerprints.
+
+    The fingerprints are the text's own, and that of now; `gone` are parts of old segmentations that are there no more.
+    """
 
     lists: list[list[int]]
+    parts: list[list[Part]]
+    gone: list[list[Part]]
     made_on: str | None
     now: str
 
@@ -80,18 +95,22 @@ class Picks(NamedTuple):
     boxed: list[list[int]]
     positive: list[Points]
     negative: list[Points]
+    corrections: list[Correction | None]
     invert: bool
     everywhere: set[int] | None = None
 
     @property
     def nothing(self) -> bool:
-        own = any([*self.numbers.lists, *self.boxed, *self.positive, *self.negative])
+        own = any(
+            [*self.numbers.lists, *self.numbers.parts, *self.boxed, *self.positive, *self.negative, *self.corrections]
+        )
         return not (own or self.everywhere or self.invert)
 
     def everywhere_too(self, typed: set[int], chosen: set[int], pointed: list[set[int]]) -> Picks:
         """With what is picked in all pictures; `pointed` is under the points of each picture of its own."""
         lists, elsewhere = [sorted(typed)] * len(pointed), [sorted(chosen - typed - own) for own in pointed]
-        return self._replace(numbers=self.numbers._replace(lists=lists), boxed=elsewhere, everywhere=chosen)
+        numbers = self.numbers._replace(lists=lists, parts=[[]] * len(pointed))
+        return self._replace(numbers=numbers, boxed=elsewhere, everywhere=chosen)
 
 
 def requests(*inputs: Sequence) -> list[Request]:
@@ -114,7 +133,9 @@ def read_picks(asked: list[Request], together: Together) -> list[Picks]:
         [each for group in _groups(asked, getattr(together, name)) for each in _points(group, name)]
         for name in ("positive_points", "negative_points")
     )
-    picks = [Picks(*each) for each in zip(numbers, boxed, positive, negative, [each.invert for each in asked])]
+    corrections = [each for group in _groups(asked, together.correction) for each in _corrections(group)]
+    inverted = [each.invert for each in asked]
+    picks = [Picks(*each) for each in zip(numbers, boxed, positive, negative, corrections, inverted)]
     return everywhere(asked, picks) if any(each.every_picture for each in asked) else picks
 
 
@@ -122,7 +143,7 @@ def everywhere(asked: list[Request], picks: list[Picks]) -> list[Picks]:
     """What is picked in any of the pictures, picked in all of them: points and boxes mean segments where they lie."""
     typed, boxed = (
         {number for lists in of_all for numbers in lists for number in numbers}
-        for of_all in ([each.numbers.lists for each in picks], [each.boxed for each in picks])
+        for of_all in ([whole(each.numbers) for each in picks], [each.boxed for each in picks])
     )
     added = [pointed(request, each.positive) for request, each in zip(asked, picks)]
     removed = set().union(*chain(*(pointed(request, each.negative) for request, each in zip(asked, picks))))
@@ -130,6 +151,11 @@ def everywhere(asked: list[Request], picks: list[Picks]) -> list[Picks]:
     if removed and not wanted:
         wanted = set(range(max(each.segmentation.count for each in asked)))
     return [each.everywhere_too(typed, wanted - removed, own) for each, own in zip(picks, added)]
+
+
+def whole(numbers: Numbers) -> list[set[int]]:
+    """Numbers of each picture's picks, parts as the segments that they are of."""
+    return [{*own, *(part.number for part in parts)} for own, parts in zip(numbers.lists, numbers.parts)]
 
 
 def are_numbered_apart(asked: list[Request]) -> bool:
@@ -149,13 +175,26 @@ def _groups(asked: list[Request], together: bool) -> list[list[Request]]:
 
 
 def numbers_of(selection: str, segmentations: list[Segmentation]) -> list[Numbers]:
-    """The numbers that a text names in segmentations; of others than it was made on, those that are there."""
+    """What a text names in segmentations; of others than it was made on, what is there."""
     text, made_on = split_fingerprint(selection)
     now = fingerprint(*(each.labels for each in segmentations))
     counts = [count for each in segmentations for count in each.of_each]
     made_on = made_on if text else None
-    lists = iter(parse_lists(text, counts, clip=made_on not in (None, now)))
-    return [Numbers(list(islice(lists, len(each.labels))), made_on, now) for each in segmentations]
+    are_old = made_on not in (None, now)
+    lists = iter(parse_lists(text, counts, clip=are_old))
+    return [_numbers_in(each, list(islice(lists, len(each.labels))), are_old, made_on, now) for each in segmentations]
+
+
+def _numbers_in(segmentation: Segmentation, lists: list, are_old: bool, made_on: str | None, now: str) -> Numbers:
+    numbers = [[each for each in own if not isinstance(each, Part)] for own in lists]
+    parts = [[each for each in own if isinstance(each, Part)] for own in lists]
+    gone = [[part for part in own if not is_part(labels, part)] for own, labels in zip(parts, segmentation.labels)]
+    for picture, own in enumerate(gone):
+        if own and not are_old:
+            height, width = segmentation.labels.shape[1:]
+            raise ValueError(NO_PART.format(own[0], picture, width, height))
+    there = [[part for part in own if part not in lost] for own, lost in zip(parts, gone)]
+    return Numbers(numbers, there, gone, made_on, now)
 
 
 def _in_boxes(group: list[Request]) -> list[list[list[int]]]:
@@ -171,6 +210,18 @@ def _points(group: list[Request], name: str) -> list[list[Points]]:
     """The points of one of their texts: for each request, for each picture."""
     points = iter(parse_points_in(_sizes(group), getattr(group[0], name), group[0].every_picture))
     return [list(islice(points, len(each.segmentation.labels))) for each in group]
+
+
+def _corrections(group: list[Request]) -> list[list[Correction | None]]:
+    """The file that corrects each picture, for each request."""
+    files = iter(parse_corrections(group[0].correction, len(_sizes(group))))
+    return [list(islice(files, len(each.segmentation.labels))) for each in group]
+
+
+def files_of(texts: Iterable[str]) -> list[str]:
+    """The files that texts of corrections name."""
+    named = (each for text in texts for each in parse_corrections(text, 1 + text.count(";")))
+    return [each.file for each in named if each]
 
 
 def _sizes(group: list[Request]) -> list[tuple[int, int]]:

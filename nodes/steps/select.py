@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ...emerdiff_ops.segments.brush import corrected, has_shape_of
 from ...emerdiff_ops.segments.colors import colorize, draw_highlight, palette
 from ...emerdiff_ops.segments.edge import edged
 from ...emerdiff_ops.segments.labels import unwritten
 from ...emerdiff_ops.segments.selection import pixels_of, select
+from ..host.folders import input_picture
 from ..host.progress import side_by_side
 from .belongs import check_belongs, check_kind
 from .picks import CHANGED, NUMBERED_APART, Picks, Request, are_numbered_apart
@@ -17,6 +19,10 @@ from .shown import Shown, for_the_widget, shown
 from .values import Segmentation
 
 NOTHING = "Nothing is selected yet: click segments in the picture, or type their numbers, then run again."
+OF_ANOTHER = (
+    "The correction by brush was made on another picture, or one of another size, and is left out: clear it, or "
+    "correct the mask anew."
+)
 LEFT_OUT = "Nothing is selected in number {} of the list: nothing behind this node runs for it."
 
 
@@ -29,12 +35,14 @@ class Selected(NamedTuple):
     entries: list[dict]  # for the click widget, one a picture
 
 
-def notes_on(asked: list[Request], picks: list[Picks]) -> list[str]:
+def notes_on(asked: list[Request], picks: list[Picks], results: list[Selected]) -> list[str]:
     """What the user should know of the picks before looking at the masks, each thing once."""
+    mistaken = [OF_ANOTHER] * any(entry["mistaken"] for each in results for entry in each.entries)
     changed = [CHANGED.format(each.numbers.made_on) for each in picks if each.numbers.are_old]
     empty = [str(number) for number, each in enumerate(picks, 1) if each.nothing]
     if len(empty) == len(picks):
         return [*dict.fromkeys(changed), NOTHING]
+    changed += mistaken
     apart = [NUMBERED_APART] * are_numbered_apart(asked)
     return [*dict.fromkeys(changed), *apart, *([LEFT_OUT.format(", ".join(empty))] * bool(empty))]
 
@@ -73,19 +81,33 @@ def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, res
     labels = request.segmentation.labels[number]
     picture = None if request.image is None else request.image[number]
     files = shown(labels, picture, colours)
+    correction = brushed(labels, picks, number, files.mark)
     if result.mask is not None and result.overlay is not None:
-        result.mask[number] = edged(picked(labels, picks, number), request.edge)
+        mask = edged(picked(labels, picks, number), request.edge)
+        result.mask[number] = mask if correction is None else corrected(mask, correction)
         under = colorize(labels[None], colours)[0] if picture is None else picture
         draw_highlight(under, result.mask[number], result.overlay[number])
-    return files, for_the_widget(number, request.segmentation, picks, colours) | files.for_the_widget
+    mistaken = picks.corrections[number] is not None and correction is None
+    entry = for_the_widget(number, request.segmentation, picks, colours) | files.for_the_widget
+    return files, entry | {"mistaken": mistaken}
+
+
+def brushed(labels: Tensor, picks: Picks, number: int, mark: str) -> Tensor | None:
+    """The correction [h, w, 2] of one picture; None where there is none, or it was made on another picture."""
+    named = picks.corrections[number]
+    if named is None or named.made_on not in (None, mark):
+        return None
+    correction = input_picture(named.file)
+    return correction if has_shape_of(correction, *labels.shape) else None
 
 
 def picked(labels: Tensor, picks: Picks, number: int) -> Tensor:
-    """The pixels [H, W] of the segments named and pointed at in one picture, less those under negative points."""
+    """The pixels [H, W] of what is named and pointed at in one picture, less the segments under negative points."""
     if picks.everywhere is not None:
         return pixels_of(labels, picks.everywhere, picks.invert)
     numbers = [*picks.numbers.lists[number], *picks.boxed[number]]
-    return select(labels, numbers, picks.positive[number], picks.negative[number], picks.invert)
+    parts = picks.numbers.parts[number]
+    return select(labels, numbers, picks.positive[number], picks.negative[number], picks.invert, parts)
 
 
 def picture_under(segmentation, image) -> Tensor:

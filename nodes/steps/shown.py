@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -18,6 +19,7 @@ from ...emerdiff_ops.files.digest import digest
 from ...emerdiff_ops.levels import Levels
 from ...emerdiff_ops.segments.colors import colorize, in_bytes, overlay
 from ...emerdiff_ops.segments.labels import labels_to_rgb, segment_areas
+from ...emerdiff_ops.segments.regions import parts_for_browsers
 from ..host.folders import temp_picture
 from ..host.progress import counted
 from .picks import Picks
@@ -32,12 +34,14 @@ class Shown(NamedTuple):
     """What the browser is sent of one picture."""
 
     numbered: File  # segments in colour over the picture, with their numbers: to be looked at
-    picture: File  # these two are what the click widget draws from
+    picture: File  # these three are what the click widget draws from
     labels: File
+    parts: File
+    mark: str  # of the picture: what was painted on it is for no other
 
     @property
-    def for_the_widget(self) -> dict[str, File]:
-        return {"picture": self.picture, "labels": self.labels}
+    def for_the_widget(self) -> dict[str, File | str]:
+        return {"picture": self.picture, "labels": self.labels, "parts": self.parts, "mark": self.mark}
 
 
 def shown_pictures(pictures: Tensor) -> dict:
@@ -63,6 +67,7 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
     """One label map [H, W] and the picture [H, W, 3] under it, or its own colours, no larger than LARGEST_SIDE."""
     of_labels = digest(labels)
     of_picture = "colours-of-" + of_labels if picture is None else digest(picture)
+    mark = of_picture.removeprefix("colours-of-")[:8]
 
     def small() -> tuple[Tensor, Tensor]:
         return reduced(colorize(labels[None], colours) if picture is None else picture[None], labels[None])
@@ -71,7 +76,11 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
         f"{of_picture}-under-{of_labels}-{LARGEST_SIDE}.png",
         lambda: in_bytes(overlay(*small(), colours=colours)[0]),
     )
-    return Shown(numbered, **drawn_from(small, of_picture, of_labels))
+    parts = temp_picture(
+        f"{of_labels}-parts-{LARGEST_SIDE}.png",
+        lambda: labels_to_rgb(reduced_labels(parts_for_browsers(labels)[None])[0]),
+    )
+    return Shown(numbered, **drawn_from(small, of_picture, of_labels), parts=parts, mark=mark)
 
 
 def drawn_from(small: Callable[[], tuple[Tensor, Tensor]], of_picture: str, of_labels: str) -> dict[str, File]:
@@ -90,6 +99,7 @@ def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colour
         "areas": segment_areas(labels[None], segmentation.count)[0, :count].tolist(),
         "tree": segmentation.tree and segmentation.tree[number],
         "boxed": picks.boxed[number],
+        "gone": [*map(str, picks.numbers.gone[number])],
         "used": used_texts(picks, number),
         "width": labels.shape[1],
         "height": labels.shape[0],
@@ -116,21 +126,39 @@ def used_texts(picks: Picks, number: int) -> dict:
     positive, negative = (
         json.dumps([{"x": x, "y": y} for x, y in points[number]]) for points in (picks.positive, picks.negative)
     )
+    named = [*picks.numbers.lists[number], *picks.numbers.parts[number]]
     return {
-        "selection": ", ".join(map(str, picks.numbers.lists[number])) + (f" @{made_on}" if made_on else ""),
+        "selection": ", ".join(map(str, named)) + (f" @{made_on}" if made_on else ""),
         "positive_points": positive,
         "negative_points": negative,
         "invert": picks.invert,
         "every_picture": picks.everywhere is not None,
+        "correction": " @".join(filter(None, picks.corrections[number] or ())),
     }
 
 
 def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Pictures [B, H, W, 3] and labels [B, H, W], no larger than LARGEST_SIDE."""
-    height, width = labels.shape[-2:]
-    scale = LARGEST_SIDE / max(height, width)
-    if scale >= 1:
+    size = _reduced_size(labels)
+    if size == labels.shape[1:]:
         return pictures, labels
-    size = max(1, round(height * scale)), max(1, round(width * scale))
     small = interpolate(pictures.movedim(-1, 1), size, mode="bilinear", antialias=True).movedim(1, -1)
-    return small, interpolate(labels[:, None].float(), size, mode="nearest-exact")[:, 0].to(labels.dtype)
+    return small, reduced_labels(labels)
+
+
+def reduced_labels(labels: Tensor) -> Tensor:
+    """Labels [B, H, W], no larger than LARGEST_SIDE: each the one at floor((i + .5) * length / new length).
+
+    web/js/segment_map.js reckons back with the same numbers: a place that it writes has the label that it shows.
+    """
+    rows, columns = (
+        ((torch.arange(new, dtype=torch.float64) + 0.5) * length / new).long()
+        for new, length in zip(_reduced_size(labels), labels.shape[1:])
+    )
+    return labels[:, rows][:, :, columns]
+
+
+def _reduced_size(labels: Tensor) -> tuple[int, int]:
+    height, width = labels.shape[1:]
+    scale = min(1, LARGEST_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))

@@ -298,13 +298,11 @@ class FrontEnd:
         left, top = (box["width"] - width * scale) / 2, (box["height"] - height * scale) / 2
         return box["x"] + left + (column + 0.5) * scale, box["y"] + top + (row + 0.5) * scale
 
-    def click(self, labels: np.ndarray, number: int, key: str | None = None, button: str = "left") -> None:
-        """In the middle of a segment, perhaps with a key held down."""
-        if key:
-            self.page.keyboard.down(key)
+    def click(self, labels: np.ndarray, number: int, key: str = "Control", button: str = "left") -> None:
+        """In the middle of a segment, for all of it, or with another key held down."""
+        self.page.keyboard.down(key)
         self.page.mouse.click(*self.point(labels, number), button=button)
-        if key:
-            self.page.keyboard.up(key)
+        self.page.keyboard.up(key)
 
     def points(self, name: str):
         """What a text of points holds: a list, or a list a picture; empty where nothing is written."""

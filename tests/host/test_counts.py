@@ -17,7 +17,7 @@ from emerdiff.nodes.steps.segment import segment_pictures
 from emerdiff.nodes.steps.select import selected
 
 pytestmark = pytest.mark.once
-ONE = Together(True, True, True, True)
+ONE = Together(True, True, True, True, True)
 
 
 @pytest.fixture(scope="module")

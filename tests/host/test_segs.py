@@ -83,6 +83,13 @@ def test_impact_packs_way_of_reading_them_gives_the_masks_back(labels):
     assert all(seg.cropped_image is None for seg in segs[1])
 
 
+def test_a_connected_part_becomes_segs_of_its_own(labels):
+    labels[40:50, 0:9] = 1
+    ((_, parts),) = to_segs(labels[None], selection="2, 1:3:12, 1:8:49, 1:0:40, 2:60:40")
+    assert [(seg.label, seg.bbox) for seg in parts[1:]] == [("1:0:40", (0, 40, 9, 50)), ("1:3:12", (0, 10, 30, 20))]
+    assert parts[0].label == "2" and parts[0].bbox == (51, 31, 70, 50)
+
+
 def test_a_detailer_changes_the_segments_and_nothing_else(labels, image):
     (segs,) = to_segs(labels[None], selection="2", crop_factor=1.5)
     before = image.numpy()

@@ -54,6 +54,8 @@ def test_segments_that_lie_mostly_in_a_box_are_added(segmentation):
     [
         ({"selection": "4"}, '"4" selects no segments'),
         ({"selection": "1; 2; 3"}, "3 lists"),
+        ({"selection": "; 0:4:0"}, '"0:4:0" is no part of picture 1 of 8 x 6: .* click it anew'),
+        ({"selection": "2:0:6;"}, '"2:0:6" is no part of picture 0'),
         ({"negative_points": "{"}, "a point must look like"),
         ({"selection": "1", "image": torch.zeros(2, 5, 8, 3)}, "connect the image that was segmented"),
     ],
@@ -69,7 +71,63 @@ def test_a_batch_takes_one_list_a_picture(segmentation):
     assert torch.equal(mask[1], (segmentation.labels[1] != 1).float())
 
 
-@pytest.mark.parametrize("selection", ["", " ; ", "9 @00000000"])
+def test_a_part_is_what_is_connected_with_its_place(segmentation):
+    mask, _ = run(EmerDiffSelectSegments, segmentation=segmentation, selection="0:1:2; 2, 0:7:5")
+    assert mask[0].sum() == 12 and mask[0, :3, :4].all() and mask[1].sum() == 24 and mask[1, 3:].all()
+    mask, _ = run(EmerDiffSelectSegments, segmentation=segmentation, selection="0:1:2;", every_picture=True)
+    assert torch.equal(mask, (segmentation.labels == 0).float()), "a part of one picture means its segment in others"
+
+
+def test_parts_of_another_segmentation_that_are_gone_are_left_out(segmentation):
+    output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection="0:7:5, 0:4:0, 1:9:9 @00000000")
+    assert torch.equal(output.result[0], (segmentation.labels == 0).float() * (torch.arange(8) > 3))
+    assert "has changed" in output.ui["text"][0]
+    for entry in output.ui["emerdiff_segments"]:
+        assert entry["gone"] == ["0:4:0", "1:9:9"] and entry["used"]["selection"] == "0:7:5 @00000000"
+
+
+def painted(folders, name: str, opaque: int = 255) -> None:
+    """A picture of the input folder: the upper row white, the rest black, and only the left half opaque."""
+    pixels = np.zeros((6, 8, 4), np.uint8)
+    pixels[0, :, :3], pixels[:, :4, 3] = 255, opaque
+    (folders / "input" / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(folders / "input" / name)
+
+
+def test_a_correction_is_the_mask_where_it_is_opaque(segmentation, folders):
+    painted(folders, "emerdiff/a.png")
+    output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection="0", correction="emerdiff/a.png;")
+    first, second = (segmentation.labels == 0).float()
+    first[:, :4] = 0
+    first[0, :4] = 1
+    assert torch.equal(output.result[0], torch.stack([first, second])) and output.ui["text"] == []
+    alone = run(EmerDiffSelectSegments, segmentation=segmentation, correction="emerdiff/a.png")[0]
+    assert alone.sum() == 2 * 4, "a correction needs no pick"
+
+
+def test_a_correction_of_another_picture_is_left_out_and_said(segmentation, folders):
+    painted(folders, "b.png")
+    Image.new("L", (9, 3)).save(folders / "input" / "wide.png")
+    given = {"segmentation": segmentation, "selection": "1", "image": torch.rand(2, 6, 8, 3)}
+    plain = execute(EmerDiffSelectSegments, **given)
+    marks = [entry["mark"] for entry in plain.ui["emerdiff_segments"]]
+    mine = execute(EmerDiffSelectSegments, **given, correction=f"b.png @{marks[0]}; b.png @{marks[1]}")
+    assert mine.ui["text"] == [] and not torch.equal(mine.result[0], plain.result[0])
+    for text in (f"b.png @{marks[1]}; b.png @{marks[0]}", "wide.png"):
+        other = execute(EmerDiffSelectSegments, **given, correction=text)
+        assert torch.equal(other.result[0], plain.result[0]) and "made on another picture" in other.ui["text"][0]
+
+
+@pytest.mark.parametrize("name", ["missing.png", "../outside.png", "text.png", "a.png; ; b.png"])
+def test_a_correction_that_cannot_be_read_is_refused(segmentation, folders, name):
+    (folders / "outside.png").write_bytes(b"")
+    (folders / "input").mkdir(exist_ok=True)
+    (folders / "input" / "text.png").write_text("no picture")
+    with pytest.raises(ValueError, match="no picture|not inside|files for 3 pictures"):
+        run(EmerDiffSelectSegments, segmentation=segmentation, selection="1", correction=name)
+
+
+@pytest.mark.parametrize("selection", ["", " ; ", "9 @00000000", "0:4:0 @00000000"])
 def test_with_nothing_selected_nothing_downstream_runs_and_the_node_says_why(segmentation, selection, caplog):
     output = execute(EmerDiffSelectSegments, segmentation=segmentation, selection=selection)
     assert [type(each) for each in output.result] == [ExecutionBlocker] * 2
@@ -97,9 +155,10 @@ def test_the_browser_gets_picture_and_labels_as_files_of_the_same_size(segmentat
     assert len(entries) == 2 and (entries[0]["width"], entries[0]["height"]) == (8, 6)
     assert entries[0]["areas"] == [0.5, 0.25, 0.25, 0]
     for entry, labels in zip(entries, segmentation.labels):
-        names = [entry[kind]["filename"] for kind in ("picture", "labels")]
-        picture, colours = (Image.open(folders / "temp" / "emerdiff" / name) for name in names)
-        assert picture.size == colours.size == (4, 3)
+        names = [entry[kind]["filename"] for kind in ("picture", "labels", "parts")]
+        picture, colours, parts = (Image.open(folders / "temp" / "emerdiff" / name) for name in names)
+        assert picture.size == colours.size == parts.size == (4, 3)
+        assert (np.asarray(parts)[..., 0] >> 3).tolist() == [[1, 1, 3, 3], [4, 4, 2, 2], [4, 4, 2, 2]]
         assert (np.asarray(colours)[..., 0] >> 3 == labels[1::2, 1::2].numpy()).all()
     again = execute(EmerDiffSelectSegments, segmentation=segmentation, selection="0", image=image)
     files = [[entry[kind] for kind in ("picture", "labels")] for entry in again.ui["emerdiff_segments"]]

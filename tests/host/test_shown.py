@@ -45,7 +45,7 @@ def files(folders) -> dict:
 
 def test_a_click_draws_and_writes_nothing_where_no_picture_changed(clip, folders, drawn):
     first, there = click(clip, "1"), files(folders)
-    assert len(there) == 3 * FRAMES and len(drawn) == FRAMES
+    assert len(there) == 4 * FRAMES and len(drawn) == FRAMES
     second = click(clip, "0; 2")
     assert files(folders) == there and len(drawn) == FRAMES
     assert second["images"] == first["images"]
@@ -59,9 +59,9 @@ def test_only_a_changed_picture_is_drawn_anew(clip, folders, drawn):
     new = set(files(folders)) - set(there)
     assert [one == other for one, other in zip(first["images"], second["images"])] == [True, True, False, True]
     assert len(new) == 2 and len(drawn) == FRAMES + 1
-    clip[0].labels[1, 5, 5] += 1  # numbered picture and labels
+    clip[0].labels[1, 5, 5] += 1  # numbered picture, labels and parts
     click(clip, "1")
-    assert len(set(files(folders)) - set(there)) == 4 and len(drawn) == FRAMES + 2
+    assert len(set(files(folders)) - set(there)) == 5 and len(drawn) == FRAMES + 2
 
 
 def test_a_removed_file_is_made_again(clip, folders):

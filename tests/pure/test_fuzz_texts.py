@@ -7,7 +7,7 @@ import time
 
 import pytest
 from emerdiff.emerdiff_ops.files import names
-from emerdiff.emerdiff_ops.segments.texts import parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
+from emerdiff.emerdiff_ops.segments.texts import Part, parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
 from emerdiff.emerdiff_ops.text_scores import split_phrases
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,11 +35,14 @@ NAMES = st.text() | st.lists(st.sampled_from(ODD_NAMES)).map("".join)
 
 
 def read_selection(text):
-    numbers, _ = split_fingerprint(text)
+    selection, _ = split_fingerprint(text)
     for clip in (False, True):
-        lists = refused(parse_lists, numbers, [6] * 2, clip)
+        lists = refused(parse_lists, selection, [6] * 2, clip)
         assert lists is None or len(lists) == 2
-        assert all(each == sorted(set(each)) and set(each) <= set(range(6)) for each in lists or [])
+        for each in lists or []:
+            numbers, parts = ([pick for pick in each if isinstance(pick, Part) == is_part] for is_part in (False, True))
+            assert each == [*sorted(set(numbers)), *sorted(set(parts))]
+            assert {*numbers, *(part.number for part in parts)} <= set(range(6))
 
 
 def read_points(text):

@@ -2,7 +2,17 @@
 
 import numpy as np
 import torch
-from emerdiff.emerdiff_ops.segments.regions import fill_holes, remove_small_regions, split_parts
+from emerdiff.emerdiff_ops.segments import regions
+from emerdiff.emerdiff_ops.segments.regions import (
+    fill_holes,
+    is_part,
+    parts_for_browsers,
+    pixels_of_parts,
+    remove_small_regions,
+    split_parts,
+)
+from emerdiff.emerdiff_ops.segments.selection import select
+from emerdiff.emerdiff_ops.segments.texts import Part
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -90,3 +100,30 @@ def test_parts_are_the_connected_components(values):
         assert len(np.unique(values[mine])) == 1
         components, _ = ndimage.label(values == values[mine][0])
         assert (mine == (components == components[mine][0])).all()
+
+
+@given(SMALL, st.data())
+def test_a_part_is_what_its_place_is_connected_with(values, data):
+    labels, (height, width) = torch.from_numpy(values), values.shape
+    places = data.draw(st.lists(st.tuples(st.integers(0, height - 1), st.integers(0, width - 1)), max_size=3))
+    named = [Part(int(values[y, x]), x, y) for y, x in places]
+    parts = split_parts(labels)
+    wanted = torch.isin(parts, torch.tensor([int(parts[y, x]) for y, x in places], dtype=parts.dtype))
+    assert all(is_part(labels, part) for part in named)
+    assert torch.equal(pixels_of_parts(labels, named), wanted)
+    assert not any(is_part(labels, part._replace(number=part.number + 1)) for part in named)
+    assert not is_part(labels, Part(int(values[0, 0]), width, 0)) and not is_part(labels, Part(0, 0, height))
+
+
+def test_a_part_is_added_once_and_taken_away_with_its_segment():
+    labels = picture("01011", "21111")
+    left, all_of_1 = [Part(1, 1, 0)], labels == 1
+    assert torch.equal(select(labels, [], [], [], False, [Part(0, 2, 0)]), picture("00100", "00000") == 1)
+    assert torch.equal(select(labels, [1], [], [], False, left), all_of_1)
+    assert torch.equal(select(labels, [], [], [], True, left), ~all_of_1)
+    assert not select(labels, [], [], [(1, 0)], False, left).any(), "the segment under a negative point is out"
+
+
+def test_parts_too_many_for_a_browser_have_no_number(monkeypatch):
+    monkeypatch.setattr(regions, "MOST_PARTS", 3)
+    assert parts_for_browsers(picture("010", "232")).tolist() == [[1, 3, 2], [0, 0, 0]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from emerdiff.emerdiff_ops.segments.labels import fingerprint
-from emerdiff.emerdiff_ops.segments.texts import parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
+from emerdiff.emerdiff_ops.segments.texts import Part, parse_boxes_in, parse_lists, parse_points_in, split_fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +29,11 @@ def check(case: dict, parse) -> None:
 
 @pytest.mark.parametrize("case", CASES["selections"], ids=lambda case: ascii(case["text"]))
 def test_a_selection(case):
-    check(case, lambda: parse_lists(case["text"], case["counts"]))
+    def written() -> list:
+        lists = parse_lists(case["text"], case["counts"])
+        return [[str(pick) if isinstance(pick, Part) else pick for pick in own] for own in lists]
+
+    check(case, written)
 
 
 @pytest.mark.parametrize("case", CASES["points"], ids=lambda case: ascii(case["text"]))
@@ -55,6 +59,7 @@ def test_selections_survive_being_written_in_any_way(numbers, data):
 
 def test_clipping_leaves_out_what_does_not_exist_and_nothing_else():
     assert parse_lists("3, 8-12, 40-50; 2; 5", [10, 10], clip=True) == [[3, 8, 9], [2]]
+    assert parse_lists("3:7:8, 10:1:1", [10], clip=True) == [[Part(3, 7, 8)]]
     for text in ("x", "9-7"):
         with pytest.raises(ValueError, match=text):
             parse_lists(text, [10, 10], clip=True)

@@ -80,7 +80,7 @@ NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffToSEGS": (["segmentation", "selection", "crop_factor", "min_area", "image"], ["SEGS"]),
     "EmerDiffSelectSegments": (
         ["segmentation", "selection", "positive_points", "negative_points", "invert", "image", "boxes",
-         "every_picture", "grow", "feather", "fill_holes"],
+         "every_picture", "grow", "feather", "fill_holes", "correction"],
         ["MASK", "IMAGE"],
     ),
     "EmerDiffSave": (["value", "filename_prefix"], ["COMFY_MATCHTYPE_V3"]),

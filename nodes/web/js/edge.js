@@ -4,14 +4,45 @@ const FAR = 1e9 // squared pixels
 const HARD = 0.01 // pixels: a feather below it is none
 
 /** clip((d + grow) / feather + 1/2, 0, 1) of a mask of 0 and 1, lengths in its pixels: a Float32Array. */
-export function edged(inside, width, height, { grow, feather, fillHoles }) {
+export function edged(inside, width, height, edge) {
+  const alpha = new Float32Array(inside.length)
+  const reach = Math.max(0, edge.grow) + edge.feather + 1
+  const box = boxAround(inside, width, height, Math.ceil(reach))
+  if (!box) return alpha
+  const [left, top, wide, high] = box
+  const part = new Uint8Array(wide * high)
+  for (let y = 0; y < high; y++) part.set(inside.subarray((top + y) * width + left).subarray(0, wide), y * wide)
+  const changed = edgedWithin(part, wide, high, edge)
+  for (let y = 0; y < high; y++) alpha.set(changed.subarray(y * wide, (y + 1) * wide), (top + y) * width + left)
+  return alpha
+}
+
+function edgedWithin(inside, width, height, { grow, feather, fillHoles }) {
   const hard = fillHoles ? withoutHoles(inside, width, height) : inside
   const [within, without] = [1, 0].map((side) => distances(hard, side, width, height))
-  return Float32Array.from(hard, (value, at) => {
-    const distance = (value ? Math.sqrt(within[at]) - 0.5 : 0.5 - Math.sqrt(without[at])) + grow
-    if (feather < HARD) return distance > 0 ? 1 : 0
-    return Math.min(1, Math.max(0, distance / feather + 0.5))
-  })
+  const alpha = new Float32Array(hard.length)
+  for (let at = 0; at < alpha.length; at++) {
+    const distance = (hard[at] ? Math.sqrt(within[at]) - 0.5 : 0.5 - Math.sqrt(without[at])) + grow
+    alpha[at] = feather < HARD ? distance > 0 : Math.min(1, Math.max(0, distance / feather + 0.5))
+  }
+  return alpha
+}
+
+/** [left, top, width, height] of the box with all of a mask and `reach` pixels at each side; null where nothing is in. */
+function boxAround(inside, width, height, reach) {
+  let [left, top, right, bottom] = [width, height, -1, -1]
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      if (!inside[at]) continue
+      if (x < left) left = x
+      if (x > right) right = x
+      if (y < top) top = y
+      bottom = y
+    }
+  }
+  if (right < 0) return null
+  const [x, y] = [left, top].map((side) => Math.max(0, side - reach))
+  return [x, y, Math.min(width, right + reach + 1) - x, Math.min(height, bottom + reach + 1) - y]
 }
 
 /** What cannot be reached from the border outside the mask belongs to it. */
@@ -38,17 +69,19 @@ function withoutHoles(inside, width, height) {
 
 /** Squared distances to the nearest pixel of the other side, by rows and then by columns; exact (Felzenszwalb, 2012). */
 function distances(hard, side, width, height) {
-  const squared = Float64Array.from(hard, (value) => (Boolean(value) === Boolean(side) ? FAR : 0))
-  for (let y = 0; y < height; y++) lowerEnvelope(squared, y * width, 1, width)
-  for (let x = 0; x < width; x++) lowerEnvelope(squared, x, width, height)
+  const squared = new Float64Array(hard.length)
+  for (let at = 0; at < squared.length; at++) squared[at] = hard[at] === side ? FAR : 0
+  const longest = Math.max(width, height)
+  const scratch = [new Float64Array(longest), new Int32Array(longest), new Float64Array(longest + 1)]
+  for (let y = 0; y < height; y++) lowerEnvelope(squared, y * width, 1, width, ...scratch)
+  for (let x = 0; x < width; x++) lowerEnvelope(squared, x, width, height, ...scratch)
   return squared
 }
 
-function lowerEnvelope(values, first, step, count) {
-  const own = Float64Array.from({ length: count }, (_, each) => values[first + each * step])
-  const places = new Int32Array(count)
-  const from = new Float64Array(count + 1)
+function lowerEnvelope(values, first, step, count, own, places, from) {
+  for (let each = 0; each < count; each++) own[each] = values[first + each * step]
   let last = 0
+  places[0] = 0
   from[0] = -Infinity
   from[1] = Infinity
   for (let each = 1; each < count; each++) {
@@ -60,7 +93,7 @@ function lowerEnvelope(values, first, step, count) {
   }
   for (let each = 0, at = 0; each < count; each++) {
     while (from[at + 1] < each) at++
-    values[first + each * step] = (each - places[at]) ** 2 + own[places[at]]
+    values[first + each * step] = (each - places[at]) * (each - places[at]) + own[places[at]]
   }
 }
 

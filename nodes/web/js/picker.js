@@ -2,14 +2,15 @@
 
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
+import { BrushTools } from "./brush_tools.js"
 import { NodeTexts } from "./node_texts.js"
 import { button, element, ownStyles, percent } from "./parts.js"
-import { NEGATIVE, Picks, POSITIVE } from "./picks.js"
+import { CORRECTION, NEGATIVE, Picks, POSITIVE } from "./picks.js"
 import { loadSegmentMap } from "./segment_map.js"
 import { Stage } from "./stage.js"
 import { say } from "./texts.js"
 
-const LOOK_EVERY = 150 // milliseconds
+const LOOK_EVERY = 50 // milliseconds
 const NOTHING = []
 const [LEFT, RIGHT] = [0, 2] // buttons
 const NOTCH = 50 // of the wheel: less than a mouse sends at once, and a few moves of a trackpad
@@ -25,6 +26,7 @@ export class Picker {
     this.texts = new NodeTexts(node, main)
     this.picks = new Kind(this.texts)
     this.stage = new Stage(this.picks)
+    this.brush = new BrushTools(this)
     this.build()
   }
 
@@ -63,8 +65,9 @@ export class Picker {
   makeTools() {
     const { picks } = this
     return [
-      this.tool(say("all"), say("all_in_full"), () => picks.edit(() => true)),
+      this.tool(say("all"), say("all_in_full"), () => picks.all()),
       this.tool(say("clear"), say("none_in_full"), () => picks.clear()),
+      ...this.brush.buttons(),
     ]
   }
 
@@ -74,7 +77,7 @@ export class Picker {
 
   /** Values of the node that change what is shown, beside its texts of points. */
   get watched() {
-    return ["invert", ...EDGES]
+    return ["invert", ...EDGES, CORRECTION]
   }
 
   change(act) {
@@ -100,6 +103,7 @@ export class Picker {
     this.takePlace()
     const sent = this.sentEntries()
     if (sent !== this.sent) this.receive(sent)
+    this.brush.look()
     const { texts } = this
     const values = [POSITIVE, NEGATIVE, ...this.watched].map((name) => texts.value(name))
     const read = [texts.selection, ...values, texts.closed].join("\n")
@@ -139,6 +143,7 @@ export class Picker {
     const { picks } = this
     const { entry } = picks
     picks.map = null
+    this.brush.reset()
     this.stage.reset()
     this.stage.wait(Boolean(entry))
     if (entry) {
@@ -148,12 +153,12 @@ export class Picker {
     }
     this.stage.wait(false)
     this.seen = null
-    this.show()
+    this.look()
   }
 
   loadMap(entry) {
-    const [picture, labels] = [entry.picture, entry.labels].map((file) => api.apiURL(`/view?${new URLSearchParams(file)}`))
-    return loadSegmentMap(picture, labels)
+    const files = [entry.picture, entry.labels, entry.parts].filter(Boolean)
+    return loadSegmentMap(...files.map((file) => api.apiURL(`/view?${new URLSearchParams(file)}`)))
   }
 
   turn(step) {
@@ -210,13 +215,14 @@ export class Picker {
     const point = stage.pointer && stage.pointAt(stage.pointer)
     if (!point) return null
     if (key === "[" || key === "]") return () => this.grow(point, key === "]", NOTCH)
-    return ["Enter", " "].includes(key) && stage.hovered !== null && (() => this.change(() => (picks.begin(point), picks.end())))
+    if (!["Enter", " "].includes(key) || stage.hovered === null) return null
+    return () => this.change(() => (picks.begin(point, true), picks.end()))
   }
 
   /** To the next segment in a direction, as if the pointer were there. */
   walk(direction) {
     const point = this.picks.neighbour(this.stage.hovered, direction)
-    if (point) this.stage.hover(this.picks.labelAt(point), this.stage.eventAt(point))
+    if (point) this.stage.hover(this.picks.pieceAt(point), this.stage.eventAt(point), true)
   }
 
   /** Whether dragging draws a box or paints over segments. */
@@ -244,7 +250,7 @@ export class Picker {
     this.refused = null
     if (event.button === RIGHT || event.shiftKey || event.altKey) return this.point(event)
     if (this.texts.closed) return
-    event.preventDefault()
+    wholeBy(event) ? stopped(event) : event.preventDefault() // the front end shall not take Ctrl and a drag for its own
     this.stage.canvas.focus({ preventScroll: true })
     const point = this.stage.pointAt(event)
     if (this.boxing) this.picks.box = { from: point, to: point }
@@ -256,7 +262,7 @@ export class Picker {
 
   /** A plain click, or the beginning of a drag. */
   left(event, point) {
-    this.picks.begin(point)
+    this.picks.begin(point, wholeBy(event))
   }
 
   /** With a key or the right button: a point instead of a segment. The front end shall not take it for its own Shift or Alt and click. */
@@ -275,7 +281,7 @@ export class Picker {
     if (event.buttons & 4) return app.canvas.processMouseMove(event)
     if (!this.picks.map) return
     const point = this.stage.pointAt(event)
-    this.stage.hover(this.picks.hoveredAt(point), event)
+    this.stage.hover(this.picks.hoveredAt(point), event, wholeBy(event))
     this.takeWheel()
     if (!event.isPrimary) return
     if (this.picks.box) this.picks.box.to = point
@@ -314,6 +320,7 @@ export class Picker {
     const { closed } = this.texts
     for (const tool of [this.boxes, ...this.tools]) tool.disabled = !ready
     for (const each of [this.boxes, ...this.tools, ...this.ways]) each.hidden = Boolean(closed)
+    this.brush.show()
     this.keys.hidden = !ready || Boolean(closed)
     if (!ready) this.instruct()
     else {
@@ -339,16 +346,21 @@ export class Picker {
 
   summary() {
     const { picks } = this
-    const mask = picks.mask()
-    const count = mask.filter(Boolean).length
-    const area = percent(picks.entry.areas.reduce((sum, each, number) => sum + (mask[number] ? each : 0), 0))
+    const { count, area: share } = picks.extent()
+    const area = percent(share)
     if (this.refused) return this.refused
     if (this.texts.closed) return `${area} - ${this.texts.closed}`
-    if (count === 0) return say("nothing")
+    if (count === 0) return say(picks.brushed ? "brushed_alone" : "nothing")
     const [points, boxes] = [picks.under(POSITIVE).size + picks.under(NEGATIVE).size, picks.boxed.size]
     const others = points && boxes ? "_both" : points ? "_points" : boxes ? "_boxes" : ""
-    return say(`summary${others}`, { count, all: mask.length, area })
+    const summary = say(`summary${others}`, { count, all: picks.entry.colors.length, area })
+    return picks.brushed ? say("brushed", { summary }) : summary
   }
+}
+
+/** Whether all of a segment is meant, not a part of it. */
+function wholeBy(event) {
+  return event.ctrlKey || event.metaKey
 }
 
 /** The front end shall not take it for something of its own. */

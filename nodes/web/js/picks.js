@@ -1,13 +1,17 @@
-// What is picked on the page shown: the numbers of the text, those of a stroke that is not written yet, and the points.
+// What is picked on the page shown: what the text names, what a stroke that is not written yet has, and the points. The text
+// has numbers of segments and connected parts; here both are pieces of the map, which are those parts.
 
+import { readCorrections, writeCorrections } from "./correction_text.js"
+import { pieceAt, piecesOf, picksOf } from "./pieces.js"
 import { readPoints, writePoints } from "./points_text.js"
-import { readSelection, writeSelection } from "./selection_text.js"
+import { partOf, readSelection, writeSelection } from "./selection_text.js"
 import { middles } from "./segment_map.js"
 import { say } from "./texts.js"
 
 const NOTHING = []
 export const POSITIVE = "positive_points"
 export const NEGATIVE = "negative_points"
+export const CORRECTION = "correction"
 
 export class Picks {
   constructor(texts) {
@@ -17,6 +21,7 @@ export class Picks {
     this.map = null // of the entry on this page, once it is loaded
     this.stroke = null // {add, last point, list} while the pointer is down
     this.box = null // {from, to} while one is drawn
+    this.correction = null // by brush, of this page, once it is loaded
   }
 
   /** What the node sent with its last result. */
@@ -37,15 +42,21 @@ export class Picks {
 
   read() {
     const counts = this.entries.map(({ colors }) => colors.length)
-    if (!this.texts.closed) return this.spread(readSelection(this.texts.selection, counts))
+    if (!this.texts.closed) return this.spread(this.there(readSelection(this.texts.selection, counts)))
     const { lists, fingerprint } = readSelection(this.texts.selection, [counts[this.page]]) // this page's alone
     return { lists: counts.map(() => lists[0]), fingerprint }
+  }
+
+  /** Without the parts that the node did not find in its pictures. */
+  there({ lists, fingerprint }) {
+    const found = ({ gone = NOTHING }, list) => new Set([...list].filter((pick) => !gone.includes(pick)))
+    return { lists: lists.map((list, page) => found(this.entries[page], list)), fingerprint }
   }
 
   /** What is picked in one picture is picked in all, if the node says so. */
   spread({ lists, fingerprint }) {
     if (!this.everywhere) return { lists, fingerprint }
-    const all = lists.flatMap((list) => [...list])
+    const all = lists.flatMap((list) => [...list].map((pick) => (Number.isInteger(pick) ? pick : partOf(pick)[0])))
     return { lists: lists.map(() => new Set(all)), fingerprint }
   }
 
@@ -59,9 +70,20 @@ export class Picks {
     return this.texts.selection.trim() !== "" && made !== null && made !== this.entry.fingerprint
   }
 
-  /** Numbers of this page, with those of a stroke that is not written yet. */
+  /** Pieces picked on this page, with those of a stroke that is not written yet. */
   get list() {
-    return this.stroke?.list ?? this.lists[this.page]
+    return this.stroke?.list ?? this.piecesOf(this.lists[this.page])
+  }
+
+  /** The pieces that picks of the text name. */
+  piecesOf(picks) {
+    return piecesOf(picks, this.map, this.entry)
+  }
+
+  /** What a pick at a piece takes: the piece, or all of its segment; a number is all that there is in other pictures. */
+  taken(piece, whole) {
+    if (!whole && !this.everywhere) return [piece]
+    return [...piecesOf(new Set([this.map.segments[piece]]), this.map, this.entry)]
   }
 
   /** The points of a text field, a list for each picture, or null where it cannot be read. */
@@ -101,68 +123,102 @@ export class Picks {
     return grow || feather || fillHoles ? { grow, feather, fillHoles } : null
   }
 
-  /** Which segments the mask will have. */
+  /** The file that corrects the mask of this page, where it was made on this picture; null where none was. */
+  get brushed() {
+    const named = this.corrections()[this.page]
+    return named && [null, this.entry.mark].includes(named.mark) ? named.file : null
+  }
+
+  corrections() {
+    return readCorrections(String(this.texts.value(CORRECTION) ?? ""), this.entries.length)
+  }
+
+  /** Another file for this page, or none. */
+  correct(file) {
+    if (this.texts.closedTo(CORRECTION)) return
+    const list = this.corrections()
+    list[this.page] = file && { file, mark: this.entry.mark }
+    const text = writeCorrections(list)
+    if (text !== this.texts.value(CORRECTION)) this.texts.write(text, CORRECTION)
+  }
+
+  /** Which pieces the mask will have. */
   mask() {
-    const wanted = new Set([...this.list, ...this.boxed, ...this.under(POSITIVE)])
+    const { list, inverted, map } = this
+    const wanted = new Set([...this.boxed, ...this.under(POSITIVE)])
     const removed = this.under(NEGATIVE)
-    const all = removed.size > 0 && wanted.size === 0
-    const { inverted } = this
-    return this.entry.colors.map((_, number) => ((all || wanted.has(number)) && !removed.has(number)) !== inverted)
+    const all = removed.size > 0 && wanted.size === 0 && list.size === 0
+    const isIn = (piece, segment) => (all || list.has(piece) || wanted.has(segment)) && !removed.has(segment)
+    return map.segments.map((segment, piece) => isIn(piece, segment) !== inverted)
+  }
+
+  /** How many segments the mask has something of, and its share of the picture. */
+  extent() {
+    const { map, entry } = this
+    const [inside, all] = [0, 1].map(() => entry.colors.map(() => 0))
+    this.mask().forEach((isIn, piece) => {
+      all[map.segments[piece]] += map.pixels[piece]
+      if (isIn) inside[map.segments[piece]] += map.pixels[piece]
+    })
+    const area = entry.areas.reduce((sum, each, number) => sum + (all[number] && (each * inside[number]) / all[number]), 0)
+    return { count: inside.filter(Boolean).length, area }
   }
 
   /** The segment at a point of the true picture, or null beside it. */
-  labelAt([x, y]) {
-    const { map, entry } = this
-    const column = Math.floor((x / entry.width) * map.width)
-    const row = Math.floor((y / entry.height) * map.height)
-    const inside = column >= 0 && row >= 0 && column < map.width && row < map.height
-    return inside ? map.labels[row * map.width + column] : null
+  labelAt(point) {
+    return this.map.segments[this.pieceAt(point)] ?? null
+  }
+
+  /** The piece at a point of the true picture, or null beside it. */
+  pieceAt(point) {
+    return pieceAt(point, this.map, this.entry)
   }
 
   /** What is looked at under the pointer. */
   hoveredAt(point) {
-    return this.labelAt(point)
+    return this.pieceAt(point)
   }
 
   // --- changes
 
-  edit(keep) {
-    const list = this.lists[this.page]
-    this.replace(new Set([...this.entry.colors.keys()].filter((number) => keep(number, list))))
+  all() {
+    this.set(new Set(this.entry.colors.keys()))
   }
 
-  /** Whether a segment that is picked by its number lies at a point, and there is a tree that it can grow by. */
+  /** Whether a piece that is picked by the text lies at a point, and there is a tree that it can grow by. */
   isPicked(point) {
-    return Boolean(this.entry.tree) && this.list.has(this.labelAt(point))
+    return Boolean(this.entry.tree) && this.list.has(this.pieceAt(point))
   }
 
   /** The pick at a point becomes the next larger or smaller branch of the tree in which segments merge. */
   grow(point, larger) {
-    const branches = this.branches(this.labelAt(point))
+    const branches = this.branches(this.pieceAt(point))
     const { list } = this
-    const level = branches.findLastIndex((branch) => branch.every((number) => list.has(number)))
+    const level = branches.findLastIndex((branch) => branch.every((piece) => list.has(piece)))
     const next = branches[larger ? level + 1 : level - 1]
     if (next && larger) this.replace(new Set([...list, ...next]))
     else if (next) this.replace(new Set([...list].filter((each) => next.includes(each) || !branches[level].includes(each))))
   }
 
-  /** The branches of the tree that hold a segment, from itself to the whole picture, each a list of numbers. */
-  branches(number) {
-    if (number === null) return []
+  /** The branches of the tree that hold a piece: itself, its segment, and so on to the whole picture, each a list of pieces. */
+  branches(piece) {
+    const number = this.map.segments[piece]
+    const found = [new Set([number])]
     const parts = new Map(this.entry.colors.map((_, each) => [each, [each]]))
-    const found = [[number]]
     for (const [kept, gone] of this.entry.tree ?? []) {
       const whole = [...parts.get(kept), ...parts.get(gone)]
       parts.set(kept, whole)
-      if (whole.includes(number)) found.push(whole)
+      if (whole.includes(number)) found.push(new Set(whole))
     }
-    return found
+    const branches = found.map((numbers) => [...this.piecesOf(numbers)])
+    return branches[0].length > 1 && !this.everywhere ? [[piece], ...branches] : branches
   }
 
-  /** Nothing on this page: no segments, and no points where they can be written. */
+  /** Nothing on this page: no segments, and no points and correction where they can be written. */
   clear() {
-    this.edit(() => false)
+    this.set(new Set())
     this.clearPoints()
+    this.correct(null)
   }
 
   clearPoints() {
@@ -172,8 +228,14 @@ export class Picks {
     }
   }
 
+  /** Other pieces for this page; what the text names and is too small to be shown stays. */
+  replace(pieces) {
+    const unseen = [...this.lists[this.page]].filter((pick) => this.piecesOf(new Set([pick])).size === 0)
+    this.set(new Set([...picksOf(pieces, this.map, this.entry), ...unseen]))
+  }
+
   /** Another list for this page; picks of an old segmentation stay marked as such. */
-  replace(list) {
+  set(list) {
     const lists = this.everywhere ? this.lists.map(() => list) : this.lists
     lists[this.page] = list
     this.write(lists, this.changed ? this.read().fingerprint : this.entry.fingerprint)
@@ -202,10 +264,10 @@ export class Picks {
   // --- from segment to segment by keys
 
   /** The middle of the next segment in a direction, as a point of the true picture; null where there is none. */
-  neighbour(number, [right, down]) {
+  neighbour(piece, [right, down]) {
     const { map, entry } = this
-    map.middles ??= middles(map, entry.colors.length)
-    const here = map.middles[number] ?? [map.width / 2, map.height / 2]
+    map.middles ??= middles(map.labels, map.width, entry.colors.length)
+    const here = map.middles[map.segments[piece]] ?? [map.width / 2, map.height / 2]
     let best = { cost: Infinity, point: null }
     for (const point of map.middles) {
       if (!point) continue
@@ -234,7 +296,7 @@ export class Picks {
     const numbers = this.inBox(this.box)
     this.box = null
     const list = new Set(this.list)
-    for (const number of numbers) this.inverted ? list.delete(number) : list.add(number)
+    for (const piece of this.piecesOf(new Set(numbers))) this.inverted ? list.delete(piece) : list.add(piece)
     this.replace(list)
   }
 
@@ -254,24 +316,26 @@ export class Picks {
 
   // --- strokes of the pointer, from one point of the true picture to the next
 
-  begin(point) {
-    const number = this.labelAt(point)
-    if (number === null) return
-    this.stroke = { add: !this.mask()[number], last: point, list: new Set(this.list) }
+  begin(point, whole = false) {
+    const piece = this.pieceAt(point)
+    if (piece === null) return
+    this.stroke = { add: !this.mask()[piece], whole, last: point, list: new Set(this.list) }
     this.paint(point)
   }
 
-  /** Every segment on the way from the stroke's last point; a quick pointer leaves none out. */
+  /** Every piece on the way from the stroke's last point; a quick pointer leaves none out. */
   paint(point) {
-    const { last, list, add } = this.stroke
+    const { last, list, add, whole } = this.stroke
     const [dx, dy] = [point[0] - last[0], point[1] - last[1]]
     const step = this.entry.width / this.map.width
     const steps = Math.max(1, Math.ceil(Math.max(Math.abs(dx), Math.abs(dy)) / step))
+    const crossed = new Set()
     for (let each = 0; each <= steps; each++) {
-      const number = this.labelAt([last[0] + (dx * each) / steps, last[1] + (dy * each) / steps])
-      if (number === null) continue
-      if (add !== this.inverted) list.add(number)
-      else list.delete(number)
+      crossed.add(this.pieceAt([last[0] + (dx * each) / steps, last[1] + (dy * each) / steps]))
+    }
+    crossed.delete(null)
+    for (const piece of [...crossed].flatMap((each) => this.taken(each, whole))) {
+      add !== this.inverted ? list.add(piece) : list.delete(piece)
     }
     this.stroke.last = point
   }

@@ -34,7 +34,7 @@ export class PointPicks extends Picks {
   /** Of the labels of a level map, each the level at which its pixels join. */
   mask() {
     const { level } = this
-    return this.entry.colors.map((_, join) => level !== null && join <= level)
+    return this.map.segments.map((join) => level !== null && join <= level)
   }
 
   /** Anywhere in a picture with levels the wheel goes through them. */

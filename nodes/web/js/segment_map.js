@@ -9,10 +9,12 @@ const SELECTED = [255, 255, 255, 255]
 const REMEMBERED = 12
 const decoded = new Map() // by address; an undo makes the node anew, and its picture shall not flicker
 
-/** {picture: ImageBitmap, labels: Uint16Array, width, height} of an entry that the node sent. */
-export function loadSegmentMap(pictureAddress, labelsAddress) {
-  const key = `${pictureAddress}\n${labelsAddress}`
-  const known = decoded.get(key) ?? decode(pictureAddress, labelsAddress)
+/** {picture: ImageBitmap, labels: Uint16Array, pieces: Uint16Array, segments, pixels, width, height} of an entry that the
+ *  node sent. Pieces are the segments' connected parts, or the segments where no parts were sent; `segments` and `pixels`
+ *  tell of each piece its segment and how large it is. */
+export function loadSegmentMap(...addresses) {
+  const key = addresses.join("\n")
+  const known = decoded.get(key) ?? decode(...addresses)
   decoded.delete(key)
   decoded.set(key, known) // the last used stand last
   known.catch(() => decoded.delete(key))
@@ -20,21 +22,44 @@ export function loadSegmentMap(pictureAddress, labelsAddress) {
   return known
 }
 
-async function decode(pictureAddress, labelsAddress) {
-  const exact = { colorSpaceConversion: "none", premultiplyAlpha: "none" }
-  const [picture, map] = await Promise.all([
+async function decode(pictureAddress, ...mapAddresses) {
+  const [picture, map, parts] = await Promise.all([
     fetchBlob(pictureAddress).then((blob) => createImageBitmap(blob)),
-    fetchBlob(labelsAddress).then((blob) => createImageBitmap(blob, exact)),
+    ...mapAddresses.map(decodeNumbers),
   ])
+  return { picture, labels: map.numbers, ...piecesOf(map.numbers, parts?.numbers), width: map.width, height: map.height }
+}
+
+/** What each pixel of a picture stands for: five bits in each channel. */
+async function decodeNumbers(address) {
+  const exact = { colorSpaceConversion: "none", premultiplyAlpha: "none" }
+  const map = await createImageBitmap(await fetchBlob(address), exact)
   const { width, height } = map
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })
   context.drawImage(map, 0, 0)
   const { data } = context.getImageData(0, 0, width, height)
-  const labels = new Uint16Array(width * height)
-  for (let at = 0, from = 0; at < labels.length; at++, from += 4) {
-    labels[at] = (data[from] >> 3) | ((data[from + 1] >> 3) << 5) | ((data[from + 2] >> 3) << 10)
+  const numbers = new Uint16Array(width * height)
+  for (let at = 0, from = 0; at < numbers.length; at++, from += 4) {
+    numbers[at] = (data[from] >> 3) | ((data[from + 1] >> 3) << 5) | ((data[from + 2] >> 3) << 10)
   }
-  return { picture, labels, width, height }
+  return { numbers, width, height }
+}
+
+/** The pieces numbered in reading order: of each pixel, and of each its segment and how many pixels it has. */
+function piecesOf(labels, parts) {
+  const pieces = new Uint16Array(labels.length)
+  const [known, segments, pixels] = [new Map(), [], []]
+  for (let at = 0, last = -1, piece = 0; at < pieces.length; at++) {
+    const key = labels[at] * 2 ** 15 + (parts?.[at] ?? 0)
+    if (key !== last) {
+      if (!known.has(key)) known.set(key, segments.push(labels[at]) - 1)
+      piece = known.get(key)
+      last = key
+    }
+    pieces[at] = piece
+    pixels[piece] = (pixels[piece] ?? 0) + 1
+  }
+  return { pieces, segments, pixels }
 }
 
 async function fetchBlob(address) {
@@ -43,50 +68,49 @@ async function fetchBlob(address) {
   return answer.blob()
 }
 
-/** The labels at the size they are drawn in, and where they border: {labels, edges, across}, each edge with its neighbour. */
+/** The pieces at the size they are drawn in, and where they border: {pieces, edges, across}, each edge with its neighbour. */
 export function sampled(map, width, height) {
-  const labels = new Uint16Array(width * height)
+  const pieces = new Uint16Array(width * height)
   for (let y = 0, at = 0; y < height; y++) {
     const row = Math.floor(((y + 0.5) * map.height) / height) * map.width
-    for (let x = 0; x < width; x++, at++) labels[at] = map.labels[row + Math.floor(((x + 0.5) * map.width) / width)]
+    for (let x = 0; x < width; x++, at++) pieces[at] = map.pieces[row + Math.floor(((x + 0.5) * map.width) / width)]
   }
   const edges = []
   const across = []
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) {
-      const right = x + 1 < width && labels[at + 1] !== labels[at]
-      const below = y + 1 < height && labels[at + width] !== labels[at]
+      const right = x + 1 < width && pieces[at + 1] !== pieces[at]
+      const below = y + 1 < height && pieces[at + width] !== pieces[at]
       if (!right && !below) continue
       const other = right ? at + 1 : at + width
       edges.push(at, other)
       across.push(other, at)
     }
   }
-  return { labels, edges, across, width, height }
+  return { pieces, edges, across, width, height }
 }
 
-/** Colours over the picture: the sampled labels as an ImageData. `alpha`: of a mask with another edge than its segments.
- *  Without `inner`, no lines but the mask's own. */
-export function paintOver(drawn, colors, isSelected, hovered, alpha = null, inner = true) {
+/** Colours over the picture: the sampled pieces as an ImageData, by each piece's colour, and whether it is selected and
+ *  hovered. `alpha`: of a mask with another edge than its pieces. Without `inner`, no lines but the mask's own. */
+export function paintOver(drawn, { colors, selected, hovered }, alpha = null, inner = true) {
   const image = new ImageData(drawn.width, drawn.height)
   const pixels = new Uint32Array(image.data.buffer)
-  const selected = colors.map((_, number) => isSelected(number))
-  const dim = selected.some(Boolean)
+  const dim = alpha !== null || selected.some(Boolean)
   const [inside, outside] = [true, false].map((within) => fills(colors, hovered, within, dim))
-  const { labels } = drawn
+  const { pieces } = drawn
   for (let at = 0; at < pixels.length; at++) {
-    pixels[at] = ((alpha ? alpha[at] > 0.5 : selected[labels[at]]) ? inside : outside)[labels[at]]
+    pixels[at] = ((alpha ? alpha[at] > 0.5 : selected[pieces[at]]) ? inside : outside)[pieces[at]]
   }
   drawBorders(pixels, drawn, hovered, alpha ? null : selected, inner)
   if (alpha) blend(image, alpha, drawn)
   return image
 }
 
-/** The look of each segment's pixels within the mask, or outside of it. */
+/** The look of each piece's pixels within the mask, or outside of it. */
 function fills(colors, hovered, within, dim) {
-  return colors.map((color, number) => {
-    if (!within && dim && number !== hovered) return word([0, 0, 0, Math.round(255 * DIM)])
-    const share = (within ? FILL.selected : FILL.plain) + (number === hovered ? FILL.hover : 0)
+  return colors.map((color, piece) => {
+    if (!within && dim && !hovered[piece]) return word([0, 0, 0, Math.round(255 * DIM)])
+    const share = (within ? FILL.selected : FILL.plain) + (hovered[piece] ? FILL.hover : 0)
     return word([...rgb(color), Math.round(255 * share)])
   })
 }
@@ -94,10 +118,10 @@ function fills(colors, hovered, within, dim) {
 function drawBorders(pixels, drawn, hovered, selected, inner) {
   const [faint, bright, strong] = [FAINT, HOVERED, SELECTED].map(word)
   drawn.edges.forEach((at, index) => {
-    const [here, there] = [drawn.labels[at], drawn.labels[drawn.across[index]]]
+    const [here, there] = [drawn.pieces[at], drawn.pieces[drawn.across[index]]]
     if (selected && selected[here] !== selected[there]) pixels[at] = strong
     else if (!inner) return
-    else if (here === hovered || there === hovered) pixels[at] = bright
+    else if (hovered[here] || hovered[there]) pixels[at] = bright
     else if (pixels[at] !== strong) pixels[at] = faint
   })
 }
@@ -118,23 +142,30 @@ function blend(image, alpha, { width, height }) {
   }
 }
 
-/** For every segment the pixel of it that is next to its middle, as [x, y] of the map; null where it has none. */
-export function middles({ labels, width }, count) {
-  const sums = Array.from({ length: count }, () => [0, 0, 0])
-  labels.forEach((number, at) => {
-    const sum = sums[number]
-    sum[0] += at % width
-    sum[1] += Math.floor(at / width)
-    sum[2] += 1
-  })
-  const nearest = Array.from({ length: count }, () => ({ away: Infinity, point: null }))
-  labels.forEach((number, at) => {
-    const [x, y] = [at % width, Math.floor(at / width)]
-    const [across, down, pixels] = sums[number]
-    const away = (x - across / pixels) ** 2 + (y - down / pixels) ** 2
-    if (away < nearest[number].away) nearest[number] = { away, point: [x, y] }
-  })
-  return nearest.map(({ point }) => point)
+/** For every number of a map the pixel of it that is next to its middle, as [x, y] of the map; null where it has none. */
+export function middles(numbers, width, count) {
+  const [across, down, pixels] = [0, 1, 2].map(() => new Float64Array(count))
+  for (let at = 0, x = 0, y = 0; at < numbers.length; at++) {
+    const number = numbers[at]
+    across[number] += x
+    down[number] += y
+    pixels[number]++
+    if (++x === width) (x = 0), y++
+  }
+  for (let number = 0; number < count; number++) {
+    across[number] /= pixels[number]
+    down[number] /= pixels[number]
+  }
+  const [least, nearest] = [new Float64Array(count).fill(Infinity), new Int32Array(count)]
+  for (let at = 0, x = 0, y = 0; at < numbers.length; at++) {
+    const number = numbers[at]
+    const right = x - across[number]
+    const below = y - down[number]
+    const away = right * right + below * below
+    if (away < least[number]) (least[number] = away), (nearest[number] = at)
+    if (++x === width) (x = 0), y++
+  }
+  return Array.from(nearest, (at, number) => (pixels[number] ? [at % width, Math.floor(at / width)] : null))
 }
 
 function rgb(color) {

@@ -1,5 +1,6 @@
 // Where the picture is drawn and pointed at: the canvas, the picture's place in it, and the tip under the pointer.
 
+import { corrected } from "./brush.js"
 import { edged } from "./edge.js"
 import { element, percent } from "./parts.js"
 import { NEGATIVE, POSITIVE } from "./picks.js"
@@ -13,7 +14,8 @@ const LOOKS = { [POSITIVE]: ["#1f9d55", "+"], [NEGATIVE]: ["#d64545", "\u2212"] 
 export class Stage {
   constructor(picks) {
     this.picks = picks
-    this.hovered = null
+    this.hovered = null // a piece of the map
+    this.whole = false // whether all pieces of its segment are looked at
     this.canvas = Object.assign(element("canvas"), { tabIndex: 0 })
     this.tip = element("div", "emerdiff-tip")
   }
@@ -76,11 +78,11 @@ export class Stage {
 
   // --- drawing
 
-  hover(number, event) {
+  hover(piece, event, whole = false) {
     if (event) this.pointer = event
-    if (number === this.hovered && number === null) return
-    const same = number === this.hovered
-    this.hovered = number
+    if (piece === this.hovered && piece === null) return
+    const same = piece === this.hovered && whole === this.whole
+    Object.assign(this, { hovered: piece, whole })
     if (!same) this.draw()
     this.showTip()
   }
@@ -98,7 +100,7 @@ export class Stage {
     const context = this.canvas.getContext("2d")
     context.clearRect(0, 0, width, height)
     context.drawImage(map.picture, left, top, across, down)
-    if (map.labels) context.drawImage(this.segments(across, down), left, top)
+    if (map.pieces) context.drawImage(this.segments(across, down), left, top)
     this.drawPoints(context, frame)
     for (const { x, y, width: wide, height: high } of this.picks.boxes) {
       this.drawBox(context, frame, { from: [x, y], to: [x + wide, y + high] })
@@ -110,26 +112,34 @@ export class Stage {
   segments(across, down) {
     const { map, entry } = this.picks
     this.drawn ??= sampled(map, across, down)
-    const mask = this.picks.mask()
+    const { picks } = this
+    const selected = picks.mask()
+    const looked = this.hovered === null ? [] : picks.taken(this.hovered, this.whole)
+    const hovered = map.segments.map((_, piece) => looked.includes(piece))
+    const colors = map.segments.map((segment) => entry.colors[segment])
     const layer = new OffscreenCanvas(across, down)
-    const { hovered, picks } = this
-    const painted = paintOver(this.drawn, entry.colors, (number) => mask[number], hovered, this.alpha(mask), picks.inner)
+    const painted = paintOver(this.drawn, { colors, selected, hovered }, this.alpha(selected), picks.inner)
     layer.getContext("2d").putImageData(painted, 0, 0)
     return layer
   }
 
-  /** The mask as its edge is set, at the size in which it is drawn; null where it is that of the segments. */
+  /** The mask as its edge is set and the brush has corrected it, at the size in which it is drawn; null where it is that of
+   *  the segments. */
   alpha(mask) {
-    const { edge } = this.picks
-    if (!edge || !mask.some(Boolean)) return null
+    const { edge, correction } = this.picks
+    if (!correction && (!edge || !mask.some(Boolean))) return null
     const key = JSON.stringify([mask, edge])
-    if (this.kept?.key === key && this.kept.drawn === this.drawn) return this.kept.alpha
-    const { labels, width, height } = this.drawn
-    const scale = width / this.picks.entry.width
-    const lengths = { ...edge, grow: edge.grow * scale, feather: edge.feather * scale }
-    const alpha = edged(Uint8Array.from(labels, (number) => mask[number]), width, height, lengths)
-    this.kept = { key, drawn: this.drawn, alpha }
-    return alpha
+    const { kept, drawn } = this
+    if (kept?.key !== key || kept.drawn !== drawn || kept.correction !== correction) {
+      this.kept = { key, drawn, correction, alpha: finished(this.picks, mask, drawn) }
+    }
+    return this.kept.alpha
+  }
+
+  /** The finished mask at the size of the map: {alpha, width, height}. */
+  finished() {
+    const { width, height, pieces } = this.picks.map
+    return { alpha: finished(this.picks, this.picks.mask(), { pieces, width, height }), width, height }
   }
 
   drawBox(context, frame, box) {
@@ -164,12 +174,16 @@ export class Stage {
   }
 
   showTip() {
-    const { map, entry } = this.picks
-    const shown = map?.labels && this.hovered !== null && this.pointer?.pointerType !== "touch"
+    const { picks, hovered } = this
+    const { map, entry } = picks
+    const shown = map?.pieces && hovered !== null && this.pointer?.pointerType !== "touch"
     this.tip.hidden = !shown
     if (!shown) return
-    this.tip.textContent = say("segment", { number: this.hovered, area: percent(entry.areas[this.hovered]) })
-    this.tip.style.setProperty("--emerdiff-color", entry.colors[this.hovered])
+    const number = map.segments[hovered]
+    const isPart = picks.taken(hovered, this.whole).length < picks.taken(hovered, true).length
+    const areas = { area: percent(entry.areas[number]), part: percent(map.pixels[hovered] / map.pieces.length) }
+    this.tip.textContent = say(isPart ? "part" : "segment", { number, ...areas })
+    this.tip.style.setProperty("--emerdiff-color", entry.colors[number])
     const box = this.canvas.getBoundingClientRect()
     const zoom = box.width / this.canvas.offsetWidth
     const [x, y] = [(this.pointer.clientX - box.left) / zoom, (this.pointer.clientY - box.top) / zoom]
@@ -177,4 +191,14 @@ export class Stage {
     const above = y > 40 ? y - 32 : y + 18
     this.tip.style.transform = `translate(${left}px, ${above}px)`
   }
+}
+
+/** The mask of pieces at a size, with its edge and its correction by brush: a Float32Array. */
+function finished({ edge, correction, entry }, mask, { pieces, width, height }) {
+  const scale = width / entry.width
+  const lengths = edge && { ...edge, grow: edge.grow * scale, feather: edge.feather * scale }
+  const inside = new Uint8Array(pieces.length)
+  for (let at = 0; at < inside.length; at++) inside[at] = mask[pieces[at]]
+  const alpha = edge && mask.some(Boolean) ? edged(inside, width, height, lengths) : Float32Array.from(inside)
+  return correction ? corrected(alpha, width, height, correction) : alpha
 }

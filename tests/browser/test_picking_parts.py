@@ -1,0 +1,84 @@
+"""A click takes the connected part of a segment, with Ctrl all of it."""
+
+import numpy as np
+import pytest
+from front_end import SELECT
+from scipy import ndimage
+
+from measure.metrics import interior
+
+CANVAS = ".emerdiff-stage canvas"
+SELECTION = f"{SELECT}.widgets.find((each) => each.name === 'selection').value"
+
+
+@pytest.fixture
+def picker(front_end):
+    """With specks, so that segments have several parts; nothing selected."""
+    front_end.make_graph()
+    front_end.set("EmerDiffSegmentImage", "specks", 0)
+    front_end.run()
+    front_end.wait_for_picture()
+    front_end.notice()
+    return front_end
+
+
+def largest_parts(labels: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """The segment whose second part is largest, and its two largest parts."""
+    found = []
+    for number in np.unique(labels):
+        parts, count = ndimage.label(labels == number)
+        first, second = (parts == each for each in [*np.argsort(-np.bincount(parts.ravel())[1:]) + 1, count + 1][:2])
+        found.append((number, first, second))
+    return max(found, key=lambda each: each[2].sum())
+
+
+def test_a_click_takes_the_part_and_with_ctrl_the_segment(picker):
+    (labels,) = picker.labels()
+    number, first, second = largest_parts(labels)
+    one, other = (picker.on_page(labels.shape, *interior(part)) for part in (first, second))
+    picker.page.mouse.move(*other)
+    share = f"this part {100 * second.mean():.1f}%"
+    assert picker.page.locator(".emerdiff-tip").inner_text().endswith(share)
+    picker.page.mouse.click(*other)
+    picker.shot("part")
+    assert picker.picked.startswith(f"{number}:") and picker.status.startswith(
+        f"1 of 6 segments, {100 * second.mean():.1f}%"
+    )
+    picker.run()
+    assert (picker.masks()[0] == second).all()
+    picker.wait_for_picture()
+    picker.page.mouse.click(*one)
+    picker.run()
+    assert (picker.masks()[0] == first | second).all()
+    picker.wait_for_picture()
+    picker.page.keyboard.down("Control")
+    picker.page.mouse.click(*other)  # out, with all the segment has
+    assert picker.selection == ""
+    picker.page.mouse.click(*other)
+    picker.page.keyboard.up("Control")
+    assert picker.picked == str(number), "all parts are the segment"
+    picker.page.mouse.click(*other)
+    picker.run()
+    assert (picker.masks()[0] == (labels == number) & ~second).all()
+
+
+def test_a_part_grows_to_its_segment_and_an_undo_takes_a_click_back(picker):
+    (labels,) = picker.labels()
+    number, _, second = largest_parts(labels)
+    picker.page.mouse.click(*picker.on_page(labels.shape, *interior(second)))
+    part = picker.picked
+    picker.undo()
+    assert picker.selection == ""
+    picker.undo("Control+y")
+    assert picker.picked == part
+    picker.notice()
+    picker.page.locator(CANVAS).focus()
+    picker.page.mouse.move(*picker.on_page(labels.shape, *interior(second)))
+    for key, wanted in (("]", str(number)), ("[", part), ("[", part), ("]", str(number))):
+        picker.page.keyboard.press(key)
+        picker.page.wait_for_function(f"(text) => {SELECTION}.startsWith(text)", arg=f"{wanted} @", timeout=5000)
+    picker.press("clear")
+    picker.page.locator(CANVAS).focus()
+    picker.page.mouse.move(*picker.on_page(labels.shape, *interior(second)))
+    picker.page.keyboard.press("Enter")
+    assert picker.picked == str(number), "Enter takes all of the segment"
