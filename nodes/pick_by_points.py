@@ -27,20 +27,20 @@ class EmerDiffPickByPoints(io.ComfyNode):
                 io.String.Input(
                     "positive_points",
                     default="",
-                    tooltip="On what is wanted: a JSON list of points with x and y in pixels, as points editors give "
-                    "it, for every picture, or a list of such lists, one a picture.",
+                    tooltip="On what you want: a JSON list of points with x and y in pixels, for every picture, or a "
+                    "list of such lists, one a picture.",
                 ),
                 io.String.Input(
                     "negative_points",
                     default="",
-                    tooltip="On what is not; alone: everything except what is like that. Same format.",
+                    tooltip="On what you do not want, same format. Alone: everything except what is like that.",
                 ),
                 io.MultiType.Input(
                     io.String.Input("boxes", default="", advanced=True),  # drags write it
                     types=[io.BoundingBox, io.Custom("BBOX")],
                     optional=True,
                     advanced=True,
-                    tooltip="Around what is wanted: one box, a list, or a list for each picture. Dragging writes them.",
+                    tooltip="Around what you want: one box, a list, or a list for each picture. Dragging writes them.",
                 ),
                 io.Int.Input(
                     "level",
@@ -48,17 +48,18 @@ class EmerDiffPickByPoints(io.ComfyNode):
                     min=-MOST_STEPS,
                     max=MOST_STEPS,
                     optional=True,
-                    tooltip="How large a thing is meant: 0 = as it looks, 1, 2, ... larger and larger, -1, -2, ... "
-                    "smaller. No model runs. With attention turned on in EmerDiff Extract Features there are more.",
+                    tooltip="How large a thing you mean. 0 = as first shown; 1, 2, ... larger; -1, -2, ... smaller. "
+                    "The model does not run. There are more levels with attention turned on in EmerDiff Extract "
+                    "Features.",
                 ),
             ],
             outputs=[
                 io.Mask.Output(display_name="mask", tooltip="0 or 1, one for each picture, exactly its size."),
-                io.Mask.Output(display_name="soft_mask", tooltip="0 to 1: how like what is wanted each pixel is."),
+                io.Mask.Output(display_name="soft_mask", tooltip="0 to 1: how well each pixel matches what you want."),
                 io.Mask.Output(
                     display_name="levels",
-                    tooltip="At which level each pixel joins: of n levels 1 at the smallest, 1/n at the largest, 0 "
-                    "where it never does. Cut anywhere, it is a mask.",
+                    tooltip="At which level each pixel joins. Of n levels 1 at the smallest, 1/n at the largest, 0 "
+                    "where it never does. Any threshold gives a mask.",
                 ),
             ],
             is_output_node=True,  # it shows what was picked

@@ -98,8 +98,8 @@ def word_outputs() -> list:
     return [
         io.Mask.Output(
             display_name="mask",
-            tooltip="One mask for each phrase of each picture, the first picture's phrases first; 0 or 1, "
-            "exactly the picture's size.",
+            tooltip="One mask for each phrase of each picture, the first picture's phrases first. 0 or 1, exactly the "
+            "picture's size.",
         ),
         io.Image.Output(
             display_name="overlay",
@@ -107,7 +107,8 @@ def word_outputs() -> list:
         ),
         io.Mask.Output(
             display_name="soft_mask",
-            tooltip="For each mask where the phrase itself is, 0 to 1, along the picture's borders: no segments.",
+            tooltip="For each mask where the phrase itself is, 0 to 1, along the picture's borders and without "
+            "segments.",
         ),
         io.Mask.Output(
             display_name="unnamed",

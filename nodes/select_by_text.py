@@ -46,8 +46,8 @@ class EmerDiffSelectByText(io.ComfyNode):
                     min=-10.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="0: take the count best. Otherwise take every segment whose score, written in the overlay, "
-                    "is above this; 1 means one standard deviation above the picture's mean.",
+                    tooltip="0: take the count best. Otherwise take every segment whose score, written in the "
+                    "overlay, is higher. 1 is one standard deviation above the picture's mean.",
                 ),
                 inputs.seed("Seed of the noise that the picture is judged under. The scores depend on it a little."),
                 io.Combo.Input(
@@ -55,10 +55,10 @@ class EmerDiffSelectByText(io.ComfyNode):
                     options=[*SIGNS, GOCA],
                     default="both",
                     advanced=True,
-                    tooltip='What the score is made of. "attention": where the model looks for the words. '
-                    '"prediction": where it predicts the picture better when it is told the words. "both": their sum. '
-                    '"goca": where it looks for the words among all of them and the counter_words, one evaluation, as '
-                    "GoCA is published. A transformer has its own way and takes no notice.",
+                    tooltip='How a UNet scores. "attention": where the model looks for the words. "prediction": where '
+                    'it predicts the picture better when it knows the words. "both": their sum. "goca": GoCA as '
+                    "published, the words among all words and counter_words, in one evaluation. Ignored by "
+                    "transformers.",
                 ),
                 inputs.counter_words(),
             ],

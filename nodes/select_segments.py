@@ -27,7 +27,8 @@ class EmerDiffSelectSegments(io.ComfyNode):
                     "selection",
                     default="",
                     advanced=True,  # clicks write it
-                    tooltip='What clicking writes: segment numbers such as "3, 7-9"; "3; 5" for several pictures.',
+                    tooltip='What clicks write: segment numbers such as "3, 7-9", connected parts such as "3:120:45". '
+                    '"3; 5" is one list a picture.',
                 ),
                 inputs.points_on_segments(
                     "positive_points",
