@@ -46,8 +46,8 @@ def test_the_wheel_over_a_pick_makes_it_larger_and_smaller(picker):
 def test_a_box_picks_what_lies_mostly_in_it(picker):
     (labels,) = picker.labels()
     height, width = labels.shape
-    picker.press("box")
     for (x1, y1, x2, y2), undo in (((0, 0, width - 1, height // 2), True), ((4, 4, 9, 9), False)):
+        picker.press("box")  # an undo makes the node anew, which paints
         picker.drag(picker.on_page(labels.shape, y2, x1), picker.on_page(labels.shape, y1, x2))  # any corner first
         around = (x1, y1, x2 + 1, y2 + 1)
         assert numbers(picker.picked) == set(select_in_boxes(torch.from_numpy(labels), [around]))
