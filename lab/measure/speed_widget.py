@@ -24,7 +24,7 @@ from comfyui.front_ends import ensure_front_end
 from comfyui.server import HostServer, default_host, device_flags
 
 SEGMENTS, SIZE = 60, (2000, 3000)
-FRONT_ENDS = {"its own": tuple, "the newest": lambda: ("--front-end-root", str(ensure_front_end()))}
+FRONT_ENDS = ("its own", "the newest")
 MAKE = """async (zoom) => {
     app.clean()
     const make = (type, x, values) => {
@@ -105,17 +105,15 @@ MEASURE = """async (rounds) => {
 def widget(options) -> str:
     """Tables of both node modes on the front ends, the node small and large."""
     return "\n\n".join(
-        table(f"{name}, {mode}", measured)
-        for name, flags in FRONT_ENDS.items()
-        for mode, measured in answers(flags(), options.rounds)
+        table(f"{name}, {mode}", measured) for name in FRONT_ENDS for mode, measured in answers(name, options.rounds)
     )
 
 
-def answers(flags: tuple[str, ...], rounds: int) -> Iterator[tuple[str, dict]]:
-    with (
-        HostServer(default_host(), flags=(*device_flags(), *flags)) as server,
-        browser.chromium(find_browser()) as chrome,
-    ):
+def answers(front_end: str, rounds: int) -> Iterator[tuple[str, dict]]:
+    found = find_browser()
+    assert found, "no Chromium or Chrome is on PATH"
+    newest = ("--front-end-root", str(ensure_front_end())) if front_end == "the newest" else ()
+    with HostServer(default_host(), flags=(*device_flags(), *newest)) as server, browser.chromium(found) as chrome:
         put_files(server, SEGMENTS, *SIZE)
         for mode in ("classic", "vue"):
             browser.set_up(server, **{"Comfy.VueNodes.Enabled": mode == "vue"})

@@ -86,6 +86,13 @@ def of(model) -> Network[Any]:
     return Transformer(model, family) if family else UNet(model)
 
 
+def transformer_of(model) -> Transformer:
+    """The network of a MODEL that is known to be a transformer."""
+    family = family_of(model)
+    assert family
+    return Transformer(model, family)
+
+
 # --- the latent ---
 
 

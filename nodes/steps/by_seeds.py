@@ -32,7 +32,7 @@ class Told(NamedTuple):
 
     def hook(self, grid: Size) -> AttendedWords:
         """What reads one evaluation."""
-        own = network.of(self.model)
+        own = network.transformer_of(self.model)
         groups = [*self.phrases, self.background] if self.background else self.phrases
         where = self.block, own.replaced_as(self.block), own.attentions_before(self.block), grid, own.filled()
         return AttendedWords(groups, *where)
@@ -48,7 +48,7 @@ def seed_maps_of(model, clip, latents: Tensor, phrases: list[str], counter_words
     progress = Progress()
     progress.expect("reading", len(latents), 1.0)
     maps = [_maps_of_picture(told, latent, seed, progress) for latent in latents.split(1)]
-    blocks = len(network.of(model).blocks())
+    blocks = len(network.transformer_of(model).blocks())
     show_text(f"words by FreeFuse, {told.block}: {told.recipe.source_of(blocks)}")
     every = rivals_of(phrases, [])
     return torch.stack(maps)[:, [every.index(phrase) for phrase in phrases]]
@@ -61,7 +61,7 @@ def told_of(model, clip, phrases: list[str], counter_words: list[str]) -> Told:
     every, count = rivals_of(phrases, counter_words), len(set(phrases))
     conditioning, groups = words_in_prompt(clip, every, recipe.tokens)
     check_conditioning(model, conditioning)
-    blocks = list(network.of(model).blocks())
+    blocks = list(network.transformer_of(model).blocks())
     block = blocks[int(recipe.share * len(blocks))]
     background = [row for group in groups[count:] for row in group]
     return Told(model, recipe, block, conditioning, groups[:count], background)
