@@ -8,6 +8,7 @@ import pytest
 from front_end import small
 from PIL import Image
 from test_templates import SCREEN, open_template
+from ways import two_ways
 
 from comfyui.workflow import CLICK, WORKFLOWS
 from measure.metrics import interior, iou
@@ -67,6 +68,7 @@ def found_best(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return max(things, key=lambda thing: iou(labels == labels[interior(thing)], thing))
 
 
+@two_ways
 def test_five_clicks_and_two_runs_lead_to_the_exact_mask_of_a_thing(template):
     page = template.page
     page.evaluate(COUNT)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from front_end import found
+from ways import two_ways, vue_newest, vue_own
 
 from comfyui.workflow import CLICK, WORKFLOWS
 
@@ -31,6 +32,7 @@ def on_a_screen(front_end):
     front_end.page.set_viewport_size(before)
 
 
+@two_ways
 def test_the_search_for_nodes_shows_ours_without_scrolling(on_a_screen):
     page = on_a_screen.page
     for word in WORDS:
@@ -43,6 +45,7 @@ def test_the_search_for_nodes_shows_ours_without_scrolling(on_a_screen):
         page.get_by_test_id("result-item").first.wait_for(state="hidden")
 
 
+@vue_newest
 def test_a_template_opens_in_the_front_end_s_language_and_other_workflows_as_they_are(on_a_screen):
     page = on_a_screen.page
     workflow = json.loads((WORKFLOWS / f"{CLICK}.json").read_text())
@@ -65,6 +68,7 @@ def test_a_template_opens_in_the_front_end_s_language_and_other_workflows_as_the
     assert not english & set(texts) and "Picture" in untouched
 
 
+@vue_own
 def test_the_line_of_a_run_s_progress_goes_with_the_run_and_others_stay(front_end):
     page, segment, select = front_end.page, found("EmerDiffSegmentImage"), found("EmerDiffSelectSegments")
     front_end.make_graph()

@@ -1,6 +1,7 @@
 """Correcting the mask by brush, in the front end's own mask editor."""
 
 from front_end import SELECT
+from ways import two_ways, vue_newest
 
 EDITOR = ".mask-editor-dialog, [role=dialog]:has(#maskEditorCanvasContainer), .p-dialog:has(#maskEditorCanvasContainer)"
 CORRECTION = f"{SELECT}.widgets.find((each) => each.name === 'correction').value"
@@ -31,6 +32,7 @@ def correction(picker) -> str:
     return picker.page.evaluate(CORRECTION)
 
 
+@two_ways
 def test_what_is_painted_in_the_mask_editor_comes_back(picker):
     (labels,) = picker.labels()
     chosen = int(labels[0, 0])
@@ -51,6 +53,7 @@ def test_what_is_painted_in_the_mask_editor_comes_back(picker):
     assert correction(picker) == ""
 
 
+@vue_newest
 def test_an_editor_that_is_closed_without_saving_changes_nothing(picker):
     (labels,) = picker.labels()
     picker.click(labels, 2)

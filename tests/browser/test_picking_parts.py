@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from front_end import SELECT
 from scipy import ndimage
+from ways import other_two_ways, two_ways
 
 from measure.metrics import interior
 
@@ -32,6 +33,7 @@ def largest_parts(labels: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
     return max(found, key=lambda each: each[2].sum())
 
 
+@two_ways
 def test_a_click_takes_the_part_and_with_ctrl_the_segment(picker):
     (labels,) = picker.labels()
     number, first, second = largest_parts(labels)
@@ -62,6 +64,7 @@ def test_a_click_takes_the_part_and_with_ctrl_the_segment(picker):
     assert (picker.masks()[0] == (labels == number) & ~second).all()
 
 
+@other_two_ways
 def test_a_part_grows_to_its_segment_and_an_undo_takes_a_click_back(picker):
     (labels,) = picker.labels()
     number, _, second = largest_parts(labels)
