@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from front_end import small
+from front_end import SETTLED, small
 from PIL import Image
-from test_templates import SCREEN, open_template
+from test_templates import OPEN, SCREEN
 from ways import two_ways
 
-from comfyui.workflow import CLICK, WORKFLOWS
+from comfyui.workflow import CLICK
 from measure.metrics import interior, iou
 from small_model.scenes import HELD_OUT, scene
 
@@ -29,7 +29,8 @@ def template(front_end):
     page, before = front_end.page, front_end.page.viewport_size
     page.set_viewport_size(SCREEN)
     front_end.leave_subgraph()
-    open_template(page, CLICK, len(json.loads((WORKFLOWS / f"{CLICK}.json").read_text())["nodes"]))
+    page.evaluate(OPEN, CLICK)
+    page.evaluate(SETTLED)
     page.wait_for_timeout(800)
     page.route("**/api/prompt", send_with_mask)
     yield front_end
