@@ -1,7 +1,7 @@
-"""What EmerDiff changes inside attention: shared maps, rows that ride along, the offset (paper, sec. 3).
+"""EmerDiff's changes inside attention: maps shared by the rows of a batch, and the offset (paper, sec. 3).
 
-The rows of a batch are variants of one image. Row 0 is unmodulated; its attention maps replace every other
-row's. With several conditionings the batch is `groups` such stacks, one after the other: [groups * rows, ...].
+The rows of a batch are variants of one image. Row 0 is unmodulated, and its attention maps replace those of the other
+rows. With several conditionings the batch is `groups` such stacks, one after the other: [groups * rows, ...].
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from einops import rearrange, repeat
 
-# Scores of one block of queries. On processors measured, at commit 5009b66; elsewhere 64 MiB of float32, which
-# fills a GPU and fits a small card.
+# The most scores in one block of queries. The number for processors was measured, at commit 5009b66. The other is
+# 64 MiB of float32, which keeps a GPU busy and fits on a small card.
 MAX_SCORES = {"cpu": 2**22, "other": 2**24}
 
 
@@ -20,7 +20,7 @@ def base_rows(stack: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 def spread_rows(stack: torch.Tensor, groups: int, rows: int) -> torch.Tensor:
-    """Bring every group to `rows` rows by repeating its single one; a stack that has them stays as it is."""
+    """Repeat the single row of each group `rows` times; a stack that has `rows` rows already stays as it is."""
     if stack.shape[0] == groups * rows:
         return stack
     return repeat(stack, "g ... -> (g rows) ...", rows=rows)
@@ -34,7 +34,7 @@ def add_offset(output: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
 
 
 def root_mean_square(output: torch.Tensor) -> torch.Tensor:
-    """Root mean square of a layer's output, float32: what a push that suits models of any scale is measured by."""
+    """Root mean square of a layer's output, float32: the unit of a strength that suits models of any scale."""
     return output.float().square().mean().sqrt()
 
 
@@ -48,10 +48,10 @@ def shared_attention(
 ) -> torch.Tensor:
     """softmax(QK^T / sqrt d) V with one attention map for all rows of a group.
 
-    query, key [groups, tokens, heads * dim]; value [groups * rows, tokens, heads * dim], the result likewise.
+    query, key [groups, tokens, heads * dim]; value and the result [groups * rows, tokens, heads * dim].
     Each map is computed once and multiplied with the stacked values of all rows, in blocks of queries that have
-    at most `max_scores` scores (None: what suits the device). Scores are computed in `precision` (None: the query's
-    own); SD2.x overflows in float16.
+    at most `max_scores` scores (None: MAX_SCORES of the device). Scores are computed in `precision` (None: that of the
+    query); SD2.x overflows in float16.
     """
     groups = query.shape[0]
     query, key = query.to(precision or query.dtype), key.to(precision or key.dtype)
@@ -75,8 +75,8 @@ def mean_attention(
 ) -> torch.Tensor:
     """The mean over heads of softmax(QK^T / sqrt d) of a grid's tokens, [N, N] float32.
 
-    query, key [heads, h*w, d]. `finer` tokens on a side are taken as one: the mean of their rows, the sum of their
-    columns. Scores are computed in blocks of queries that have at most `max_scores` (None: what suits the device).
+    query, key [heads, h*w, d]. Squares of `finer` x `finer` tokens are merged: the mean of rows, the sum of columns.
+    Scores are computed in blocks of queries that have at most `max_scores` (None: MAX_SCORES of the device).
     """
     owner, count = _owners(grid, finer, query.device)
     total = query.new_zeros(count, count, dtype=torch.float32)
@@ -92,7 +92,7 @@ def mean_attention(
 
 
 def _owners(grid: tuple[int, int], finer: int, device: torch.device) -> tuple[torch.Tensor, int]:
-    """The token of the coarser grid that each one of the finer lies in, [h*w], and how many there are."""
+    """The coarse token that each fine token lies in, [h*w], and the number of coarse tokens."""
     rows, columns = (torch.arange(side, device=device) // finer for side in grid)
     height, width = (-(-side // finer) for side in grid)
     return (rows[:, None] * width + columns).flatten(), height * width

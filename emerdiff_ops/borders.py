@@ -1,6 +1,6 @@
-"""Coarse masks along a picture's borders: what a draft is, and what weights the maps of a lifted one.
+"""Coarse masks made to follow a picture's borders: the masks of a draft, and weights for difference maps.
 
-Masks [K, h, w] in 0..1 on a grid; maps [H, W], one after the other. Everything lies on one device.
+Masks [K, h, w] in 0..1 lie on a grid; maps [H, W] come one after the other. All tensors lie on one device.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import torch
 from .grid import Grid
 from .guided import EPSILON, guided_upsampler, radius_of
 
-# Of the shorter side, the windows in which masks find the borders they mean. Wider ones gain on scenes, whose things
-# differ in colour, and no more on photographs (docs/measured/pareto.md).
+# Windows of the filter for rough and for coarse masks, as shares of the picture's shorter side. Wider ones gain on
+# scenes, whose things differ in colour, but not on photographs (docs/measured/pareto.md).
 ROUGH, COARSE = 3 / 32, 5 / 32
-FINE = 2 / 32  # the second time, where each pixel has nearly decided
-SHARPNESS = 4  # power of the maps in between
-LEAST = 1 / 64  # share of a pixel; less is none, so that far from a mask nothing is computed
-SELDOM = 0.02  # share of a map that its coarse mask leaves where it does not reach at all
+FINE = 2 / 32  # of the second filter, when the mask of each pixel is nearly decided
+SHARPNESS = 4  # power that maps are raised to between the two filters
+LEAST = 1 / 64  # smaller shares of a pixel become 0, so nothing is computed far from a mask
+SELDOM = 0.02  # weight of a map where its coarse mask does not reach at all
 
 
 class Look(NamedTuple):
     """A picture whose borders masks of a grid follow."""
 
-    picture: torch.Tensor  # [H, W, 3] of any size, which the maps then have
+    picture: torch.Tensor  # [H, W, 3] of any size; the maps get the same size
     grid: Grid
 
     def on(self, device: torch.device) -> Look:
@@ -35,24 +35,24 @@ class Look(NamedTuple):
     def follow(
         self, masks: Iterable[torch.Tensor], share: float = COARSE, epsilon: float = EPSILON
     ) -> Iterator[torch.Tensor]:
-        """Masks of the grid along the picture's borders; windows are a `share` of the picture's shorter side."""
+        """Masks of the grid made to follow the picture's borders, in windows of a `share` of its shorter side."""
         upsample = self.filter(share, epsilon)
         for mask in masks:
             yield upsample(self.grid.enlarged(mask[None])[0])
 
     def filter(self, share: float, epsilon: float = EPSILON) -> Callable[[torch.Tensor], torch.Tensor]:
-        """What makes a map at working size follow the borders, in 0..1."""
+        """A function that makes a map at working size follow the borders, in 0..1."""
         size = self.grid.working
         upsample = guided_upsampler(self.picture, size, radius_of(share, size), epsilon)
         return lambda values: upsample(values).clamp_(0, 1)
 
 
 def drafted(look: Look, masks: torch.Tensor, step: Callable[[], None], room: int = 0) -> Iterator[torch.Tensor]:
-    """Masks that share the pixels out, along the picture's borders, and sharper once more.
+    """Masks that follow the picture's borders, become shares of each pixel, and are sharpened by a second filter.
 
     After the first filter each map is raised to SHARPNESS and divided by the sum of all, then filtered in FINE windows
-    (docs/measured/pareto.md). Maps of `room` bytes are held in between, whatever K; for the others the first filter
-    runs twice. `step` is called 2 K times, and may raise to cancel.
+    (docs/measured/pareto.md). At most `room` bytes of maps are held in between, whatever K. For the other maps the
+    first filter runs twice. `step` is called 2 K times, and may raise to cancel.
     """
     total = torch.zeros(look.picture.shape[:2], device=masks.device)
     held = deque[torch.Tensor]()
@@ -70,9 +70,9 @@ def drafted(look: Look, masks: torch.Tensor, step: Callable[[], None], room: int
 
 
 def weighted(maps: Iterator[torch.Tensor], look: Look, masks: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Each d_i [H, W] times how far the coarse mask it comes from, along the picture's borders, covers the pixel.
+    """Each d_i [H, W] multiplied by its coarse mask, which is made to follow the picture's borders first.
 
-    At least SELDOM is left of a map anywhere, so that a clear response overrules its coarse mask.
+    The weight is SELDOM at least, so that a clear response overrules the coarse mask.
     """
     for each, mask in zip(maps, look.follow(masks), strict=True):
         yield each * mask.clamp_min(SELDOM).to(each)

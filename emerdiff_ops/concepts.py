@@ -1,7 +1,7 @@
-"""Where a picture shows concepts, by what attention gives both (ConceptAttention, Helbling et al., ICML 2025).
+"""Concept maps of a picture from attention outputs (ConceptAttention, Helbling et al., ICML 2025).
 
-phi(c, x) = <o_c, o_x> for concept c and the picture's token x, o being what a layer's attention gives them before the
-output projection, all heads side by side. Everything here is of one picture and float32.
+phi(c, x) = <o_c, o_x> for concept c and the picture's token x. o is the output of a layer's attention before the output
+projection, all heads side by side. Everything here is of one picture and float32.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ COUNTER_WORDS = ("background", "floor", "tree", "person", "grass", "face")  # pu
 
 
 def concept_scores(concepts: torch.Tensor, picture: torch.Tensor, unit: bool = False) -> torch.Tensor:
-    """phi of one layer, [n, tokens], of what its attention gives: concepts [n, C], picture [tokens, C].
+    """phi of one layer, [n, tokens], from its attention outputs: concepts [n, C], picture [tokens, C].
 
-    `unit`: each concept's vector counts by its direction alone.
+    `unit` scales each concept's vector to length 1.
     """
     concepts, picture = concepts.float(), picture.float()
     if unit:
@@ -25,7 +25,7 @@ def concept_scores(concepts: torch.Tensor, picture: torch.Tensor, unit: bool = F
 def concept_maps(scores: torch.Tensor, temperature: float = 0.0) -> torch.Tensor:
     """Each concept's share of each token, [n, tokens], from phi of all noise levels and layers [m, n, tokens].
 
-    The mean of the shares by each layer (softmax over the concepts); with a temperature the shares by the layers' mean.
+    The mean of the layers' softmax over concepts; with a temperature, the softmax of the layers' mean divided by it.
     """
     if temperature:
         return (scores.mean(0) / temperature).softmax(0)
@@ -33,5 +33,5 @@ def concept_maps(scores: torch.Tensor, temperature: float = 0.0) -> torch.Tensor
 
 
 def rivals_of(phrases: list[str], counter_words: list[str]) -> list[str]:
-    """What competes for the tokens: the phrases, each once, and the counter-words that are none of them."""
+    """The texts that compete for the tokens: the phrases, each once, and the counter-words not among them."""
     return list(dict.fromkeys([*phrases, *counter_words]))

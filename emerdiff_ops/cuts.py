@@ -1,7 +1,7 @@
 """Normalized cuts over feature vectors: how many segments a picture has, and which (Shi and Malik 2000).
 
-As DiffCut does with a diffusion model's features: the graph of all vectors is cut in two where that costs least, each
-part again, as long as a cut costs less than a threshold. points [N, C] -> labels [N].
+DiffCut does this with a diffusion model's features. The graph of all vectors is cut in two where that costs least. Each
+part is cut again, as long as a cut costs less than a threshold. points [N, C] -> labels [N].
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.nn.functional import normalize
 
 from .kmeans import largest_first, nearest, one_hot, require_finite
 
-POWER = 4  # of the cosine: how much sooner what is less alike is parted
-MOST_POINTS = 4096  # of the graph; its memory grows by their square
-SMALL = 64  # points; below, all eigenvectors are as soon found as one
+POWER = 4  # of the cosine; a higher one separates less similar points sooner
+MOST_POINTS = 4096  # of the graph; its memory grows with their square
+SMALL = 64  # points; below this, all eigenvectors are found as fast as one
 
 
 def cut_labels(
@@ -27,11 +27,11 @@ def cut_labels(
 ) -> torch.Tensor:
     """Recursive normalized cuts of `points` [N, C]: labels [N] int64, 0..k-1, k <= `most` decided by `threshold`.
 
-    The affinity of two points is the cosine of what they differ by from the mean of all, to the power of POWER, and 0
-    where that is negative. A part is cut where Ncut(A, B) = cut(A, B) / vol(A) + cut(A, B) / vol(B) is least along its
-    second eigenvector, if that is below `threshold` (0..2). Of more than MOST_POINTS points evenly chosen ones are cut,
-    and the others go with the nearest part's mean direction. Segments are numbered by size, largest first. `step` is
-    called with how many points have found their part since: 0 before a cut. It may raise to cancel. Nothing is random.
+    The affinity of two points is the cosine of their differences from the mean of all, to the power of POWER; negative
+    cosines count as 0. A part is cut where Ncut(A, B) = cut(A, B) / vol(A) + cut(A, B) / vol(B) is least along its
+    second eigenvector, if that is below `threshold` (0..2). Of more than MOST_POINTS points an even sample is cut; each
+    other point joins the part with the nearest mean direction. Segments are numbered by size, largest first. `step` is
+    called with how many points have been assigned since: 0 before a cut. It may raise to cancel. Nothing is random.
 
     Raises ValueError when a point is not finite.
     """
@@ -39,7 +39,7 @@ def cut_labels(
     directions = _directions(points)  # [N, C]
     stride = -(-len(points) // MOST_POINTS)
     chosen = directions[::stride]  # points_of_graph(N) of them
-    # Eigenvectors of a part of a spectrum are found on the processor alone.
+    # Solvers for a few eigenvectors run on the processor only.
     parts = _parts((chosen @ chosen.T).clamp_min(0).pow(POWER).cpu().numpy(), threshold, most, step)
     labels = torch.from_numpy(parts).to(points.device)
     if stride > 1:
@@ -50,7 +50,7 @@ def cut_labels(
 
 
 def points_of_graph(points: int) -> int:
-    """Of so many points, how many are in the graph that is cut."""
+    """How many of `points` points are in the graph that is cut."""
     return -(-points // -(-points // MOST_POINTS))
 
 
@@ -63,7 +63,7 @@ def cut_masks(
 ) -> tuple[torch.Tensor, list[int]]:
     """Cut `features` [B, h, w, C] into binary masks [B, K, h, w] float32, and how many of them each image has.
 
-    Images are cut one by one, and the masks beyond an image's own are empty; `shared` cuts all of them together:
+    Images are cut one by one, and the masks beyond an image's own number are empty. `shared` cuts all of them together:
     segment i then means the same thing in every image, and may be empty in some.
 
     >>> features = torch.tensor([[[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]]])  # [B, h, w, C]
@@ -84,10 +84,10 @@ def reference_cut_masks(
     most: int,
     step: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
-    """Cut `reference` [R, h', w', C] as one, and have each of `features` [B, h, w, C] follow its nearest vector there.
+    """Cut `reference` [R, h', w', C] as one, and give each of `features` [B, h, w, C] its nearest vector's segment.
 
-    Masks [B, K, h, w] float32, 0 or 1, K decided by the reference; segment i means the same thing in every image, and
-    may be empty. A part need not lie around its mean, so that the nearest vector tells more than the nearest mean.
+    Masks [B, K, h, w] float32, 0 or 1, K decided by the reference. Segment i means the same thing in every image, and
+    may be empty. A part need not lie around its mean, so the nearest vector tells more than the nearest mean.
     """
     examples = reference.flatten(0, 2)
     labels = cut_labels(examples, threshold, most, step)
@@ -106,7 +106,7 @@ def _nearest_direction(directions: torch.Tensor, chosen: torch.Tensor, labels: t
 
 
 def _parts(affinity: np.ndarray, threshold: float, most: int, step) -> np.ndarray:
-    """The part that each of n points [n, n] ends in: int64 [n], every number used. The largest parts are cut first."""
+    """The part of each of n points, of affinity [n, n]: int64 [n], every number used. The largest part is cut first."""
     waiting: list[np.ndarray] = [np.arange(len(affinity))]
     finished: list[np.ndarray] = []
     while waiting:
@@ -140,16 +140,16 @@ def _cut(affinity: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _costs(affinity: np.ndarray) -> np.ndarray:
-    """Ncut of parting points in their order [n, n] behind each but the last: [n - 1]."""
+    """Ncut of splitting the ordered points, with affinity [n, n], after each but the last: [n - 1]."""
     volumes = affinity.sum(1).cumsum(dtype=np.float64)
-    inside = affinity.cumsum(0, dtype=np.float64).cumsum(1).diagonal()  # of the first points among themselves
+    inside = affinity.cumsum(0, dtype=np.float64).cumsum(1).diagonal()  # affinity among the first points
     cuts = (volumes - inside)[:-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nan_to_num(cuts / volumes[:-1] + cuts / (volumes[-1] - volumes[:-1]), nan=2.0, posinf=2.0)
 
 
 def _second_eigenvector(matrix: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Of a symmetric matrix [n, n] with the largest eigenvalue 1, whose eigenvector `first` is known."""
+    """Second eigenvector of a symmetric matrix [n, n]; its largest eigenvalue is 1, with eigenvector `first`."""
     first = first / np.linalg.norm(first)
     if len(matrix) >= SMALL:
         without = partial(_less_direction, matrix, first)
@@ -158,11 +158,11 @@ def _second_eigenvector(matrix: np.ndarray, first: np.ndarray) -> np.ndarray:
         try:
             return eigsh(rest, 1, which="LA", v0=start, tol=1e-4)[1][:, 0]
         except ArpackNoConvergence:
-            pass  # below: slower, and always there
+            pass  # the dense solver below is slower but never fails
     return np.linalg.eigh(matrix - 2 * np.outer(first, first))[1][:, -1]
 
 
 def _less_direction(matrix: np.ndarray, first: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The matrix times x, the eigenvalue of `first` being -1 instead of 1."""
+    """The matrix times x, with the eigenvalue of `first` moved from 1 to -1."""
     x = x.ravel()
     return matrix @ x - 2 * first * (first @ x)

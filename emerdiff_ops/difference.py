@@ -1,4 +1,4 @@
-"""Difference maps: where the picture answers to a modulation (paper, section 3: d_i = || I_i^- - I_i^+ ||_2).
+"""Difference maps: where the picture responds to a modulation (paper, section 3: d_i = || I_i^- - I_i^+ ||_2).
 
 Pictures are [N, H, W, 3] in 0..1, latents [N, C, h, w], maps [..., H, W] float32.
 """
@@ -15,7 +15,7 @@ def difference_maps(variants: torch.Tensor, base: torch.Tensor | None = None, ax
     """d_i of the paper's section 3, the L2 norm over RGB of I_i^- - I_i^+, float32 without the axis of the norm.
 
     variants [2K, H, W, 3], I_1^-, I_1^+, I_2^-, I_2^+, ..., give K maps. With `base` [1, H, W, 3], the unmodulated
-    picture, variants are K: d_i = || I_i - base ||_2. `axis` is that of the colours or channels.
+    picture, K variants give K maps d_i = || I_i - base ||_2. `axis` is the axis of the colours or channels.
 
     >>> pictures = torch.zeros(2, 4, 4, 3)  # [2K, H, W, 3]: one mask, pushed down and up
     >>> pictures[1, 0, 0] = torch.tensor([3.0, 4.0, 0.0])
@@ -29,19 +29,19 @@ def difference_maps(variants: torch.Tensor, base: torch.Tensor | None = None, ax
 
 
 def halfway(finals: torch.Tensor) -> torch.Tensor:
-    """One latent a mask instead of two: x_0 + (x_i^+ - x_i^-) / 2, [1 + 2K, C, h, w] -> [1 + K, C, h, w].
+    """One latent per mask instead of two: x_0 + (x_i^+ - x_i^-) / 2, [1 + 2K, C, h, w] -> [1 + K, C, h, w].
 
-    A decoder that is nearly linear over so short a way shows half of I_i^+ - I_i^- against I_0, for half the work.
+    A decoder is nearly linear over so small a change, and shows half of I_i^+ - I_i^- against I_0, for half the work.
     """
     base, variants = finals[:1], finals[1:]
     return torch.cat([base, base + (variants[1::2] - variants[::2]) / 2])
 
 
 def evened(maps: torch.Tensor, evenness: float) -> torch.Tensor:
-    """Each of `maps` [K, H, W] divided by its maximum, speckle aside, to the power of `evenness`: 0 as they are.
+    """Each of `maps` [K, H, W] divided by its smoothed maximum to the power of `evenness`; 0 changes nothing.
 
-    Maps of different masks differ in scale. 1 gives all the same maximum; 0.5 raises weak maps and keeps strong ones
-    ahead.
+    Maps of different masks differ in scale. 1 gives all the same maximum. 0.5 raises weak maps but keeps the order of
+    their maxima.
     """
     if evenness == 0:
         return maps
@@ -66,7 +66,7 @@ def gaussian_smooth(maps: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def _weighted_sums(maps: torch.Tensor, weights: list[float], axis: int) -> torch.Tensor:
-    """For each pixel the sum of those around it along an axis, so weighted. Not a convolution: GPUs round those."""
+    """The weighted sum of the pixels around each pixel along an axis. Not a convolution: GPUs round those."""
     side, radius = maps.shape[axis], len(weights) // 2
     places = mirrored_indices(side + 2 * radius, radius, side, maps.device)
     before, after = (maps.index_select(axis, each) for each in (places[:radius], places[-radius:]))
@@ -78,7 +78,7 @@ def _weighted_sums(maps: torch.Tensor, weights: list[float], axis: int) -> torch
 
 
 def mirrored_indices(length: int, begin: int, side: int, device: torch.device | None = None) -> torch.Tensor:
-    """For each of `length` places the one of a side that begins at place `begin`: b a | a b c | c b a."""
+    """The index into a mirrored side, which begins at `begin`, of each of `length` places: b a | a b c | c b a."""
     places = (torch.arange(length, device=device) - begin) % (2 * side)
     return torch.minimum(places, 2 * side - 1 - places)
 

@@ -1,4 +1,4 @@
-"""Words for errors that users read."""
+"""Text helpers for errors that users read."""
 
 
 def shortened(text: str) -> str:

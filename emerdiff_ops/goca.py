@@ -1,9 +1,9 @@
-"""Where a picture attends to words: heads, layers and words weighted by themselves (GoCA, CVPR 2026, 2603.06178).
+"""Word maps from cross-attention, with weights for heads, layers and words (GoCA, CVPR 2026, arXiv 2603.06178).
 
-A_lh = softmax(Q K^T / sqrt d) of layer l and head h is how each place attends to each token of the text, [places,
-tokens]. 1. Heads count by their part of what the layer puts out, place by place. 2. Layers count by how their own
-places attend to each other, beside a reference feature. 3. A word counts by its share of all words. 4. The picture's
-own attention carries that on. Everything here is of one picture, float32; maps [h*w, ...] lie on grids (h, w).
+A_lh = softmax(Q K^T / sqrt d) of layer l and head h is the attention of each place to each token of the text, [places,
+tokens]. 1. A head is weighted by its part of the layer's output, place by place. 2. A layer is weighted by how well its
+self-attention agrees with a reference feature. 3. A word's map is its share of all words. 4. Self-attention propagates
+the maps. Everything here is of one picture, float32; maps [h*w, ...] lie on grids (h, w).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate, pad
 from .text_scores import TINY, from_least_to_most
 
 BLUR, SIGMA = 5, 1.1  # cells; the sigma that torchvision takes for a kernel of 5
-STEPS = 2  # along the picture's own attention
+STEPS = 2  # of propagation along the picture's self-attention
 
 Size = tuple[int, int]  # height, width
 
@@ -27,9 +27,9 @@ def attention_maps(query: torch.Tensor, key: torch.Tensor, heads: int) -> torch.
 
 
 def over_heads(maps: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
-    """The heads' maps [heads, n, m] as one, [n, m], by their outputs o_h = A_h V_h W_h [heads, n, C].
+    """The heads' maps [heads, n, m] combined into [n, m], weighted by their outputs o_h = A_h V_h W_h [heads, n, C].
 
-    Head h counts for <o_h, o> / <o, o> at a place, o the sum of all; less than nothing where it works against o.
+    The weight of head h at a place is <o_h, o> / <o, o>, o the sum of all; negative where the head works against o.
     """
     parts = (outputs.float() * outputs.float().sum(0)).sum(-1)  # [heads, n]
     weights = parts / parts.sum(0).clamp_min(TINY)
@@ -37,7 +37,7 @@ def over_heads(maps: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
 
 
 def on_grid(own: torch.Tensor, cells: Size, grid: Size) -> torch.Tensor:
-    """How places attend to each other, [h*w, h*w], on another grid: keys bilinear, queries repeated or left out."""
+    """Self-attention [h*w, h*w] on another grid: keys are interpolated bilinearly, queries repeated or left out."""
     if cells == grid:
         return own
     keys = interpolate(own.unflatten(1, cells)[:, None], grid, mode="bilinear").flatten(1)  # [h*w, new]
@@ -45,14 +45,14 @@ def on_grid(own: torch.Tensor, cells: Size, grid: Size) -> torch.Tensor:
 
 
 def agreement(own: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """sum R S of a layer's own attention S [r, r] and R = softmax(f f^T / sqrt C) of a feature f [r, C]."""
+    """sum R S of a layer's self-attention S [r, r] and R = softmax(f f^T / sqrt C) of a feature f [r, C]."""
     return (attention_maps(reference, reference, 1)[0] * own).sum()
 
 
 def over_layers(maps: list[torch.Tensor], cells: list[Size], weights: torch.Tensor, grid: Size) -> torch.Tensor:
-    """The layers' maps [h*w, tokens], each on its cells, as one on a grid, [new, tokens]; adds up to 1 at each place.
+    """The layers' maps [h*w, tokens], each on its cells, combined on one grid: [new, tokens], sum 1 at each place.
 
-    weights [layers]; a layer below nothing has no part.
+    weights [layers]; a layer with a negative weight is left out.
     """
     shares = weights.clamp_min(0) / weights.clamp_min(0).sum()
     total = torch.stack([
@@ -64,9 +64,9 @@ def over_layers(maps: list[torch.Tensor], cells: list[Size], weights: torch.Tens
 
 
 def word_maps(maps: torch.Tensor, groups: torch.Tensor, grid: Size) -> torch.Tensor:
-    """Each word's share of all words, [P, h, w], smoothed and from 0 to 1; maps [h*w, tokens].
+    """Each word's share of all words, [P, h, w], smoothed and rescaled to 0..1; maps [h*w, tokens].
 
-    groups [P, tokens], 1 where a token is the word's; all that is nobody's (start, end, padding) is left out.
+    groups [P, tokens], 1 where a token belongs to the word. Tokens of no word (start, end, padding) are left out.
     """
     tokens = min(groups.shape[1], maps.shape[1])
     maps, groups = maps[:, :tokens], groups[:, :tokens].to(maps)
@@ -76,7 +76,7 @@ def word_maps(maps: torch.Tensor, groups: torch.Tensor, grid: Size) -> torch.Ten
 
 
 def smoothed(maps: torch.Tensor) -> torch.Tensor:
-    """Maps [P, h, w] through a Gaussian of 5 x 5 cells, mirrored at the borders; smaller grids as they are."""
+    """Maps [P, h, w] smoothed by a Gaussian of 5 x 5 cells, mirrored at the borders; smaller grids are unchanged."""
     if min(maps.shape[1:]) <= BLUR // 2:
         return maps
     places = torch.arange(BLUR, device=maps.device) - BLUR // 2
@@ -87,7 +87,7 @@ def smoothed(maps: torch.Tensor) -> torch.Tensor:
 
 
 def carried(maps: torch.Tensor, own: torch.Tensor, steps: int = STEPS) -> torch.Tensor:
-    """Maps [P, h, w] carried along how places attend to each other, own [h*w, h*w]: M <- S^k M, from 0 to 1."""
+    """Maps [P, h, w] propagated along self-attention, own [h*w, h*w]: M <- S^k M, rescaled to 0..1."""
     flat = maps.flatten(1).T
     for _ in range(steps):
         flat = own @ flat

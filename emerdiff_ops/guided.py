@@ -1,8 +1,8 @@
 """The guided filter (He, Sun, Tang 2013, colour guide): maps that follow the borders of a picture.
 
 Within every window a map is fitted as a linear function of the picture's colours, and each pixel takes the mean of
-the fits of all windows it lies in. A coarse map's soft flank so becomes a step where the picture has one. What a map
-costs does not depend on the size of the windows.
+the fits of all windows it lies in. So the soft edge of a coarse map becomes a step where the picture has one. The cost
+of a map does not depend on the size of the windows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch.nn.functional import interpolate, pad
 from .difference import resize_maps
 
 UPSAMPLING_RADIUS = 4  # pixels of the maps
-EPSILON = 1e-3  # colours in 0..1, squared: contrasts well below 3% are not followed
+EPSILON = 1e-3  # squared difference of colours in 0..1: contrasts well below 3% are not followed
 
 
 def radius_of(share: float, size: tuple[int, int]) -> int:
-    """Radius in pixels of windows that are such a share of a picture of this size."""
+    """The radius in pixels of windows that are a `share` of the shorter side of `size`."""
     return max(1, round(share * min(size)))
 
 
@@ -28,7 +28,7 @@ def guided_filter(maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilo
     """`maps` [K, h, w] at the size of `picture` [H, W, 3], following its borders: [K, H, W] float32.
 
     The fits are made at the maps' own size, in windows of 2 * radius + 1 of their pixels. A larger `epsilon` smooths
-    over more contrast. Borders are repeated outwards.
+    over more contrast. Border values are repeated outwards.
 
     >>> picture = torch.zeros(8, 8, 3)  # [H, W, 3], black
     >>> picture[:, 5:] = 1.0  # and white from column 5 on
@@ -43,18 +43,18 @@ def guided_filter(maps: torch.Tensor, picture: torch.Tensor, radius: int, epsilo
 
 
 def is_larger(size: Sequence[int], than: Sequence[int]) -> bool:
-    """Whether a picture of this size has borders that maps of the other size do not show: larger both ways."""
+    """Whether `size` is larger both ways, so that the picture has borders that maps of size `than` do not show."""
     return all(side > own for side, own in zip(size, than))
 
 
 def guided_upsampler(
     picture: torch.Tensor, size: tuple[int, int], radius: int = UPSAMPLING_RADIUS, epsilon: float = EPSILON
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What brings a map [h, w] of this size to the size of `picture` [H, W, 3], following its borders.
+    """A function that brings a map [h, w] of `size` to the size of `picture` [H, W, 3], following its borders.
 
-    The fits are made at the map's own size, in windows of 2 * radius + 1 of its pixels, and enlarged bilinearly
-    (He, Sun 2015, "Fast guided filter"); what they are applied to is the whole picture. Where a map is 0 so are its
-    fits, a window farther on: only the rest is computed.
+    The fits are made at the map's own size, in windows of 2 * radius + 1 of its pixels. They are enlarged bilinearly
+    and applied to the whole picture (He, Sun 2015, "Fast guided filter"). Farther than 2 * radius pixels from the
+    map's nonzero values the fits are 0, and are not computed.
     """
     picture = picture.movedim(-1, 0).float().contiguous()  # [3, H, W]
     guide = resize_maps(picture, size)
@@ -79,10 +79,10 @@ def guided_upsampler(
 def box_mean(values: torch.Tensor, radius: int) -> torch.Tensor:
     """Mean over each pixel's window of 2 * radius + 1 a side, borders repeated outwards: [C, H, W] -> [C, H, W].
 
-    As van Herk (1992) and Gil and Werman (1993) do for maxima: along each axis values are divided into blocks as long
-    as a window, with running sums inside each. A window is the end of one block and the beginning of the next. So its
-    cost does not depend on its size, and no sum is longer than a window: float32 is as exact as adding it up directly,
-    however large the picture.
+    The method is that of van Herk (1992) and Gil and Werman (1993) for maxima. Values along each axis are divided into
+    blocks as long as a window, with running sums inside each. A window is the end of one block and the beginning of
+    the next, so the cost does not depend on its size. No sum is longer than a window, so float32 is as exact as direct
+    summation, however large the picture.
     """
     side = 2 * radius + 1
     return _sums_down(_sums_along(values, radius), radius).div_(side * side)
@@ -108,9 +108,9 @@ def _sums_down(values: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 def _factors(guide: torch.Tensor, mean: torch.Tensor, radius: int, epsilon: float) -> torch.Tensor:
-    """The colours' covariance in every window plus epsilon, as L D L^T: 1/d1, l21, l31, 1/d2, l32, 1/d3 [6, h, w].
+    """The colours' covariance in each window plus epsilon, as L D L^T: 1/d1, l21, l31, 1/d2, l32, 1/d3 [6, h, w].
 
-    Unlike its inverse by cofactors it stays exact where the colours are nearly grey.
+    Unlike an inverse by cofactors, these factors stay exact where the colours are nearly grey.
     """
 
     def covariance(one: int, other: int) -> torch.Tensor:
@@ -130,7 +130,7 @@ def _factors(guide: torch.Tensor, mean: torch.Tensor, radius: int, epsilon: floa
 def _fit(values, guide, mean_guide, factors, radius: int) -> torch.Tensor:
     """The offset and the slopes for the three colours, averaged over the windows each pixel lies in: [4, h, w]."""
     fit = box_mean(torch.cat([values[None], values * guide]), radius)
-    mean, *slopes = fit  # written over, step by step: covariances, slopes; what is left of the mean is the offset
+    mean, *slopes = fit  # overwritten: products become covariances, then slopes; the mean becomes the offset
     for covariance, own in zip(slopes, mean_guide):
         covariance.addcmul_(mean, own, value=-1)
     _solve(factors, *slopes)
@@ -140,7 +140,7 @@ def _fit(values, guide, mean_guide, factors, radius: int) -> torch.Tensor:
 
 
 def _solve(factors, b1, b2, b3) -> None:
-    """Write the x of L D L^T x = b over b, in every window."""
+    """Solve L D L^T x = b in each window; x overwrites b."""
     d1, l21, l31, d2, l32, d3 = factors
     b2.addcmul_(l21, b1, value=-1)
     b3.addcmul_(l31, b1, value=-1).addcmul_(l32, b2, value=-1).mul_(d3)
@@ -149,7 +149,7 @@ def _solve(factors, b1, b2, b3) -> None:
 
 
 def _box_around(values: torch.Tensor, margin: int) -> tuple[slice, slice] | None:
-    """The rows and columns of the smallest box that holds all of a map but zeros, so many pixels wider each way."""
+    """The rows and columns of the smallest box around a map's nonzero values, `margin` pixels wider each way."""
     filled = values != 0
     if not filled.any():
         return None

@@ -28,15 +28,15 @@ def kmeans(
     iterations: int = 100,
     step: Callable[[int], None] | None = None,
 ) -> KMeans:
-    """Split `points` [N, C] into k clusters with as little inertia as `restarts` attempts find.
+    """Split `points` [N, C] into k clusters: the result with the least inertia of `restarts` attempts.
 
-    Clusters are numbered by size, largest first, equal ones by their first member. `step` is called with how many
-    attempts have ended since: 0 after an iteration, 1 after the last one of an attempt. It may raise to cancel.
+    Clusters are numbered by size, largest first, ties by their first member. `step` is called with the number of
+    attempts that ended since the last call: 0 after an iteration, 1 at the end of an attempt. It may raise to cancel.
 
     Convention:
         Stops when no label changes, or after `iterations`; ties go to the lower centroid and the earlier restart.
-        An emptied cluster takes the point farthest from its centroid, so that none is ever empty.
-        float32 on the device of `points`, which are centred first, so that a far-off origin costs no accuracy.
+        An emptied cluster takes the point farthest from its centroid, so no cluster is ever empty.
+        Computed in float32 on the device of `points`. Points are centred first: a far-off origin costs no accuracy.
         All randomness comes from `generator` (a CPU one); nothing global is read or seeded.
 
     Raises ValueError when k is below 1 or above the number of (distinct) points, or when a point is not finite.
@@ -62,7 +62,7 @@ def cluster_masks(
 ) -> torch.Tensor:
     """Cluster `features` [B, h, w, C] into k binary masks per image (paper, section 3): [B, k, h, w] float32, one-hot.
 
-    Each image is clustered alone, from its own generator, and so does not depend on its neighbours in the batch.
+    Each image is clustered alone, from its own generator, so it does not depend on the rest of the batch.
     `shared` clusters the points of all images together: segment i then means the same thing in every image.
     Raises ValueError as `kmeans` does.
 
@@ -88,23 +88,23 @@ def reference_masks(
     restarts: int = 10,
     step: Callable[[int], None] | None = None,
 ) -> torch.Tensor:
-    """Masks [B, k, h, w] float32, one-hot, of `features` [B, h, w, C] by the clusters of `reference` [R, h', w', C].
+    """Assign `features` [B, h, w, C] to clusters of `reference` [R, h', w', C]: [B, k, h, w] float32, one-hot.
 
     The points of all images of the reference are clustered together, and each of `features` goes to the nearest
-    centroid: segment i means the same thing in every image, in whatever batch it comes, and may be empty. Of the
-    reference itself they are the masks of `cluster_masks`, shared. Raises ValueError as `kmeans` does.
+    centroid. Segment i means the same thing in every image, whatever its batch, and may be empty. For the reference
+    itself the masks equal those of `cluster_masks` with `shared`. Raises ValueError as `kmeans` does.
     """
     found = kmeans(reference.flatten(0, 2), k, torch.Generator().manual_seed(seed), restarts, step=step)
     return one_hot(nearest(features, found.centroids), k)
 
 
 def nearest(features: torch.Tensor, examples: torch.Tensor) -> torch.Tensor:
-    """The number of the one of `examples` [k, C] that each of `features` [B, h, w, C] lies nearest to: [B, h, w] int64.
+    """The index of the nearest of `examples` [k, C] for each of `features` [B, h, w, C]: [B, h, w] int64.
 
-    The lowest of equals. One image at a time. Raises ValueError when a feature is not finite.
+    Ties go to the lowest index. Images are processed one at a time. Raises ValueError when a feature is not finite.
     """
     require_finite(features)
-    origin = examples.mean(0)  # as far off as it may be, it costs no accuracy
+    origin = examples.mean(0)  # subtracted, so that a far-off origin costs no accuracy
     centred = examples - origin
     images = [_nearest_centroid((image.flatten(0, 1) - origin).float(), centred) for image in features]
     return torch.stack(images).reshape(features.shape[:3])
@@ -143,7 +143,7 @@ def _require_distinct(points: torch.Tensor, k: int) -> None:
 
 
 def _seeds(points: torch.Tensor, k: int, generator: torch.Generator) -> torch.Tensor:
-    """Greedy k-means++: of a few points drawn by their squared distance, keep the one that lowers the inertia most."""
+    """Greedy k-means++: draw a few points by squared distance, and keep the one that lowers the inertia most."""
     trials = 2 + int(math.log(k))
     chosen = torch.randint(len(points), (1,), generator=generator).tolist()
     nearest = _squared_distances(points, points[chosen])[0]  # [N]
@@ -221,7 +221,7 @@ def _filled(points: torch.Tensor, centroids: torch.Tensor, labels: torch.Tensor)
 
 
 def largest_first(labels: torch.Tensor) -> torch.Tensor:
-    """The numbers in `labels` [N] by how often they occur, most first; of equals the one met first: [k]."""
+    """The numbers in `labels` [N], most frequent first, ties by their first occurrence: [k]."""
     counts = torch.bincount(labels)
     places = torch.arange(len(labels), device=labels.device)
     first = torch.full_like(counts, len(labels)).scatter_reduce(0, labels, places, "amin")

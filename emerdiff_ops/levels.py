@@ -1,7 +1,7 @@
-"""Levels of the thing under a point, from fine to coarse: each lies in the next, so that one map holds all of them.
+"""Nested masks of the thing under a point, from fine to coarse, in one map of levels.
 
-How large a thing is meant cannot be told from one point. A map of levels has for every pixel the level at which it
-joins, 0 the finest: the mask of a level is where that is reached. Masks [H, W] bool, on the processor.
+One point does not tell how large a thing is meant. The map gives each pixel the level at which it joins, 0 the finest.
+The mask of a level holds the pixels that join at it or at a finer one. Masks [H, W] bool, on the processor.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import NamedTuple
 
 import torch
 
-ALIKE = 0.85  # intersection over union from which on two masks are one level
-LEAST, MOST, RANGES = 0.002, 0.8, 24  # shares of the picture between which a flood has levels, one in each range
-AROUND = 1.05  # by this factor more and less area a flood's rise is measured
+ALIKE = 0.85  # two masks with at least this intersection over union are one level
+LEAST, MOST, RANGES = 0.002, 0.8, 24  # a flood has levels between these shares of the picture, one in each range
+AROUND = 1.05  # a flood's rise is measured between areas smaller and larger by this factor
 
 
 class Levels(NamedTuple):
     joins: torch.Tensor  # [H, W] int16; `count` where a pixel never joins
     count: int  # type: ignore[assignment]  # hides the method tuple.count, which nothing calls
-    first: int  # the level that is shown unasked
+    first: int  # the level shown by default
 
     def at(self, steps: int) -> torch.Tensor:
-        """The mask so many levels above the first, or below it; the nearest that there is."""
+        """The mask `steps` levels above the first (negative: below it), or of the nearest level that exists."""
         return self.joins <= min(max(self.first + steps, 0), self.count - 1)
 
     def shares(self) -> torch.Tensor:
-        """[H, W] float32: 1 where a pixel is in every one of n levels, 1/n where in the last alone, 0 where in none."""
+        """[H, W] float32: the share of n levels that hold a pixel: 1 for all, 1/n for the last alone, 0 for none."""
         return 1 - self.joins.float() / self.count
 
 
 def nested(first: torch.Tensor, others: Sequence[torch.Tensor]) -> Levels:
-    """Levels of masks. `first` stays as it is, smaller ones are cut to it, larger ones have it in them.
+    """Levels from masks. `first` stays as it is; smaller masks are cut to lie in it, larger ones are united with it.
 
-    What is nearly the level before is left out, and so is what becomes empty.
+    A mask that nearly equals the level before it is left out, and so is one that becomes empty.
     """
     by_area = sorted(others, key=lambda mask: int(mask.sum()))
     area = first.sum()
@@ -54,12 +54,12 @@ def nested(first: torch.Tensor, others: Sequence[torch.Tensor]) -> Levels:
 
 
 def overlap(one: torch.Tensor, other: torch.Tensor) -> float:
-    """Intersection over union of two masks; 1 of two that are empty."""
+    """Intersection over union of two masks; 1 for two empty masks."""
     return float((one & other).sum() / (one | other).sum()) if (one | other).any() else 1.0
 
 
 def rises(reached: torch.Tensor) -> list[float]:
-    """Where a flood [H, W] rises most for the least area: a threshold for each range of areas that it passes."""
+    """The thresholds at which a flood [H, W] rises most steeply over its area: one in each range of areas."""
     rising, pixels = reached.flatten().sort().values, reached.numel()
     edges = (LEAST * (MOST / LEAST) ** (torch.arange(RANGES + 1) / RANGES) * pixels).long().clamp(1, pixels - 1)
     found = []

@@ -1,8 +1,8 @@
-"""What is like the things that are pointed at: cells of a feature grid against examples of both kinds.
+"""Likeness of the cells of a feature grid to wanted examples, rather than to unwanted ones.
 
-A point's example is the feature of its cell, and beside it the mean of the cluster that the cell is in; of a further
-point only where that adds no more than is there already: what is missing at a border may lie in a cell that is mostly
-background. What competes are the means of the clusters that are not wanted, and the cells of negative points.
+A point's examples are the feature of its cell and the mean of the cluster that the cell is in. A further point's
+cluster counts only where it adds no more than is there already, because a missing piece at a border may lie in a cell
+that is mostly background. Unwanted examples are the means of the other clusters, and the cells of negative points.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from .kmeans import kmeans
 from .segments.boxes import mostly_inside
 
 Cell = tuple[int, int]  # row, column
-STEEPNESS = 2.0  # of the likeness where both are equally far
+STEEPNESS = 2.0  # of the likeness at equal distances
 
 
 def likeness(
     features: torch.Tensor, wanted: Sequence[Cell], unwanted: Sequence[Cell], inside: torch.Tensor, clusters: int
 ) -> torch.Tensor:
-    """How far each cell of `features` [h, w, C] is like what is wanted rather than like the rest: [h, w] in 0..1.
+    """How far each cell of `features` [h, w, C] is like the wanted examples rather than the rest: [h, w] in 0..1.
 
-    1/2 where it lies as far from the nearest example of the one as of the other. `inside` [h, w] bool: cells in boxes;
-    a cluster that lies there for the most part is wanted, or the one with most cells there if none does; cells outside
-    are not, unless a point asks for them. With fewer distinct features than `clusters` there are as many clusters.
+    1/2 means equal distances to the nearest example of each kind. `inside` [h, w] bool marks the cells in boxes. A
+    cluster that lies mostly there is wanted, or else the one with most cells there. Other clusters are unwanted, unless
+    a point asks for them. With fewer distinct features than `clusters` there is one cluster for each.
     """
     width, points = features.shape[1], features.flatten(0, 1).float()  # [h*w, C]
     found = kmeans(points, min(clusters, len(points.unique(dim=0))), torch.Generator().manual_seed(0))
     own, others = ([row * width + column for row, column in cells] for cells in (wanted, unwanted))
-    labels = found.labels.cpu()  # connected parts are found on the processor alone
+    labels = found.labels.cpu()  # connected parts are found on the processor only
     chosen = _pointed_at(labels.unflatten(0, features.shape[:2]), wanted) | _filled(labels, inside.flatten())
     unlike = [number for number in range(len(found.centroids)) if number not in chosen]
     near, far = (
@@ -45,9 +45,9 @@ def likeness(
 
 
 def _pointed_at(labels: torch.Tensor, wanted: Sequence[Cell]) -> set[int]:
-    """The cluster in labels [h, w] that the first cell is in, and those of others that add no more than is there.
+    """The clusters in labels [h, w] of the first cell, and of each further cell that adds no more than is there.
 
-    What a cell adds is the part of its cluster that it lies in, connected by 4 neighbours.
+    A cell adds the part of its cluster that it lies in, connected by 4 neighbours.
     """
     chosen: set[int] = set()
     size = 0
@@ -62,7 +62,7 @@ def _pointed_at(labels: torch.Tensor, wanted: Sequence[Cell]) -> set[int]:
 
 
 def _filled(labels: torch.Tensor, inside: torch.Tensor) -> set[int]:
-    """Clusters with more than half of their cells inside, or the one with most of them there; none without a box."""
+    """Clusters with more than half of their cells inside, or else the one with most cells there; none without a box."""
     if not inside.any():
         return set()
     everywhere = torch.bincount(labels)
@@ -77,9 +77,9 @@ def _nearest_distance(points: torch.Tensor, examples: torch.Tensor) -> torch.Ten
 
 
 def with_points(mask: torch.Tensor, points: Sequence[tuple[int, int]]) -> torch.Tensor:
-    """The connected parts of a mask [H, W] bool that hold one of the points (x, y): what is pointed at, not its like.
+    """The connected parts of a mask [H, W] bool that hold one of the points (x, y), without similar things elsewhere.
 
-    A point that lies in no part keeps the part nearest to it. On the processor, where connected parts are found.
+    A point that lies in no part keeps the part nearest to it. Runs on the processor, where connected parts are found.
     """
     parts, _ = label(mask.numpy(), np.ones((3, 3)))
     if not parts.any():

@@ -1,12 +1,12 @@
-"""Markov maps (M2N2, CVPR 2025): how many steps of attention lead from a place to every other one.
+"""Markov maps (M2N2, CVPR 2025): the number of attention steps from a place to every other one.
 
 The self-attention of a network's finest level is read as a Markov chain over the picture's N tokens. Its rows are
-sharpened by a temperature, and it is made doubly stochastic, so that no token draws all others. From a token on,
-probability spreads, and the step at which a place holds a share of the largest one is its distance: things hold it
-back at their borders, as the model sees them.
+sharpened by a temperature, and it is made doubly stochastic, so that no token attracts all others. Probability spreads
+from a token. The step at which a place holds a share of the largest probability is its distance. The borders of things,
+as the model sees them, slow the spread.
 
-Chains [N, N] are N times what they are: their mean is 1, whatever N, which suits half precision; every step is
-divided by its largest value anyway. Everything lies on one device.
+Chains [N, N] are stored multiplied by N, so their mean is 1, which suits half precision. The factor does not matter,
+because every step is divided by its largest value. All tensors lie on one device.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import torch
 
-TEMPERATURE = 0.65  # of every row's softmax, published as the rest is
+TEMPERATURE = 0.65  # of every row's softmax; published, as the rest is
 ROUNDS = 200  # of proportional fitting
 REACHED = 0.3  # share of the largest probability
 MOST_STEPS = 1000
@@ -23,10 +23,10 @@ HELD = torch.float16  # what chains are kept in; their mean is 1
 
 
 def markov_chain(attention: torch.Tensor, temperature: float = TEMPERATURE, rounds: int = ROUNDS) -> torch.Tensor:
-    """N times a doubly stochastic chain [N, N] float32, of attention [N, N] whose rows need not sum to 1.
+    """N times a doubly stochastic chain [N, N] float32, from attention [N, N] whose rows need not sum to 1.
 
-    softmax(log A / temperature) along rows, then proportional fitting, columns and rows in turn. Both only ever scale
-    rows and columns, so the scales are fitted, and the matrix is multiplied once.
+    softmax(log A / temperature) along rows, then proportional fitting of columns and rows in turn. Both only scale rows
+    and columns. So only the scales are fitted, and the matrix is multiplied once.
     """
     sharp = attention.float()
     sharp = (sharp / sharp.amax(1, keepdim=True).clamp_min(1e-30)).pow_(1 / temperature)
@@ -41,8 +41,8 @@ def markov_chain(attention: torch.Tensor, temperature: float = TEMPERATURE, roun
 def steps_from(chain: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
     """Steps until each place holds REACHED of the largest probability, from every one of `tokens`: [P, N] float32.
 
-    p <- p A, all of it at the token before the first step; linear between two steps; MOST_STEPS where a place is not
-    reached by then.
+    A step is p <- p A, with all probability at the token before the first one. Times between two steps are interpolated
+    linearly. A place that is not reached gets MOST_STEPS.
     """
     chain = chain.float()
     before = torch.eye(len(chain), device=chain.device)[list(tokens)]  # [P, N]

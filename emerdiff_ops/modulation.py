@@ -1,6 +1,6 @@
-"""Modulated denoising (paper, sec. 3): lift coarse masks to pixels by pushing the UNet along each of them.
+"""Modulated denoising (paper, sec. 3): lift coarse masks to pixels by adding each of them inside the UNet.
 
-For mask M and c = +-lambda, c * M is added to one cross-attention layer's output at timestep t_m; the latent is
+For mask M and c = +-lambda, c * M is added to one cross-attention layer's output at timestep t_m. The latent is
 then denoised to 0 unmodulated, along the noise maps of the unmodulated run. That run is row 0 of every batch.
 """
 
@@ -20,18 +20,18 @@ Denoise = Callable[[torch.Tensor, float, torch.Tensor | None], torch.Tensor]
 class Preset(NamedTuple):
     """How coarse masks are lifted to pixels."""
 
-    timestep: int  # t_m, where the UNet is pushed
+    timestep: int  # t_m, where the UNet is modulated
     steps: int | None = None  # UNet evaluations from t_m to 0; None: every timestep of the trajectory
     deterministic: bool = False  # DDIM steps instead of the DDPM inversion's
-    # what is compared: both decoded pictures ("pairs"), one decoded "halfway" between them, or the "latents",
+    # what is compared: both decoded pictures ("pairs"), one decoded "halfway" between, or the "latents",
     # enlarged along the picture's borders
     readout: str = "pairs"
     evenness: float = 0.0  # each map is divided by its maximum to this power
-    prior: bool = False  # each map is weighted by its coarse mask, along the picture's borders
-    lifts: bool = True  # else the coarse masks themselves, along the picture's borders
+    prior: bool = False  # each map is weighted by its coarse mask, made to follow the picture's borders
+    lifts: bool = True  # False: the coarse masks themselves, made to follow the picture's borders
 
 
-# All but the paper's were found on the two small models of lab/ (docs/measured/pareto.md), not on Stable Diffusion's.
+# All but the paper's were tuned on the two small models of lab/ (docs/measured/pareto.md), not on Stable Diffusion.
 PRESETS = {
     "paper": Preset(timestep=281),
     "balanced": Preset(timestep=381, steps=4, deterministic=True, readout="halfway", evenness=0.5, prior=True),
@@ -40,15 +40,15 @@ PRESETS = {
 }
 
 
-# A relative strength of 1 pushes by so many times the layer's own output. The default of 10 is near the best on two
-# models whose outputs differ elevenfold (docs/measured/strength.md).
+# A relative strength of 1 adds this many times the root mean square of the layer's output. The default of 10 is near
+# the best on two models whose outputs differ elevenfold (docs/measured/strength.md).
 RELATIVE = 10.0
 
 
 def modulation_levels(grid: tuple[int, ...], start: int, steps: int | None = None) -> tuple[int, ...]:
     """The timesteps from the modulated one down: 281, 261, ..., 21, 1 (15 of them) in the paper.
 
-    `steps` picks that many, evenly spaced from `start` towards 0, where the grid has enough.
+    `steps` picks that many, evenly spaced from `start` towards 0, if the grid has enough.
     """
     levels = tuple(timestep for timestep in grid if timestep <= start)
     if steps is None or steps >= len(levels):
@@ -71,11 +71,11 @@ def modulated_denoising(
     offsets: torch.Tensor,
     deterministic: bool = False,
 ) -> torch.Tensor:
-    """Denoise one variant per offset, and the unmodulated run, from sigmas[0] to 0; their final latents.
+    """Denoise one variant per offset, and the unmodulated run, from sigmas[0] to 0.
 
     x0 [1, C, h, w]; noises, the sampled eps [1, C, h, w] of each level; sigmas, descending, same length;
-    offsets [variants, h*w]; deterministic, DDIM steps instead of DDPM's. Returns [1 + variants, C, h, w], the
-    unmodulated run first.
+    offsets [variants, h*w]; deterministic, DDIM steps instead of DDPM's. Returns the final latents
+    [1 + variants, C, h, w], the unmodulated run first.
 
     >>> masks = torch.eye(4).reshape(4, 2, 2)  # [K, h, w], a cell each
     >>> def denoise(x, sigma, offsets):  # stands in for a UNet: what is pushed shows in the latent
@@ -102,7 +102,7 @@ def modulated_denoising(
 
 
 def in_chunks(offsets: torch.Tensor, size: int, together: int = 1) -> Iterator[torch.Tensor]:
-    """Variants in nearly equal chunks of at most `size`, never fewer than `together`, which stay together."""
+    """Variants in nearly equal chunks of at most `size`, in whole groups of `together`, at least one group."""
     groups = offsets.unflatten(0, (-1, together))
     count = -(-len(groups) // max(1, size // together))
     for chunk in groups.tensor_split(count):

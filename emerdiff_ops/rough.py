@@ -1,6 +1,6 @@
-"""A rough mask on the grid of features, and what the features say of it: cells like its inside, or like the rest.
+"""How far the features of each cell are like the inside of a rough mask, rather than like the rest.
 
-As points and boxes compete in `likeness`; no network is asked. Masks are weights in 0..1, [N, h, w].
+The comparison is that of `likeness` for points and boxes; no network runs. Masks are weights in 0..1, [N, h, w].
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import torch
 from .kmeans import kmeans
 from .likeness import STEEPNESS
 
-CLUSTERS = 8  # what a picture is divided into, as in Pick by Points
+CLUSTERS = 8  # of a picture, as in Pick by Points
 
 
 def likeness_to_masks(features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """How far each cell of `features` [h, w, C] is like what lies in a mask rather than like the rest: [N, h, w].
+    """How far each cell of `features` [h, w, C] is like the inside of a mask rather than like the rest: [N, h, w].
 
-    1/2 where it lies as far from the nearest cluster of the one as of the other. Clusters are those of k-means; one
-    that lies in the mask for the most part is its own, or the one with most of it there if none does.
+    1/2 means equal distances to the nearest cluster of each kind. Clusters are those of k-means. A cluster that lies
+    mostly in the mask is the mask's own. If none does, it is the one with the largest area there.
     """
     points = features.flatten(0, 1).float()  # [h*w, C]
     found = kmeans(points, min(CLUSTERS, len(points.unique(dim=0))), torch.Generator().manual_seed(0))
@@ -27,7 +27,7 @@ def likeness_to_masks(features: torch.Tensor, masks: torch.Tensor) -> torch.Tens
 
 
 def _own_clusters(labels: torch.Tensor, mask: torch.Tensor, count: int) -> torch.Tensor:
-    """Which of `count` clusters are a mask's own, [count] bool; labels and mask [h*w]."""
+    """Which of `count` clusters are the mask's own, [count] bool; labels and mask [h*w]."""
     areas = torch.bincount(labels, minlength=count)
     inside = torch.zeros(count, device=labels.device).index_add_(0, labels, mask.to(labels.device))
     own = 2 * inside > areas
@@ -36,7 +36,7 @@ def _own_clusters(labels: torch.Tensor, mask: torch.Tensor, count: int) -> torch
 
 
 def _contrast(distances: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    """In 0..1, [h*w], from squared distances [h*w, K] to clusters, which of them are the mask's own, [K]."""
+    """Likeness in 0..1, [h*w], from squared distances [h*w, K] to clusters; own [K], the mask's own clusters."""
     near, far = (distances.masked_fill(others, torch.inf).amin(1) for others in (~own, own))
     contrast = (STEEPNESS * (far - near) / (far + near).clamp_min(1e-9)).sigmoid()
     return torch.where(own.all(), 0.5, contrast)

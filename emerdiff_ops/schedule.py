@@ -80,10 +80,10 @@ def posterior_step(
 def deterministic_step(
     x: torch.Tensor, denoised: torch.Tensor, x_next: torch.Tensor, sigma: float, sigma_next: float
 ) -> torch.Tensor:
-    """A DDIM step of all rows, D + (s'/s) * (x - D), shifted alike so that row 0 lands on the sampled `x_next`.
+    """A DDIM step of all rows, D + (s'/s) * (x - D), with one shift that makes row 0 land on the sampled `x_next`.
 
-    What a row differs by from row 0 is carried on by s'/s, where the posterior step keeps s'^2/s^2 of it: with few
-    steps, too little. For s' = 0 there is no x_next to land on; take the denoised prediction.
+    A row's difference from row 0 is scaled by s'/s. The posterior step scales it by s'^2/s^2, which keeps too little
+    of it with few steps. For s' = 0 there is no `x_next`: use the denoised prediction.
     """
     mean = denoised + (sigma_next / sigma) * (x - denoised)
     return mean + (x_next - mean[:1])

@@ -1,14 +1,14 @@
-"""Where a picture shows phrases of its prompt, by seeds that compete (FreeFuse, arXiv 2510.23515).
+"""Maps of a prompt's phrases in its picture, from competing seeds (FreeFuse, arXiv 2510.23515).
 
-For transformers of one stream, whose picture attends to the prompt's tokens. Of one picture, one block and one noise
-level, in float32, with softmaxes over the picture's N tokens:
+For single-stream transformers, whose picture attends to the prompt's tokens. Everything is of one picture, one block
+and one noise level, in float32. Softmaxes run over the picture's N tokens:
 
     s_c(x) = mean over heads and the phrase's tokens of softmax_x(q_x . k_token / 1000)
-    seeds of c: the tenth of the tokens with the most n s_c - sum of the others' s;  of the background: the most s
+    seeds of c: the tenth of the tokens with the largest n s_c - sum of the others' s;  of the background: largest s
     m_c(x) = softmax_x(mean over seeds of <o_seed, o_x> / 4000),  .95 times that of the background
 
-A token is of the phrase with the most m. Published there: areas are evened out afterwards, which is for painting and
-left out here. A phrase's map is its share m_c / sum of m, the most of which is the same phrase's.
+A token belongs to the phrase with the largest m. FreeFuse then evens out the areas, for painting; that is left out
+here. A phrase's map is its share m_c / sum of m, which is largest for the same phrase.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import math
 import torch
 from torch import Tensor
 
-SHARPNESS = 1 / 1000  # in the place of 1 / sqrt(d)
-SEEDS = 0.1  # of the picture's tokens
+SHARPNESS = 1 / 1000  # replaces 1 / sqrt(d)
+SEEDS = 0.1  # share of the picture's tokens
 TEMPERATURE = 4000.0
 BACKGROUND = 0.95
 STOP_WORDS = frozenset(
@@ -30,9 +30,9 @@ STOP_WORDS = frozenset(
 
 
 def words_among(texts: list[str]) -> list[int]:
-    """Which of a phrase's tokens are words: no stop words, punctuation or single characters, where there are others.
+    """The indices of a phrase's tokens that are words, without stop words, punctuation and single characters.
 
-    Where there are none, the first that is no punctuation; else the first.
+    If there are none, the first token that is not punctuation; else the first token.
     """
     written = [number for number, text in enumerate(texts) if any(map(str.isalnum, text))]
     words = [number for number in written if len(texts[number]) > 1 and texts[number].lower() not in STOP_WORDS]
@@ -40,7 +40,7 @@ def words_among(texts: list[str]) -> list[int]:
 
 
 def attended_by(query: Tensor, key: Tensor) -> Tensor:
-    """How a phrase's tokens draw the picture's, [N]; query [heads, N, d], key [heads, T, d] of the phrase."""
+    """s_c of a phrase, [N]: query [heads, N, d] of the picture's tokens, key [heads, T, d] of the phrase's."""
     weights = (query.float() @ key.float().transpose(-1, -2) * SHARPNESS).softmax(1)  # [heads, N, T]
     return weights.mean((0, 2))
 
@@ -53,8 +53,8 @@ def in_competition(scores: Tensor) -> Tensor:
 def shares_of(scores: Tensor, background: Tensor | None, output: Tensor) -> Tensor:
     """Each phrase's share of each token, [n, N].
 
-    scores [n, N] of phrases and, where there is one, [N] of the background, both as `attended_by` gives them; output
-    [N, C]: what attention gives the picture's tokens, before the projection.
+    scores [n, N] of the phrases, background [N] or None, both from `attended_by`; output [N, C], the attention output
+    of the picture's tokens, before the output projection.
     """
     rivals, weights = in_competition(scores), [1.0] * len(scores)
     if background is not None:

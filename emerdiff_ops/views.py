@@ -1,11 +1,11 @@
-"""Reading a picture with surroundings, mirrored, and between its cells, so that features tell less of its borders.
+"""Readings of a picture with mirrored surroundings, flipped and between its cells, so features follow its borders less.
 
-The zero padding of a UNet's convolutions, and its sense of left and right, leak into the features: clusters follow the
-picture's borders (a weakness that the paper names). A view is a canvas that is read in the picture's place; what was
-read is brought back to the picture's own grid. The paper reads the picture as it is.
+The zero padding of a UNet's convolutions, and its sense of left and right, leak into the features, so clusters follow
+the picture's borders (a weakness that the paper names). A view is a canvas that is read in place of the picture. Its
+features are then brought back to the picture's own grid. The paper reads the picture as it is.
 
-Latents [B, c, h', w'], so that a picture is encoded once; features [B, h, w, C] on a grid whose cells are `cell` latent
-cells on a side.
+Views are made of latents [B, c, h', w'], so a picture is encoded once. Features [B, h, w, C] lie on a grid whose cells
+are `cell` latent cells on a side.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Pair = tuple[int, int]  # height, width, or row, column
 
 
 class View(NamedTuple):
-    """One canvas: the picture begins at place `begin` of it, and mirrors fill the rest."""
+    """One canvas: the picture begins at its place `begin`, and mirror images fill the rest."""
 
     begin: Pair
     canvas: Pair  # latent cells, whole cells of the grid
@@ -33,11 +33,11 @@ class View(NamedTuple):
 def views(surroundings: float, mirrored: bool, dense: bool, size: Pair, grid: Pair, cell: int) -> list[View]:
     """The canvases for latents of `size` (h', w') that are read on `grid` (h, w).
 
-    surroundings: the share of the shorter side by which the picture is mirrored outwards all around, in whole cells,
-    one at least; mirrored: read once more, mirrored left to right; dense: at all four shifts by half a cell, which
-    needs a cell of surroundings. Read plainly, the picture is its own canvas.
+    surroundings: the share of the shorter side by which the picture is mirrored outwards on all sides, in whole cells,
+    at least one; mirrored: each canvas is also read flipped left to right; dense: canvases at all four shifts by half
+    a cell, which need a cell of surroundings. Without any of these the picture is its own canvas.
 
-    Raises ValueError where `dense` is asked of a layer that has a cell for every latent: nothing lies between.
+    Raises ValueError if `dense` is set for a layer that has a cell for every latent cell: nothing lies between.
     """
     if not (surroundings or mirrored or dense):
         return [View((0, 0), size, 0, (0, 0), False)]
@@ -58,7 +58,7 @@ def views(surroundings: float, mirrored: bool, dense: bool, size: Pair, grid: Pa
 
 
 def canvas_of(latent: torch.Tensor, view: View) -> torch.Tensor:
-    """What is read: [B, c, h', w'] -> [B, c, *view.canvas], mirrored outwards as often as it takes."""
+    """The canvas of a view: [B, c, h', w'] -> [B, c, *view.canvas], mirrored outwards as often as needed."""
     rows, columns = (
         mirrored_indices(length, begin, side, latent.device)
         for length, begin, side in zip(view.canvas, view.begin, latent.shape[-2:])
@@ -68,7 +68,7 @@ def canvas_of(latent: torch.Tensor, view: View) -> torch.Tensor:
 
 
 def mean_reading(read: Iterator[tuple[View, torch.Tensor]], grid: Pair, dense: bool) -> torch.Tensor:
-    """Features [B, h, w, C] of the picture, twice as many each way where dense, from those of every canvas."""
+    """The mean features [B, h, w, C] of the picture over all canvases; `dense` doubles h and w."""
     finer = 2 if dense else 1
     total, count = None, 0
     for view, features in read:

@@ -1,7 +1,7 @@
 """EmerDiff values on disk.
 
-layout            what a file of each kind holds: the one table of tensors, axes and dtypes, and what can be wrong
+layout            the contents of each kind of file: the one table of tensors, axes and dtypes, and checks
 safetensors_file  one value <-> one file
-digest            a short name for what tensors hold
-names             names and places that files may have
+digest            a short hash of tensors' contents
+names             checks of file names and folders
 """

@@ -1,11 +1,11 @@
-"""A short name for what tensors hold, at the speed of reading them: for files named by what they are drawn from.
+"""A short hash of tensors' contents, as fast as reading them, to name files after the data they are drawn from.
 
-Each row of WORDS words of 64 bits x becomes its sum of f(x) * weight modulo 2 ** 64 (multilinear hashing, Carter and
-Wegman), and the sums, the shapes and what is left over go through SHA-256. The weights are odd, so one changed word
-always changes its row's sum; random, so several seldom cancel. Multiplying carries changes upwards only: a change
-of the highest bits alone, as between the floats .5 and 1, would meet few bits of the sum, so f(x) = x ^ x >> 29,
-which is one to one, brings them down first. Two pictures meet by chance with a probability below 2 ** -32 where a
-single pixel differs, and 2 ** -64 for each row where low bits do. It is no protection against forgery.
+Each row of WORDS words of 64 bits x becomes the sum of f(x) * weight modulo 2 ** 64 (multilinear hashing, Carter and
+Wegman). The sums, the shapes and the remainder go through SHA-256. The weights are odd, so one changed word always
+changes its row's sum. They are random, so several changes seldom cancel. Multiplying carries changes upwards only:
+a change of the highest bits alone, as between the floats .5 and 1, would reach few bits of the sum. f(x) = x ^ x >> 29,
+which is one to one, brings it down first. Two pictures collide by chance with a probability below 2 ** -32 if a single
+pixel differs, and 2 ** -64 for each row whose low bits differ. The hash does not protect against forgery.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a file of each kind of value holds, and what can be wrong with one.
+"""The contents of a file of each kind of value, and the checks of a value.
 
-`SPECS` is the one table of tensors, axes and dtypes, on the wires as in files: B images, K segments, C channels;
-(h, w) a feature grid, (h', w') the latent, (H, W) the image: at working size in difference maps, its own in labels.
+`SPECS` is the one table of tensors, axes and dtypes, between nodes and in files: B images, K segments, C channels;
+(h, w) a feature grid, (h', w') the latent, (H, W) the image: at working size in difference maps, at its own in labels.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ..schedule import TRAINING_STEPS
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 WHOLE = (torch.int64, torch.uint64, torch.int32)  # uint64: seeds reach 2**64 - 1
 IMAGE_SIZE = "height, width"  # an axis of two
-MOST_SEGMENTS = 1024  # four times what any node makes; what follows takes time and memory by their square
-MOST_PIXELS = 2**28  # of a picture; what is made of the file would not fit into memory
+MOST_SEGMENTS = 1024  # four times what any node makes; later steps take time and memory by their square
+MOST_PIXELS = 2**28  # of a picture; results for a larger one would not fit into memory
 
 
 class Spec(NamedTuple):
@@ -40,7 +40,7 @@ SPECS = {
     "trajectory": {
         "latent": Spec(("B", "C", "h'", "w'"), FLOATS),
         "seed": Spec((), WHOLE),
-        "timesteps": Spec(("T",), WHOLE),  # falling
+        "timesteps": Spec(("T",), WHOLE),  # descending
     },
     "low_res_masks": {"masks": Spec(("B", "K", "h", "w"), FLOATS), "gram": GRAM},
     "difference_maps": {
@@ -112,7 +112,7 @@ def _metadata_problem(metadata: Mapping[str, str]) -> str | None:
 
 
 def _counts_problem(kind: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str | None:
-    """Where each picture has its own number of segments: one for each, none beyond the most there can be."""
+    """What is wrong with "counts", if given: one number of segments for each picture, none above the maximum."""
     if "counts" not in metadata:
         return None
     axes = {axis: size for name, each in tensors.items() for axis, size in zip(SPECS[kind][name].axes, each.shape)}
@@ -128,7 +128,7 @@ def _counts_problem(kind: str, tensors: Mapping[str, torch.Tensor], metadata: Ma
 
 
 def _from_json(text: str) -> object:
-    """What the text holds; None where it is no JSON, as no field of a file is null."""
+    """The value of a JSON text; None if it is not JSON, because no field of a file is null."""
     with suppress(ValueError, RecursionError):
         return json.loads(text)
     return None
@@ -190,7 +190,7 @@ def _labels_problem(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, 
 
 
 def _tree_problem(metadata: Mapping[str, str], pictures: int, highest: int) -> str | None:
-    """How segments merge: for each picture a list of pairs of numbers."""
+    """What is wrong with "tree", the merges of segments: for each picture a list of pairs of numbers."""
     if "tree" not in metadata:
         return None
     tree = _from_json(metadata["tree"])

@@ -1,4 +1,4 @@
-"""Names and places that files may have: usable on every system, inside the folders that are allowed."""
+"""Checks of file names and folders: usable on every system, inside the folders that are allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PureWindowsPath
 
 from ..errors import shortened
 
-# Windows opens these whatever the ending and the folder: "aux.txt" is a device.
+# Windows opens these as devices, whatever the extension and the folder: "aux.txt" is one.
 DEVICE = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(\.|$)", re.IGNORECASE)
 UNUSABLE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\ud800-\udfff]|[. ]$')
 LONGEST_PART, LONGEST_NAME = 255, 1000  # bytes, characters
@@ -40,10 +40,10 @@ def with_slashes(name: str) -> str:
 
 
 def check_name(name: str) -> None:
-    """ValueError for a path that is not a usable one on every system, before anything looks at it.
+    """Raise ValueError for a path that is not usable on every system, before anything accesses it.
 
-    Refused everywhere, so that no workflow works here and breaks or hangs there: what Windows cannot name or takes
-    for a device, and network paths, which Windows logs in to when they are only looked at.
+    Refused on every system are names that Windows cannot use or takes for devices, and network paths, which Windows
+    logs in to on any access. So no workflow works here and breaks or hangs there.
     """
     path = PureWindowsPath(name)
     if re.match(r"[/\\]{2}", name) or (path.drive and not os.path.isabs(name)):

@@ -22,21 +22,21 @@ from ..errors import shortened
 from .layout import SPECS, problem
 
 VERSION = 1
-UNFINISHED = ".emerdiff-unfinished-"  # begins the names of folders
-FORGOTTEN = 24 * 60 * 60  # seconds after which nobody is still writing there
+UNFINISHED = ".emerdiff-unfinished-"  # prefix of the names of temporary folders
+FORGOTTEN = 24 * 60 * 60  # seconds; an older temporary folder is no longer in use
 
 
 def save(path: str | Path, kind: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """Write the tensors of a value of `kind`; the file appears under its name only when it is whole.
+    """Write the tensors of a value of `kind`; the file appears under its name only when it is complete.
 
-    That holds when the process is killed too, which leaves a hidden folder that a save of a later day takes away.
+    This holds even if the process is killed, which leaves a hidden folder that a save on a later day removes.
     Raises ValueError when the tensors do not fit `layout.SPECS[kind]`.
     """
     path = Path(path)
     _require_valid(path, kind, tensors, metadata)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     _remove_forgotten(path.parent)
-    # a folder, because safetensors writes by way of a file with a name of its own choice
+    # a folder, because safetensors writes through a temporary file whose name it chooses itself
     with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=path.parent) as folder:
         unfinished = Path(folder) / path.name
         save_file(plain, unfinished, {**metadata, "emerdiff": kind, "version": str(VERSION)})
@@ -45,9 +45,9 @@ def save(path: str | Path, kind: str, tensors: Mapping[str, torch.Tensor], metad
 
 
 def load(path: str | Path) -> tuple[str, dict[str, torch.Tensor], dict[str, str]]:
-    """Read a file of `save`: its kind, tensors (on the CPU) and metadata, all checked.
+    """Read a file written by `save`: its kind, tensors (on the CPU) and metadata, all checked.
 
-    Raises ValueError, naming the file and the remedy, for whatever is not such a file.
+    Raises ValueError, naming the file and the remedy, for any other file.
     """
     path = Path(path)
     if not os.path.isfile(path):
@@ -56,7 +56,7 @@ def load(path: str | Path) -> tuple[str, dict[str, torch.Tensor], dict[str, str]
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             kind = _kind(path, metadata)
-            # cloned, because they would otherwise read from the file as long as they live
+            # cloned, because they would otherwise keep reading from the file
             tensors = {name: file.get_tensor(name).clone() for name in SPECS[kind] if name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is damaged or not a safetensors file ({error}); save the value again") from error
@@ -65,7 +65,7 @@ def load(path: str | Path) -> tuple[str, dict[str, torch.Tensor], dict[str, str]
 
 
 def _remove_forgotten(folder: Path) -> None:
-    """Remove what saves that were killed have left; not younger folders, which another server may be writing to."""
+    """Remove the folders that killed saves left, but not younger ones, which another server may be writing to."""
     for unfinished in folder.glob(f"{UNFINISHED}*"):
         with suppress(OSError):
             if time.time() - unfinished.lstat().st_mtime > FORGOTTEN:
@@ -73,9 +73,9 @@ def _remove_forgotten(folder: Path) -> None:
 
 
 def _as_any_file(path: Path) -> None:
-    """Readable by whom new files are (safetensors lets only the owner), and on the disk, contents and all.
+    """Give the file the permissions of new files (safetensors lets only the owner read), and flush it to the disk.
 
-    Without the latter a power failure can leave the new name with a part of its contents. File systems that know
+    Without the flush a power failure can leave the new name with a part of its contents. File systems that support
     neither (CIFS, mounts of Docker) refuse; the file is saved all the same.
     """
     usual = path.with_name("usual")

@@ -1,12 +1,12 @@
-"""Finished label maps: one segment number a pixel, and what is done with them.
+"""Finished label maps, with one segment number a pixel, and operations on them.
 
 labels     difference maps -> one segment number per pixel; masks, areas, fingerprint
-regions    connected parts: small ones given away, holes filled, split
-merging    segments that are alike -> one
-texts      what people type and other packs write -> numbers, points, boxes
+regions    connected parts: small ones removed, holes filled, segments split
+merging    similar segments -> one
+texts      typed texts and values of other packs -> numbers, points, boxes
 selection  numbers, parts and points -> segments
 boxes      boxes of masks, and the segments in boxes
-brush      corrections of a finished mask, as pictures
+brush      corrections of a finished mask by a painted picture
 edge       the edge of a finished mask: grown, feathered, holes filled
 colors     segment numbers -> pictures for people
 """

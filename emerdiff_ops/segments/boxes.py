@@ -1,4 +1,4 @@
-"""Boxes: drawn around masks, and the segments that lie in them.
+"""Boxes around masks, and the segments that lie in boxes.
 
 A box is (x1, y1, x2, y2) in whole pixels, x2 and y2 exclusive: it holds labels[y1:y2, x1:x2].
 labels [H, W] int16, numbers from 0; masks [H, W], 0 or 1.
@@ -19,7 +19,7 @@ from .texts import Box
 def select_in_boxes(labels: torch.Tensor, boxes: Iterable[Box]) -> list[int]:
     """Numbers of the segments with more than half of their area inside one of the boxes, sorted, each once.
 
-    A box that holds no such segment stands for the one that fills most of it, the lowest number where equal.
+    A box without such a segment selects the segment that fills most of it; ties go to the lowest number.
     """
     areas = torch.bincount(labels.flatten().long())  # [K]
     chosen: set[int] = set()
@@ -30,7 +30,7 @@ def select_in_boxes(labels: torch.Tensor, boxes: Iterable[Box]) -> list[int]:
 
 
 def mostly_inside(areas: torch.Tensor, inside: torch.Tensor) -> set[int]:
-    """Numbers with more than half of their area [K] inside, or the one with most there, the lowest where equal."""
+    """Numbers with more than half of their area [K] inside, or else the one with most there, the lowest of ties."""
     return set((2 * inside > areas).nonzero().flatten().tolist()) or {int(inside.argmax())}
 
 
@@ -53,14 +53,14 @@ def box_around(mask: torch.Tensor, padding: int = 0) -> Box | None:
 
 
 def boxes_of_segments(labels: torch.Tensor) -> dict[int, Box]:
-    """The smallest box around every segment that labels [H, W] hold, by its number: all in one pass."""
-    places = ndimage.find_objects(labels.cpu().numpy().astype(np.int32) + 1)  # which takes 0 for nothing
+    """The smallest box around each segment in labels [H, W], by number, in one pass."""
+    places = ndimage.find_objects(labels.cpu().numpy().astype(np.int32) + 1)  # find_objects ignores 0
     found = [(number, *place) for number, place in enumerate(places) if place]
     return {number: (x.start, y.start, x.stop, y.stop) for number, y, x in found}
 
 
 def crop_region(box: Box, factor: float, width: int, height: int) -> Box:
-    """The box `factor` (1 or more) times as wide and high about its centre, moved and cut to fit the picture."""
+    """The box enlarged by `factor` (1 or more) about its centre, then moved and cut to fit the picture."""
     x1, y1, x2, y2 = box
     x1, x2 = _stretched(x1, x2, factor, width)
     y1, y2 = _stretched(y1, y2, factor, height)
@@ -68,7 +68,7 @@ def crop_region(box: Box, factor: float, width: int, height: int) -> Box:
 
 
 def cropped_mask(inside: torch.Tensor, box: Box, region: Box) -> torch.Tensor:
-    """The pixels [h, w] bool of a box as a mask of the region around it, float32; zeros outside take no memory yet."""
+    """The pixels [h, w] bool of a box as a float32 mask of the region around it; zeros outside take no memory yet."""
     (x1, y1, x2, y2), (left, top, right, bottom) = box, region
     mask = empty_masks(bottom - top, right - left)
     np.copyto(mask[y1 - top : y2 - top, x1 - left : x2 - left].numpy(), 1, where=inside.cpu().numpy())

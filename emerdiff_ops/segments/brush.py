@@ -1,6 +1,6 @@
-"""Corrections by brush: pictures that say for some places what the mask has there.
+"""Brush corrections: pictures that replace parts of a mask.
 
-Where such a picture is opaque, its brightness is the mask; where it is transparent, the mask stays as it is.
+Where a correction is opaque, its brightness becomes the mask. Where it is transparent, the mask stays as it is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .texts import split_fingerprint
 
 
 class Correction(NamedTuple):
-    """The file of a correction, and the mark of the picture it was made on; None where nobody says."""
+    """A correction's file, and the fingerprint of the picture it was made on; None if the text gives none."""
 
     file: str
     made_on: str | None
@@ -33,13 +33,13 @@ def parse_corrections(text: str, count: int) -> list[Correction | None]:
 
 
 def has_shape_of(correction: torch.Tensor, height: int, width: int) -> bool:
-    """Whether a correction [h, w, 2] is the picture, or that enlarged or reduced, its sides rounded."""
+    """Whether a correction [h, w, 2] has the picture's aspect ratio, apart from the rounding of sides."""
     own_height, own_width = correction.shape[:2]
     return abs(own_height * width - own_width * height) <= max(own_height, own_width, height, width)
 
 
 def corrected(mask: torch.Tensor, correction: torch.Tensor) -> torch.Tensor:
-    """The mask [H, W] with a correction [h, w, 2], brightness and opacity in 0..1, brought to its size."""
+    """The mask [H, W] corrected by [h, w, 2], brightness and opacity in 0..1, which is resized to the mask."""
     brightness, opacity = correction.unbind(-1)
     layers = torch.stack([brightness * opacity, opacity])[None]  # [1, 2, h, w]
     if layers.shape[2:] != mask.shape:

@@ -1,7 +1,7 @@
 """Pictures of segments for people: stable colours, outlines, numbers.
 
-Images [B, H, W, 3] float32 in 0..1, labels [B, H, W] int16, masks [B, H, W] float32; what is drawn lies on the
-processor, as people look at it by way of files. Only pixels that a line or a digit covers are touched for it.
+Images [B, H, W, 3] float32 in 0..1, labels [B, H, W] int16, masks [B, H, W] float32; drawn pictures lie on
+the processor, because people see them as files. Drawing a line or a digit touches only the pixels that it covers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .labels import unwritten
 
 LUMINANCE = (0.299, 0.587, 0.114)
 SMALLEST_NUMBER = 12  # pixels; smaller digits cannot be read
-DIMMED = 0.45  # of its luminance is left of what is not selected
+DIMMED = 0.45  # share of luminance that pixels outside the selection keep
 PIXEL = np.dtype("V12")  # three float32 that are copied as one
 # OKLab (Ottosson 2020): linear RGB -> cone responses -> cube roots -> lightness and two colour axes
 RGB_TO_LMS = ((0.4122214708, 0.5363325363, 0.0514459929),
@@ -26,18 +26,18 @@ RGB_TO_LMS = ((0.4122214708, 0.5363325363, 0.0514459929),
 LMS_TO_LAB = ((0.2104542553, 0.7936177850, -0.0040720468),
               (1.9779984951, -2.4285922050, 0.4505937099),
               (0.0259040371, 0.7827717662, -0.8086757660))  # fmt: skip
-# Linear RGB as people see it who have no red or no green cones (Machado, Oliveira, Fernandes 2009, severity 1)
+# Linear RGB as people without red cones, or without green cones, see it (Machado, Oliveira, Fernandes 2009, severity 1)
 NO_RED = ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998))
 NO_GREEN = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881))
-CONFUSED = 2.5  # a distance seen without red or green counts this much: not all colours can be far apart to everybody
+CONFUSED = 2.5  # weight of distances seen without red or green; not all colours can be far apart for everybody
 
 
 def palette(count: int) -> torch.Tensor:
     """`count` well separated colours [count, 3] float32 in 0..1; colour k is the same whatever the count.
 
-    Each next colour is, of a fixed set of soft ones, the farthest in OKLab from all before it and from black, grey and
-    white, as most people see it and as people who confuse red and green do. After a few hundred they become hard to
-    tell apart.
+    Each colour comes from a fixed set of soft ones. It is the farthest in OKLab from all before it and from black, grey
+    and white. Distances are as seen by most people and by people who confuse red and green. After a few hundred,
+    colours become hard to tell apart.
     """
     colours = _candidates()  # [M, 3]
     seen = np.stack([_oklab(colours), *(CONFUSED * _oklab(colours, eye) for eye in (NO_RED, NO_GREEN))])  # [3, M, 3]
@@ -53,7 +53,7 @@ def palette(count: int) -> torch.Tensor:
 def colorize(labels: torch.Tensor, colours: torch.Tensor | None = None) -> torch.Tensor:
     """The label image: each segment in its colour, [B, H, W] -> [B, H, W, 3].
 
-    `colours`, here and below, is a palette of enough of them, for who draws picture after picture.
+    `colours`, here and below, is a palette with enough colours, to reuse for many pictures.
     """
     colours = palette(int(labels.max()) + 1) if colours is None else colours
     return _stacked(lambda own: _coloured(colours, own.cpu()), labels)
@@ -109,7 +109,7 @@ def highlight(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def draw_highlight(picture: torch.Tensor, mask: torch.Tensor, shown: torch.Tensor) -> None:
-    """`highlight` of one picture [H, W, 3] and mask [H, W], written over `shown` [H, W, 3]."""
+    """Write `highlight` of one picture [H, W, 3] and mask [H, W] over `shown` [H, W, 3]."""
     picture, mask = _rgb(picture).contiguous(), mask.float().cpu()
     grey = np.repeat(DIMMED * np.array(LUMINANCE, np.float32)[:, None], 3, 1)  # of all three channels to each
     np.matmul(picture.numpy(), grey, out=shown.numpy())
@@ -118,7 +118,7 @@ def draw_highlight(picture: torch.Tensor, mask: torch.Tensor, shown: torch.Tenso
 
 
 def _stacked(drawn: Callable[..., torch.Tensor], *batches: torch.Tensor | list[list[str]]) -> torch.Tensor:
-    """Each picture drawn, as one batch: a long video is held once, which torch.stack would hold twice."""
+    """Draw each picture into one batch: a long video is held once, which torch.stack would hold twice."""
     for number, each in enumerate(zip(*batches, strict=True)):
         picture = drawn(*each)
         if number == 0:
@@ -136,7 +136,7 @@ def _candidates() -> np.ndarray:
 
 
 def _oklab(rgb: np.ndarray, eye=None) -> np.ndarray:
-    """sRGB in OKLab, as seen by an eye that turns linear RGB into other linear RGB."""
+    """sRGB in OKLab, as seen by an `eye`, a matrix from linear RGB to linear RGB."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = linear if eye is None else (linear @ np.array(eye).T).clip(0)
     return np.cbrt(seen @ np.array(RGB_TO_LMS).T) @ np.array(LMS_TO_LAB).T
@@ -151,7 +151,7 @@ def _coloured(colours: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _fade_in(shown: torch.Tensor, picture: torch.Tensor, mask: torch.Tensor) -> None:
-    """lerp(shown, picture, mask), where the mask is 0 or 1 without arithmetic."""
+    """lerp(shown, picture, mask) in place, without arithmetic where the mask is 0 or 1."""
     pixels, coming = (each.numpy().view(PIXEL)[..., 0] for each in (shown, picture))
     wholly, partly = mask.numpy() == 1, mask.numpy() != 0
     np.copyto(pixels, coming, where=wholly)
@@ -171,7 +171,7 @@ def _borders(labels: torch.Tensor) -> np.ndarray:
 
 
 def _draw_outlines(picture: torch.Tensor, borders: np.ndarray) -> None:
-    """Draw `borders` [H, W] into `picture` [H, W, 3]: a light line in a dark seam, to be seen on any ground."""
+    """Draw `borders` [H, W] into `picture` [H, W, 3]: a light line with dark edges, visible on any background."""
     width = max(1, round(min(borders.shape) / 450))
     seam, line = (_widened(borders, size).ravel() for size in (3 * width, width))
     at = np.flatnonzero(seam)  # the line lies within
@@ -180,15 +180,15 @@ def _draw_outlines(picture: torch.Tensor, borders: np.ndarray) -> None:
 
 
 def _change(picture: torch.Tensor, at: np.ndarray, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-    """Change the pixels [N, 3] of a picture [H, W, 3] that stand at the places `at` [N], counted row by row."""
+    """Change the pixels [N, 3] of a picture [H, W, 3] at the indices `at` [N], counted row by row."""
     pixels, places = picture.view(-1, 3), torch.from_numpy(at)
     pixels.index_copy_(0, places, change(pixels.index_select(0, places)))
 
 
 def _widened(borders: np.ndarray, size: int) -> np.ndarray:
-    """True where a window of size x size pixels, one more before its middle than after where even, holds a border."""
+    """True where a window of size x size pixels (if even, one more before its middle) holds a border."""
     found, reach = np.pad(borders, (size // 2, size - 1 - size // 2)), 1
-    while reach < size:  # each pixel knows of `reach` x `reach`, and asks one that lies `step` farther
+    while reach < size:  # each pixel covers `reach` x `reach`, and adds the window `step` farther on
         step = min(reach, size - reach)
         found = found[:-step] | found[step:]
         found = found[:, :-step] | found[:, step:]

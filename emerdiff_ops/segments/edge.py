@@ -1,6 +1,6 @@
-"""What is done to a finished mask at its edge: holes filled, grown or shrunk, feathered.
+"""Changes to the edge of a finished mask: fill holes, grow or shrink it, feather it.
 
-Lengths are pixels of the mask, and follow from one signed distance: d > 0 inside the mask, d = 0 between two pixels.
+Lengths are in pixels of the mask. One signed distance gives all: d > 0 inside the mask, d = 0 between two pixels.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from scipy import ndimage
 
 from .boxes import box_around
 
-HARD = 0.01  # pixels: a feather below it is none
+HARD = 0.01  # pixels; a smaller feather counts as none
 
 
 class Edge(NamedTuple):
-    """How a mask's edge is changed; as it stands here it stays as it is."""
+    """How a mask's edge is changed; the defaults change nothing."""
 
     grow: int = 0  # pixels; negative: shrunk
-    feather: float = 0.0  # pixels over which it goes from 1 to 0, half of them at each side
+    feather: float = 0.0  # pixels over which the mask goes from 1 to 0, half of them on each side
     fill_holes: bool = False
 
 
 def edged(mask: torch.Tensor, edge: Edge) -> torch.Tensor:
     """clip((d + grow) / feather + 1/2, 0, 1) of a mask [H, W], cut at .5: [H, W] float32, on the processor.
 
-    Without feather 1 where d + grow > 0. The picture's border is no edge: a mask that touches it stays whole there.
+    Without a feather, 1 where d + grow > 0. The picture's border is no edge: a mask that touches it stays whole there.
     """
     hard = mask.cpu() > 0.5
     if edge == Edge() or not hard.any():
@@ -49,7 +49,7 @@ def _ramp(distance: np.ndarray, feather: float) -> np.ndarray:
 
 
 def _signed_distance(inside: np.ndarray) -> np.ndarray:
-    """To the line between pixels [h, w] inside and outside, in pixels; infinite where there is no outside."""
+    """Signed distance [h, w], in pixels, to the line between inside and outside; infinite if all is inside."""
     if inside.all():
         return np.full(inside.shape, np.inf, np.float32)
     edt = ndimage.distance_transform_edt

@@ -1,4 +1,4 @@
-"""Segment numbers: assigning them (paper, section 3: argmax over the difference maps), and other forms of them.
+"""Assign segment numbers (paper, section 3: argmax over the difference maps), and convert them to other forms.
 
 labels [H, W] or [B, H, W] int16, numbers 0..count-1; masks float32, 0 or 1.
 """
@@ -44,14 +44,14 @@ def _comparable(scores: Iterable[torch.Tensor], size: tuple[int, int] | None) ->
 def empty_masks(*shape: int) -> torch.Tensor:
     """Zeros that take memory only where something is written later: most of a mask is never touched.
 
-    The system gives numpy's zeros as pages that do not exist yet; torch's are written at once.
+    The system allocates the pages of numpy's zeros on their first use. torch writes its zeros at once.
     """
     return torch.from_numpy(np.zeros(shape, np.float32))
 
 
 def unwritten(*shape: int) -> torch.Tensor:
-    """Room [*shape] float32 for what is written at once; numpy asks the system for huge pages, where torch waits for
-    thousands of small ones: a gigabyte of pictures takes a fraction of the time.
+    """An uninitialized tensor [*shape] float32. numpy asks the system for huge pages, where torch waits for thousands
+    of small ones: a gigabyte of pictures takes a fraction of the time.
     """
     return torch.from_numpy(np.empty(shape, np.float32))
 
@@ -59,8 +59,8 @@ def unwritten(*shape: int) -> torch.Tensor:
 def deal_out(masks: torch.Tensor, pictures: int) -> torch.Tensor:
     """MASK [M, H, W] as [pictures, N, H, W]: M = pictures * N, picture after picture, or one mask for all pictures.
 
-    Masks of a batch come in equal numbers, empty ones filling up, because a MASK is a plain tensor: nothing on it could
-    say where a picture begins, and nodes of others deal out equally too.
+    Each picture of a batch has the same number of masks, padded with empty ones. A MASK is a plain tensor and cannot
+    record where a picture begins, and nodes of other packs deal out equally too.
     Raises ValueError when the masks cannot be dealt out.
     """
     if len(masks) == 1:
@@ -74,13 +74,13 @@ def deal_out(masks: torch.Tensor, pictures: int) -> torch.Tensor:
 
 
 def fill_masks(labels: torch.Tensor, masks: torch.Tensor) -> None:
-    """Write 1 where labels [H, W] are k into masks[k] of empty masks [K, H, W], and touch nothing else."""
+    """Write 1 into masks[k] where labels [H, W] are k, and touch nothing else; masks [K, H, W] start empty."""
     for number, mask in enumerate(masks):
         np.copyto(mask.numpy(), 1, where=(labels == number).numpy())
 
 
 def masks_to_labels(masks: torch.Tensor) -> torch.Tensor:
-    """masks [B, K, H, W] -> labels [B, H, W] int16: the largest mask at each pixel, the lowest number where equal."""
+    """masks [B, K, H, W] -> labels [B, H, W] int16: the largest mask at each pixel, the lowest number of ties."""
     return masks.argmax(1).to(torch.int16)
 
 
@@ -91,15 +91,15 @@ def segment_areas(labels: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def first_of_each(labels: torch.Tensor) -> torch.Tensor:
-    """Where, counted row by row, labels [H, W] have each of their numbers 0..n-1 first: [n]."""
+    """The index, counted row by row, of the first pixel of each number 0..n-1 in labels [H, W]: [n]."""
     return torch.from_numpy(np.unique(labels.flatten().numpy(), return_index=True)[1])
 
 
 def labels_to_rgb(labels: torch.Tensor) -> torch.Tensor:
     """Labels [..., H, W] as colours [..., H, W, 3] uint8 that a browser reads back: five bits a channel, lowest in red.
 
-    Each value stands in the middle of its eight levels: browsers that blur what a page reads from a picture, against
-    tracking, change single levels.
+    Each value is the middle of its eight levels, because some browsers change single levels of the pictures that a page
+    reads, against tracking.
     """
     digits = torch.stack([labels.int() >> shift & 31 for shift in (0, 5, 10)], -1)
     return (digits * 8 + 4).to(torch.uint8)

@@ -1,7 +1,7 @@
-"""Merging segments that are alike, by their mask embeddings (paper, section 3: the mean feature inside a mask).
+"""Merge similar segments by their mask embeddings (paper, section 3: the mean feature inside a mask).
 
-labels [B, H, W], numbers 0..count-1, of one picture or of several whose numbers mean the same; features [B, h, w, C]
-on the network's grid; embeddings [count, C], and gram [count, count] their inner products, all that merging asks for.
+labels [B, H, W], numbers 0..count-1, of one picture or of several with shared numbers; features [B, h, w, C] on the
+network's grid; embeddings [count, C]; gram [count, count], their inner products, which are all that merging needs.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import torch
 
 
 def mask_embeddings(features: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
-    """The mean feature of each segment, cells weighted by the share it covers: [count, C]; 0 of an empty segment.
+    """The mean feature of each segment, cells weighted by the share it covers: [count, C]; 0 for an empty segment.
 
-    pixels [B*h*w, count]: how many of a segment's every cell of the features' grid holds.
+    pixels [B*h*w, count]: the number of each segment's pixels in each cell of the features' grid.
     """
     return pixels.T @ features.flatten(0, -2).float() / pixels.sum(0).clamp_min(1)[:, None]
 
@@ -33,18 +33,18 @@ def gram_of(features: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
 
 def merged_gram(gram: torch.Tensor, parts: torch.Tensor) -> torch.Tensor:
-    """The inner products of means of means: gram [K, K], parts [M, K] the weight of every segment in each new one."""
+    """gram [M, M] of merged segments, from gram [K, K]; parts [M, K], the weight of each segment in each new one."""
     weights = parts / parts.sum(1, keepdim=True).clamp_min(1e-8)
     return weights @ gram @ weights.T
 
 
 def merge_segments(labels: torch.Tensor, gram: torch.Tensor, target: int = 1, similarity: float = -1.0) -> torch.Tensor:
-    """Merge the two neighbouring segments that are most alike, again and again: labels [B, H, W] int16, renumbered.
+    """Merge the two most similar neighbours, repeatedly: labels [B, H, W] int16, renumbered.
 
-    Alike is the cosine of their mean features, of which gram [count, count] has the inner products; a merged segment's
-    is the mean of its parts', weighted by area. Ends at `target` segments, or when no two neighbours are as alike as
-    `similarity`. Equal cosines: the lowest numbers first. Segments keep their order; a merged one stands where its
-    first part stood, and empty ones are left out.
+    Similarity is the cosine of mean features, whose inner products are gram [count, count]. A merged segment's mean is
+    that of its parts, weighted by area. Merging ends at `target` segments, or when no two neighbours are as similar as
+    `similarity`. Ties go to the lowest numbers. A merged segment takes the place of its first part, the others keep
+    their order, and empty ones are left out.
 
     >>> labels = torch.tensor([[[0, 1, 2]]], dtype=torch.int16)  # [B, H, W]
     >>> means = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.1, 0.9]])  # [count, C]: the last two are alike
@@ -60,13 +60,13 @@ def merge_segments(labels: torch.Tensor, gram: torch.Tensor, target: int = 1, si
 def merges(
     labels: torch.Tensor, gram: torch.Tensor, target: int = 1, similarity: float = -1.0
 ) -> list[tuple[int, int]]:
-    """The tree in which segments merge, as `merge_segments` does it: (kept, gone) of each merge, the first ones first.
+    """The tree in which `merge_segments` merges segments: (kept, gone) of each merge, in order.
 
-    A merged segment goes by the number of its first part.
+    A merged segment has the number of its first part.
     """
     count = len(gram)
     areas = torch.bincount(labels.flatten().long(), minlength=count).double()
-    touching, products = neighbours(labels, count), gram.double() * areas * areas[:, None]  # of sums over pixels
+    touching, products = neighbours(labels, count), gram.double() * areas * areas[:, None]  # of the sums over pixels
     found = []
     for _ in range(int((areas > 0).sum()) - target):
         lengths = products.diagonal().clamp_min(1e-30).sqrt()

@@ -1,4 +1,4 @@
-"""Connected parts of segments: small ones given away, holes filled, segments split into their parts.
+"""Connected parts of segments: remove small ones, fill holes, split segments into their parts.
 
 labels [H, W] int16; parts are connected by 4 neighbours. Areas are fractions of the image.
 """
@@ -13,11 +13,11 @@ from scipy import ndimage
 
 from .texts import Part
 
-MOST_PARTS = 2**15 - 1  # that the pixels of a map for browsers can tell apart, beside 0
+MOST_PARTS = 2**15 - 1  # the largest part number in a map for browsers; 0 is no part
 
 
 def tidied(labels: torch.Tensor, least: float, hole: float) -> torch.Tensor:
-    """Without connected parts below `least`, and then without holes below `hole`."""
+    """Remove connected parts below `least`, then fill holes below `hole`."""
     return fill_holes(remove_small_regions(labels, least), hole)
 
 
@@ -38,9 +38,9 @@ def remove_small_regions(labels: torch.Tensor, min_area: float) -> torch.Tensor:
 
 
 def fill_holes(labels: torch.Tensor, max_area: float) -> torch.Tensor:
-    """Give what one segment encloses to that segment, where it is smaller than `max_area`; 0 changes nothing.
+    """Fill holes smaller than `max_area` with the segment that encloses them; 0 changes nothing.
 
-    Of holes inside holes the outermost that is small enough wins. What touches the image's edge is no hole.
+    Of nested holes the outermost that is small enough wins. A region that touches the image's edge is not a hole.
     """
     if max_area <= 0:
         return labels
@@ -53,24 +53,24 @@ def fill_holes(labels: torch.Tensor, max_area: float) -> torch.Tensor:
 
 
 def split_parts(labels: torch.Tensor) -> torch.Tensor:
-    """A number of its own for every connected part, by segment and then in reading order: [H, W] int32, from 0."""
+    """Number every connected part, by segment and then in reading order: [H, W] int32, from 0."""
     return torch.from_numpy(_connected_parts(labels.cpu().numpy()) - 1).to(labels.device, torch.int32)
 
 
 def parts_for_browsers(labels: torch.Tensor) -> torch.Tensor:
-    """The parts as split_parts numbers them, from 1; 0 for those too many to be told apart: [H, W] int16."""
+    """The parts in the order of split_parts, from 1; 0 for those beyond MOST_PARTS: [H, W] int16."""
     parts = split_parts(labels) + 1
     return torch.where(parts > MOST_PARTS, 0, parts).to(torch.int16)
 
 
 def is_part(labels: torch.Tensor, part: Part) -> bool:
-    """Whether the place of a part lies in labels [H, W], and there in its segment."""
+    """Whether a part's pixel lies within labels [H, W], and in the part's segment."""
     height, width = labels.shape
     return part.x < width and part.y < height and int(labels[part.y, part.x]) == part.number
 
 
 def pixels_of_parts(labels: torch.Tensor, parts: Iterable[Part]) -> torch.Tensor:
-    """True in labels [H, W] where one of the parts lies, which are all there."""
+    """True where one of the parts lies: [H, W] bool. All parts must exist in labels [H, W]."""
     values, inside = labels.cpu().numpy(), np.zeros(labels.shape, bool)
     places: dict[int, list[Part]] = {}
     for part in parts:
@@ -82,14 +82,14 @@ def pixels_of_parts(labels: torch.Tensor, parts: Iterable[Part]) -> torch.Tensor
 
 
 def _holes(values: np.ndarray) -> Iterator[tuple[int, int, tuple[slice, slice], np.ndarray]]:
-    """(pixels, the enclosing segment, box, shape inside the box) of everything that one segment encloses."""
+    """(pixels, enclosing segment, box, shape inside the box) of each region that one segment encloses."""
     for number, box in enumerate(ndimage.find_objects(values.astype(np.int32) + 1)):
         if box is None:
             continue
         inside = values[box] == number
         enclosed, _ = ndimage.label(ndimage.binary_fill_holes(inside) & ~inside)
         for hole, within in enumerate(ndimage.find_objects(enclosed), 1):
-            shape = ndimage.binary_fill_holes(enclosed[within] == hole)  # with the islands in it
+            shape = ndimage.binary_fill_holes(enclosed[within] == hole)  # including islands
             yield int(shape.sum()), number, _shifted(within, box), shape
 
 

@@ -1,4 +1,4 @@
-"""Selecting segments: the mask that numbers, parts and points mean.
+"""Select segments by numbers, parts and points.
 
 labels [H, W] int16, numbers 0..count-1. Points are (x, y) in whole pixels.
 """
@@ -23,8 +23,8 @@ def select(
 ) -> torch.Tensor:
     """The pixels [H, W] bool of the segments in `numbers` and under `positive` points, and of connected `parts`.
 
-    Less the segments under `negative` points; with nothing but these, everything except their segments. `invert`
-    exchanges the two at the end.
+    Segments under `negative` points are left out; with negative points alone, everything else is selected. `invert`
+    swaps selected and unselected pixels at the end.
     """
     removed = under(labels, negative)
     wanted = set(numbers) | under(labels, positive)
@@ -41,7 +41,7 @@ def under(labels: torch.Tensor, points: Iterable[tuple[int, int]]) -> set[int]:
 
 
 def pixels_of(labels: torch.Tensor, numbers: set[int], invert: bool = False) -> torch.Tensor:
-    """True where labels [...] are among the numbers; `invert` exchanges the two."""
+    """True where labels [...] are among the numbers; `invert` swaps true and false."""
     table = torch.full((1 + max([int(labels.max()), *numbers]),), invert, device=labels.device)
     table[sorted(numbers)] = not invert
     return table.index_select(0, labels.flatten().int()).view(labels.shape)

@@ -1,9 +1,9 @@
-"""Selections, points and boxes in the forms that people type and other packs write: the one parser of them all.
+"""The one parser of selections, points and boxes, in all forms that people type and other packs write.
 
-docs/compatibility.md has the table of forms. web/js/selection_text.js and points_text.js read the same, and one list of
-cases, tests/texts.json, holds for both. Points are (x, y) and boxes (x1, y1, x2, y2) in whole pixels, x2 and y2
-exclusive. A semicolon parts pictures, as in "3; 5, 6". Numbers of points and boxes are pixels, or shares of the
-picture's sides where all of them lie in 0..1 and one is no whole number.
+docs/compatibility.md has the table of forms. web/js/selection_text.js and points_text.js read the same forms, and
+tests/texts.json has the cases for both. Points are (x, y) and boxes (x1, y1, x2, y2) in whole pixels, x2 and y2
+exclusive. A semicolon separates pictures, as in "3; 5, 6". Numbers of points and boxes are pixels. If all of them are
+in 0..1 and one is not whole, they are shares of the picture's sides.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TYPED = str.maketrans(DASHES | FULL_WIDTH)
 PLAIN = str.maketrans("()'", '[]"')
 SIDES = ("x", "y", "width", "height")
 CORNERS = (("x1", "y1", "x2", "y2"), ("startX", "startY", "endX", "endY"), ("xmin", "ymin", "xmax", "ymax"))
-FAR = 1e9  # pixels; nothing larger is meant
+FAR = 1e9  # pixels; larger numbers are refused
 A_POINT = '{"x": 10, "y": 20}'
 A_BOX = '{"x": 10, "y": 20, "width": 30, "height": 40} or [x1, y1, x2, y2]'
 OF_LABELS = (
@@ -58,7 +58,7 @@ class Part(NamedTuple):
 
 
 def split_fingerprint(text: str) -> tuple[str, str | None]:
-    """A selection without its ending " @1a2b3c4d", and those digits: the fingerprint of what it was made on."""
+    """A selection without its ending " @1a2b3c4d", and those digits, the fingerprint of what it was made on."""
     numbers, at, digits = text.rpartition("@")  # not a regular expression: \s*@ takes hours to search many spaces
     if at and FINGERPRINT.fullmatch(digits.strip()):
         return numbers.rstrip(), digits.strip().lower()
@@ -68,10 +68,10 @@ def split_fingerprint(text: str) -> tuple[str, str | None]:
 def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[list[int | Part]]:
     """Segment numbers and parts for each picture: one list for all, or lists such as "3; ; 5, 6:120:45", one a picture.
 
-    Each is sorted, numbers first, all once; where a part lies is not looked at. `counts` says how many segments each
-    picture has. Pictures beyond the lists get none. Raises ValueError for a piece that is neither a number, a rising
-    range nor a part, for numbers beyond 0..count-1 and for more lists than pictures; `clip` leaves out numbers and
-    lists that do not exist instead.
+    Each list is sorted, numbers first, without repeats. The position of a part is not checked. `counts` has the number
+    of segments of each picture. Pictures beyond the lists get none. Raises ValueError for a piece that is neither a
+    number, a rising range nor a part, for numbers beyond 0..count-1 and for more lists than pictures. `clip` leaves out
+    numbers and lists that do not exist instead.
     """
     parts = _as_typed(text).split(";")
     if any(map(str.strip, parts[len(counts) :])) and not clip:
@@ -104,13 +104,13 @@ def _picks(text: str, count: int, clip: bool, where: str = "") -> list[int | Par
 
 
 def _pieces(text: str) -> list[str]:
-    """What stands between commas or spaces, a range as one: "[3, 7 - 9]" as 3 and 7-9."""
+    """The pieces between commas or spaces, a range as one: "[3, 7 - 9]" gives 3 and 7-9."""
     text = " ".join(text.strip().removeprefix("[").removesuffix("]").split())
     return text.replace("- ", "-").replace(" -", "-").replace(",", " ").split()
 
 
 def _as_typed(text: str) -> str:
-    """Full-width characters, dashes, round brackets and single quotes as the plain ones they stand for."""
+    """Replace full-width characters, dashes, round brackets and single quotes by the plain ones they stand for."""
     return text.translate(TYPED).translate(PLAIN)
 
 
@@ -120,10 +120,10 @@ def _as_typed(text: str) -> str:
 def parse_points_in(sizes: Sequence[Size], text: str, first_alone: bool = False) -> list[Points]:
     """The points (x, y) in each picture of `sizes` (width, height), in pixels, rounded down.
 
-    A point is {"x": 10, "y": 20}, whatever else it holds, or two numbers x, y. `text` has one point, a list of them for
-    every picture, or with `first_alone` for the first, or such a list for each picture; nothing for an empty text. A
-    point on the far edge, x = width or y = height, as points editors give it, belongs to the last pixel.
-    Raises ValueError for anything else, for lists of other than all pictures, and for a point outside.
+    A point is {"x": 10, "y": 20}, whatever else it holds, or two numbers x, y. `text` has one point or one list for all
+    pictures (with `first_alone`, for the first only), or a list for each picture. An empty text has no points. A point
+    on the far edge, x = width or y = height, as points editors give it, belongs to the last pixel.
+    Raises ValueError for anything else, if lists and pictures differ in number, and for a point outside.
     """
     lists = _for_each(sizes, _lists_of(text, _is_point, "point", A_POINT), "points", first_alone)
     scaled = _are_shares(coordinate for own in lists for point in own for coordinate in _place(point))
@@ -140,7 +140,7 @@ def _is_point(value: object) -> bool:
 
 
 def _place(point: object) -> list[float]:
-    """x and y of a point; nothing where it is none."""
+    """x and y of a point; empty if it is not a point."""
     values = [point.get("x"), point.get("y")] if isinstance(point, dict) else point
     return values if isinstance(values, list) and len(values) == 2 and all(map(_is_number, values)) else []
 
@@ -163,11 +163,11 @@ def _pixel(number: int, place: list[float], size: Size, scaled: bool) -> Point:
 def parse_boxes_in(sizes: Sequence[Size], value: object, first_alone: bool = False) -> list[list[Box]]:
     """The boxes of each picture of `sizes` (width, height), cut at the borders, fractions rounded outwards.
 
-    `value` is one box, a list of boxes for every picture, or with `first_alone` for the first, a list of such lists
-    with one for each picture, or any of these as text; tuples, arrays and tensors count as lists. A box is {"x", "y",
+    `value` is one box or one list of boxes for all pictures (with `first_alone`, for the first only), a list of lists
+    with one for each picture, or any of these as text. Tuples, arrays and tensors count as lists. A box is {"x", "y",
     "width", "height"} or two corners by one of the names in CORNERS, whatever else it holds, or four numbers x1, y1,
-    x2, y2, perhaps with a score of 0..1 and a class behind them. None, "" and {} are no box.
-    Raises ValueError for anything else, a box without a pixel in the picture, and lists for other than all pictures.
+    x2, y2, optionally followed by a score of 0..1 and a class. None, "" and {} are no box.
+    Raises ValueError for anything else, for a box that holds no pixel, and if lists and pictures differ in number.
     """
     try:
         lists = _for_each(sizes, _lists_of(_plain(value), _is_box, "box", A_BOX), "boxes", first_alone)
@@ -175,7 +175,7 @@ def parse_boxes_in(sizes: Sequence[Size], value: object, first_alone: bool = Fal
         return [
             [_cut(number, box, size, scaled) for number, box in enumerate(own, 1)] for own, size in zip(lists, sizes)
         ]
-    except RecursionError:  # reading them, or naming them in an error
+    except RecursionError:  # from parsing, or from an error message
         raise ValueError("boxes are lists within lists without end; give a list of boxes for each picture") from None
 
 
@@ -189,12 +189,12 @@ def _is_box(value: object) -> bool:
 
 
 def _form_of(box: dict) -> tuple[str, ...]:
-    """The names that a box is given by; nothing where it is none."""
+    """The names of the four numbers of a box; empty if it is not a box."""
     return next((names for names in (SIDES, *CORNERS) if all(_is_number(box.get(name)) for name in names)), ())
 
 
 def _sides(box: object) -> list[float]:
-    """The four numbers that a box is given by; nothing where it is none."""
+    """The four numbers of a box; empty if it is not a box."""
     if isinstance(box, dict):
         return [box[name] for name in _form_of(box)]
     if not isinstance(box, list) or not 4 <= len(box) <= 6 or not all(map(_is_number, box)):
@@ -223,7 +223,7 @@ def _cut(number: int, box: object, size: Size, scaled: bool) -> Box:
 
 
 def _lists_of(value: object, is_one: Callable[[object], bool], what: str, example: str) -> list[list]:
-    """Points or boxes: a single list for every picture, or one for each."""
+    """The lists of points or boxes: a single one for all pictures, or one for each."""
     if isinstance(value, str):
         read = [_read(part, what, example) for part in _parts(value)]
         return [own for part in read for own in _sorted_out(part, is_one, what, example)]
@@ -231,7 +231,7 @@ def _lists_of(value: object, is_one: Callable[[object], bool], what: str, exampl
 
 
 def _parts(text: str) -> list[str]:
-    """The text, or what its semicolons part where it is no JSON."""
+    """The text if it is JSON, else its pieces between semicolons."""
     with suppress(ValueError, RecursionError):
         json.loads(text)
         return [text]
@@ -239,7 +239,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _read(text: str, what: str, example: str) -> object:
-    """JSON, or what people type for it: without the outer brackets, with spaces for commas. None for nothing."""
+    """Parse JSON, or a typed form without outer brackets or with spaces for commas. None for an empty text."""
     if text.strip() in ("", '""'):  # some editors write "" for none
         return None
     for form in (text, f"[{text}]", f"[{', '.join(text.replace(',', ' ').split())}]"):
@@ -249,7 +249,7 @@ def _read(text: str, what: str, example: str) -> object:
 
 
 def _sorted_out(value: object, is_one: Callable[[object], bool], what: str, example: str) -> list[list]:
-    """One thing, a list of them, or a list of such lists, as lists; {} among them is nothing."""
+    """One thing, a list of them, or a list of such lists, as a list of lists without {}."""
     if not value and not isinstance(value, (int, float)):
         return [[]]
     if is_one(value):
@@ -265,13 +265,13 @@ def _sorted_out(value: object, is_one: Callable[[object], bool], what: str, exam
 
 
 def _no_such_thing(number: int, one: object, many: list, what: str, example: str) -> str:
-    if _is_number(one) and len(many) == 4:  # points alone: a box they are
+    if _is_number(one) and len(many) == 4:  # only points: as a box, four numbers are valid
         return f"{shortened(str(many))} has two meanings, two points and a box: write points as [[10, 20], [30, 40]]"
     return f"{what} {number} of the list must look like {example}, not {shortened(str(one))}"
 
 
 def _for_each(sizes: Sequence[Size], lists: list[list], what: str, first_alone: bool) -> list[list]:
-    """A list for each picture; a single one is for all of them, or for the first alone."""
+    """A list for each picture; a single one serves all of them, or with `first_alone` the first only."""
     if len(lists) == 1:
         lists = lists + ([[]] if first_alone else lists) * (len(sizes) - 1)
     if len(lists) != len(sizes):
@@ -283,13 +283,13 @@ def _for_each(sizes: Sequence[Size], lists: list[list], what: str, first_alone: 
 
 
 def _are_shares(numbers: Iterable[float]) -> bool:
-    """Whether these are shares of the picture's sides, not pixels: all within 0..1, and one no whole number."""
+    """Whether these are shares of the picture's sides, not pixels: all within 0..1, and one not whole."""
     every = list(numbers)
     return all(0 <= each <= 1 for each in every) and any(each != int(each) for each in every)
 
 
 def _plain(value: object) -> object:
-    """Tuples, arrays and tensors as lists, all the way down."""
+    """Convert tuples, arrays and tensors to lists, at every depth."""
     if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
         return value.tolist()
     return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
