@@ -6,14 +6,14 @@ cluster_features       features -> low-resolution masks
 modulate_attention     low-resolution masks -> difference maps
 assemble_masks         difference maps -> masks, segmentation
 modulate_and_assemble  both in one, hidden: Segment Image expands into it
-check                  hidden: what a later step would refuse, refused before any work
+check                  hidden: refuses before any work what a later step would refuse
 lists                  hidden: spread and gather the pictures of a list
-select_segments        segmentation -> the mask that clicks, numbers and points mean
-select_by_text         segmentation -> the masks that words mean
+select_segments        segmentation -> the mask that clicks, numbers and points pick
+select_by_text         segmentation -> the masks of what words name
 pick_by_points         points and boxes -> a rough mask
 lift_mask              any rough mask -> a precise one
 merge_segments         segmentation -> fewer segments
-cut_out                picture and mask -> the thing on a transparent ground
+cut_out                picture and mask -> the thing on a transparent background
 bounding_boxes         masks -> the boxes around them
 to_segs                segmentation -> SEGS
 save                   any value -> a file

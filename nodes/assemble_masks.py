@@ -1,4 +1,4 @@
-"""difference maps -> masks: every pixel to the segment it answers to most."""
+"""difference maps -> masks: each pixel goes to the segment with the strongest response."""
 
 from comfy_api.latest import io
 

@@ -1,7 +1,7 @@
-"""Hidden: what a later step of EmerDiff Segment Image would refuse, refused before any work.
+"""Hidden: refuses before any work what a later step of EmerDiff Segment Image would refuse.
 
-An output node, because the host runs these first; no other step takes its output, so that a change of the preset runs
-none of them again.
+It is an output node because the host runs those first. No other step takes its output, so a change of the preset
+reruns none of them.
 """
 
 from comfy_api.latest import io

@@ -1,4 +1,4 @@
-"""image and mask -> the thing alone, on a transparent ground."""
+"""image and mask -> the thing alone, on a transparent background."""
 
 from comfy_api.latest import io
 

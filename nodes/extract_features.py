@@ -1,4 +1,4 @@
-"""image -> features: the model's own low-resolution features, and the trajectory that later steps return along."""
+"""image -> features: the model's own low-resolution features, and the trajectory that later steps denoise along."""
 
 from comfy_api.latest import io
 

@@ -159,7 +159,7 @@ def edge():
 
 
 def share_of_picture(name: str, default: float, tooltip: str, **options):
-    """Up to half of the picture's pixels."""
+    """A fraction of the picture's pixels, at most half."""
     limits = {"min": 0.0, "max": 0.5, "step": 0.001, "round": 0.0001} | options
     return io.Float.Input(name, default=default, tooltip=tooltip, **limits)
 
@@ -204,11 +204,11 @@ def preset(draft_is_for: str = "to click in, and for transformers (Flux, Z-Image
 
 
 class PresetNode(io.ComfyNode):
-    """A node with a preset. It checks the preset itself, as the host would refuse one that only old workflows name."""
+    """A node with a preset. It checks the preset itself: the host would refuse one that only old workflows name."""
 
     @classmethod
     def validate_inputs(cls, preset=None):
-        """True or a sentence, for the host. Nodes that take lists get one; what comes by a link is None here."""
+        """True, or a sentence for the host. Nodes that take lists get a list; a linked input is None here."""
         given = preset if cls.INPUT_IS_LIST else [preset]
         return next((fault for each in given if each is not None and (fault := fault_of(each))), True)
 
@@ -273,7 +273,7 @@ def resolution():
 
 
 def reading():
-    """surroundings, mirrored, dense, enlarge, attention: what the paper does not have, of how and what is read."""
+    """surroundings, mirrored, dense, enlarge, attention: ways of reading that the paper does not have."""
     return (
         io.Float.Input(
             "surroundings",

@@ -1,4 +1,4 @@
-"""Lists inside EmerDiff Segment Image: the host spreads what an expanded node gives over its outputs, not its lists."""
+"""Lists inside EmerDiff Segment Image. The host would spread an inner node's list over the outer node's outputs."""
 
 from comfy_api.latest import io
 

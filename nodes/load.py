@@ -1,4 +1,4 @@
-"""A safetensors file that EmerDiff Save wrote, as the value it was."""
+"""Reads a value back from a safetensors file that EmerDiff Save wrote."""
 
 from comfy_api.latest import io
 
@@ -32,7 +32,7 @@ class EmerDiffLoad(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, file_name):
         if file_name is None:
-            return "by a link"  # its text is not known yet: another text, not another file, makes the node run again
+            return "by a link"  # its text is not known yet: a new text makes the node run again, a new file does not
         path = find_file(file_name)
         return f"{path.stat().st_mtime_ns} {path.stat().st_size}"
 

@@ -1,4 +1,4 @@
-"""segmentation -> fewer segments: neighbours that are alike are joined."""
+"""segmentation -> fewer segments: joins neighbours that are alike."""
 
 from comfy_api.latest import io
 

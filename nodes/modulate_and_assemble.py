@@ -1,7 +1,7 @@
 """low-resolution masks -> masks in one go, for EmerDiff Segment Image.
 
-Nobody asks for all the difference maps there, so each goes into the label map as it comes: however many segments and
-pictures there are, one is held at a time.
+No node there needs all the difference maps, so each goes into the label map as soon as it is made. Only one is held at
+a time, whatever the number of segments and pictures.
 """
 
 from comfy_api.latest import io

@@ -1,4 +1,4 @@
-"""points and boxes -> rough mask: what is like that which is pointed at, without segments."""
+"""points and boxes -> rough mask of everything like the thing pointed at, without segments."""
 
 from comfy_api.latest import io
 

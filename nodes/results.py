@@ -1,4 +1,4 @@
-"""What several nodes give and show: masks, segmentation, label image, and the pictures on the nodes."""
+"""What several nodes output and show: masks, segmentation, label image, and the pictures on the nodes."""
 
 import torch
 from comfy_api.latest import io
@@ -67,26 +67,26 @@ def coarse_preview(low_res_masks: LowResMasks) -> dict:
 
 
 def lifted_result(image: torch.Tensor, lifted: Lifted) -> io.NodeOutput:
-    """Hard and soft masks, and a word on those that lie elsewhere than what came in."""
+    """Hard and soft masks, and a note on those that lie elsewhere than their rough masks."""
     if lifted.elsewhere:
         show_notes([f"mask {', '.join(map(str, lifted.elsewhere))}: {ELSEWHERE}"])
     return soft_result(image, lifted.soft)
 
 
 def soft_result(image: torch.Tensor, soft: torch.Tensor) -> io.NodeOutput:
-    """Soft masks [B * N, H, W] of N a picture, and the same cut at the middle; the pictures under them as preview."""
+    """Soft masks [B * N, H, W], N a picture, and the same cut at 0.5; the preview shows them over the pictures."""
     hard = (soft > 0.5).float()
     pictures = pictures_of(image).cpu().repeat_interleave(len(hard) // len(image), 0)
     return io.NodeOutput(to_output(hard), to_output(soft), ui=shown_pictures(highlight(pictures, hard)))
 
 
 def cut_out_result(pictures: torch.Tensor, masks: torch.Tensor) -> io.NodeOutput:
-    """What was cut out [M, H, W, 4] and its masks, the pictures as preview."""
+    """The cut-out pictures [M, H, W, 4] and their masks, with the pictures as preview."""
     return io.NodeOutput(to_output(pictures), to_output(masks), ui=shown_pictures(pictures))
 
 
 def levels_result(image: torch.Tensor, picked: Picked) -> io.NodeOutput:
-    """Hard and soft masks of the chosen level, and at which level each pixel joins; browsers are sent the levels."""
+    """Hard and soft masks of the chosen level, and the level at which each pixel joins. Browsers get all levels."""
     masks = soft_result(image, picked.soft)
     joins = torch.stack([each.shares() for each in picked.levels])
     ui = {**masks.ui, "emerdiff_levels": [*map(shown_levels, picked.levels, pictures_of(image).cpu())]}
@@ -124,7 +124,7 @@ def words_result(found: Found, overlay: torch.Tensor) -> io.NodeOutput:
 
 
 def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput:
-    """Masks and overlays, an element each, and what the click widget needs; nothing runs where nothing is selected."""
+    """Masks and overlays, one an element, and the click widget's data. An empty selection blocks nodes behind it."""
     shown = as_images([one.numbered for each in elements for one in each.shown]) | {
         "emerdiff_segments": [entry for each in elements for entry in each.entries],
         "text": notes,
@@ -134,4 +134,4 @@ def selected_result(elements: list[Selected], notes: list[str]) -> io.NodeOutput
 
 
 def _or_nothing(value: torch.Tensor | None):
-    return ExecutionBlocker(None) if value is None else to_output(value)  # None: silently
+    return ExecutionBlocker(None) if value is None else to_output(value)  # None: without a message

@@ -13,7 +13,7 @@ from .wires import EVERY_TYPE
 class EmerDiffSave(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        kind = io.MatchType.Template("value", EVERY_TYPE)  # what goes in comes out, under its own name and colour
+        kind = io.MatchType.Template("value", EVERY_TYPE)  # the output takes the input's type, name and colour
         return io.Schema(
             node_id="EmerDiffSave",
             display_name="EmerDiff Save",

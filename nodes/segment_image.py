@@ -1,7 +1,7 @@
 """image -> masks in one node: the four steps, connected as one would connect them by hand, the last two in one.
 
-The four big inputs arrive as links and are handed on as links: the host then knows the inner steps again when
-something else has changed, and runs only those that depend on it. A list of pictures runs through them one by one.
+The four big inputs arrive as links and are passed on as links. So the host recognizes the inner steps when another
+input changes, and reruns only those that depend on it. The pictures of a list run through them one by one.
 """
 
 from comfy_api.latest import io
@@ -54,7 +54,7 @@ class EmerDiffSegmentImage(inputs.PresetNode):
                 ),
             ],
             is_output_node=True,
-            is_input_list=True,  # the four links hide whether lists come; every result is handed on as one
+            is_input_list=True,  # the four links hide whether lists come; every result is passed on as a list
             enable_expand=True,
         )
 
@@ -69,7 +69,7 @@ class EmerDiffSegmentImage(inputs.PresetNode):
         ways = {name: each(graph, [getattr(one, name) for one in readings]) for name in WAYS}
         extract = graph.node("EmerDiffExtractFeatures", **shared, image=image[0], seed=seed, **ways)
         how = {name: each(graph, values) for name, values in how.items()}
-        finish = {name: how.pop(name) for name in FINISH if name in how}  # left are those of the clusters
+        finish = {name: how.pop(name) for name in FINISH if name in how}  # the rest is for clustering
         how |= {"reference": reference[0]} if reference[0] is not None else {}
         cluster = graph.node("EmerDiffClusterFeatures", features=extract.out(0), seed=seed, **how)
         masks = graph.node(
@@ -84,5 +84,5 @@ class EmerDiffSegmentImage(inputs.PresetNode):
 
 
 def each(graph: GraphBuilder, values: list):
-    """The one value of an input, or a link to a list of several, which the inner steps then meet one by one."""
+    """The only value of an input, or a link to a list of several, which the inner steps take one by one."""
     return values[0] if len(values) == 1 else graph.node("EmerDiffEach", values=values).out(0)

@@ -1,4 +1,4 @@
-"""segments + text -> the segments that the words mean."""
+"""segments + text -> the segments that the words name."""
 
 from comfy_api.latest import io
 
@@ -19,7 +19,7 @@ class EmerDiffSelectByText(io.ComfyNode):
             category="EmerDiff",
             description="Pick the segments that a word means, with the CLIP and the diffusion model of the checkpoint: "
             "no detector, no download. Several phrases, separated by commas, give a mask each.",
-            is_experimental=True,  # measured on small models alone
+            is_experimental=True,  # measured only on small models
             search_aliases=["text mask", "mask by word", "select object", "CLIPSeg", "grounding", "DAAM"],
             inputs=[
                 SegmentationType.Input("segmentation", tooltip="From EmerDiff Segment Image or Assemble Masks."),

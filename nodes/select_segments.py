@@ -61,7 +61,7 @@ class EmerDiffSelectSegments(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, correction=(), **inputs) -> str:
-        """Runs again where somebody has removed pictures that the cached result names, or written a correction anew."""
+        """Makes the node rerun where pictures that the cached result names are gone, or a correction was rewritten."""
         return mark_of_folder() + mark_of_input(files_of(filter(None, correction)))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""EmerDiff's own types of wires, by the names that saved workflows have; steps/values.py says what travels on them."""
+"""EmerDiff's own wire types, by their names in saved workflows. steps/values.py describes the values on them."""
 
 from comfy_api.latest import io
 

@@ -1,4 +1,4 @@
-"""Texts as the model takes them, by the CLIP in the graph, and which of their tokens are words."""
+"""Texts encoded for the model by the CLIP in the graph, and which of their tokens are words."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def width_of(clip) -> int:
 
 
 def reads_weights(clip) -> bool:
-    """Whether "(dog:1.3)" is a dog of more weight, not these letters."""
+    """Whether the encoder reads "(dog:1.3)" as a dog of more weight, not as these letters."""
     (chunks, *_) = clip.tokenize("(a:2)").values()
     return any(entry[1] != 1 for chunk in chunks for entry in chunk)
 
 
 def words_of(clip, phrase: str) -> torch.Tensor:
-    """1 at the phrase's own tokens, 0 at start, end and padding: [tokens]. Several text encoders are taken together."""
+    """1 at the phrase's own tokens, 0 at start, end and padding: [tokens]. Several text encoders are combined."""
     encoders = clip.tokenize(phrase, return_word_ids=True).values()  # each a list of chunks
     marks = [torch.tensor([float(word > 0) for chunk in chunks for *_, word in chunk]) for chunks in encoders]
-    shortest = min(map(len, marks))  # the host cuts what it joins to the shortest
+    shortest = min(map(len, marks))  # the host cuts joined texts to the shortest
     words = torch.stack([each[:shortest] for each in marks]).amax(0)
     if not words.any():
         raise ValueError(f'the text encoder finds no word in "{phrase}"; check the name of the embedding, if it is one')
@@ -41,7 +41,7 @@ def words_together(clip, phrases: list[str]) -> tuple[list, torch.Tensor]:
     """CONDITIONING of all phrases as one text, and 1 at each one's own tokens: [P, tokens]."""
     text, groups = ", ".join(phrases), []
     for number, phrase in enumerate(phrases):
-        places = words_of(clip, ", ".join(phrases[: number + 1])).nonzero().flatten()  # of all so far
+        places = words_of(clip, ", ".join(phrases[: number + 1])).nonzero().flatten()  # of all phrases so far
         groups.append(places[-int(words_of(clip, phrase).sum()) :])
     marks = torch.zeros(len(phrases), len(words_of(clip, text)))
     for own, places in zip(marks, groups, strict=True):
@@ -50,9 +50,9 @@ def words_together(clip, phrases: list[str]) -> tuple[list, torch.Tensor]:
 
 
 def words_in_prompt(clip, phrases: list[str], most: int) -> tuple[list, list[list[int]]]:
-    """CONDITIONING of all phrases as one text, and the rows of it that are each one's words.
+    """CONDITIONING of all phrases as one text, and the rows of it that hold each phrase's words.
 
-    For encoders with one tokenizer, whose template may stand around the text. `most` tokens are taken at most.
+    For encoders with one tokenizer, whose template may surround the text. ValueError for more than `most` tokens.
     """
     if len(clip.tokenize("")) > 1:
         raise ValueError("this CLIP has several text encoders, the model one: connect MODEL and CLIP of the same model")
@@ -66,7 +66,7 @@ def words_in_prompt(clip, phrases: list[str], most: int) -> tuple[list, list[lis
     ends = [len(_words(clip, ", ".join(phrases[:count]))) - after for count in range(1, len(phrases) + 1)]
     begins = [len(_words(clip, "")) - after, *ends]
     conditioning = conditioning_of(clip, text)
-    above = conditioning[0][0].shape[1] - tokens[0][2]  # encoders leave out what their template says before
+    above = conditioning[0][0].shape[1] - tokens[0][2]  # encoders drop the beginning of their template
     own = [[tokens[begin:end][word] for word in _kept(clip, tokens[begin:end])] for begin, end in zip(begins, ends)]
     return conditioning, [[above + place for place, *_ in each] for each in own]
 
@@ -88,7 +88,7 @@ def _after(clip, phrase: str) -> int:
 
 
 def concepts_of(clip, phrases: list[str], recipe: Recipe) -> torch.Tensor:
-    """One vector a phrase, as the encoder gives it, with what runs beside them before: [1, left_out + P, width]."""
+    """The encoder's vector of each phrase, after those of the unscored tokens: [1, left_out + P, width]."""
     if recipe.joined:
         text, counts = " ".join(phrases), torch.tensor([_words_in_chunk(clip, phrase) for phrase in phrases])
         rows = [*range(recipe.left_out), *(recipe.left_out - 1 + counts.cumsum(0)).tolist()]
@@ -102,22 +102,22 @@ def _first_word(clip, phrase: str) -> torch.Tensor:
 
 
 def _last_word(clip, phrase: str) -> torch.Tensor:
-    """The phrase's last token, before what the encoder's template says after it: [1, 1, width]."""
+    """The vector of the phrase's last token, which the end of the encoder's template follows: [1, 1, width]."""
     tokens, after = _words(clip, phrase), _after(clip, phrase)
     text, (place, _, length) = conditioning_of(clip, phrase)[0][0], tokens[-1 - after]
-    row = place - length  # from the end, as encoders leave out what their template says before
+    row = place - length  # from the end, because encoders drop the beginning of their template
     return text[:, row : row + 1 or None]
 
 
 def _words(clip, text: str) -> list[tuple[int, int, int]]:
-    """Place, number and how many there are in all, padding too, of each token that is no padding."""
+    """(place, number, count of all tokens with padding) of each token that is not padding."""
     (chunks, *_) = clip.tokenize(text, return_word_ids=True).values()
     every = [entry for chunk in chunks for entry in chunk]
     return [(place, entry[0], len(every)) for place, entry in enumerate(every) if entry[-1] > 0]
 
 
 def _words_in_chunk(clip, phrase: str) -> int:
-    """How many tokens the phrase has for an encoder of chunks."""
+    """How many tokens the phrase has in an encoder that works in chunks."""
     (chunks, *_) = clip.tokenize(phrase, return_word_ids=True).values()
     return sum(entry[-1] > 0 for chunk in chunks for entry in chunk)
 

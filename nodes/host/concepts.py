@@ -1,8 +1,8 @@
-"""Concepts beside the prompt: through a transformer's text stream, seen by nobody (ConceptAttention, ICML 2025).
+"""Concepts beside the prompt: they run through a transformer's text stream unseen (ConceptAttention, ICML 2025).
 
-In a block of two streams concepts c use the text's projections, norms and modulation. They attend to each other and to
-the picture: o_c = softmax(q_c [k_c; k_x]^T / sqrt d) [v_c; v_x]. The picture attends to itself and to the prompt as it
-does without them. So the block runs twice: once with the concepts in the prompt's place, and once as the host asks.
+In a block of two streams, concepts c use the text's projections, norms and modulation. They attend to each other and to
+the picture: o_c = softmax(q_c [k_c; k_x]^T / sqrt d) [v_c; v_x]. The picture attends to itself and to the prompt as
+without them. So the block runs twice: once with the concepts in the prompt's place, and once as the host asks.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from .recipes import Recipe
 class Concepts:
     """Scores concepts in the blocks [double] that a recipe names, in one evaluation of one row; stops after the last.
 
-    `words` [1, n, width] are the encoder's, `embed` the network's way in for text, `tokens` how many the picture has.
-    scores: of each of these blocks [n, tokens].
+    `words` [1, n, width] come from the encoder, `embed` is the network's text embedding, and `tokens` counts the
+    picture's tokens. scores: [n, tokens] for each of these blocks.
     """
 
     def __init__(self, recipe: Recipe, blocks: range, words: Tensor, embed: Callable[[Tensor], Tensor], tokens: int):
         self.recipe, self.blocks, self.words, self.embed, self.tokens = recipe, blocks, words, embed, tokens
         self.rows: Tensor | None = None  # the concepts' residual stream [1, n, C]
-        self.waiting = False  # for the first attention of a block
-        self.output: Tensor | None = None  # of that, [1, text and picture, C]
+        self.waiting = False  # whether a block's first attention is still to come
+        self.output: Tensor | None = None  # of that attention, [1, text and picture, C]
         self.scores: list[Tensor] = []
 
     def install(self, transformer_options) -> None:
@@ -53,7 +53,7 @@ class Concepts:
         return answer
 
     def _beside(self, arguments: dict) -> dict:
-        """The block's arguments with the concepts in the prompt's place; blocks write into what they are given."""
+        """The block's arguments with the concepts in the prompt's place. Copies, because blocks write into them."""
         assert self.rows is not None
         given = {**arguments, "img": arguments["img"].clone(), "txt": self.rows.clone()}
         if "attn_mask" in given:
@@ -65,7 +65,7 @@ class Concepts:
         return given
 
     def _first_attention(self, run: Callable, arguments: dict) -> tuple[Tensor | None, dict]:
-        """What the block's first attention gives, and what the block does."""
+        """The output of the block's first attention, and the output of the block."""
         self.waiting, self.output = True, None
         answer = run(arguments)
         self.waiting = False
@@ -79,7 +79,7 @@ class Concepts:
 
     def _score(self, concepts: Tensor | None, picture: Tensor | None) -> None:
         if concepts is None or picture is None:
-            return  # another pack's block has no attention of the host's
+            return  # another pack's block does not call the host's attention
         first, last = self.recipe.left_out, concepts.shape[1] - self.tokens
         if self.rows is None or last != self.rows.shape[1]:
             raise ValueError(

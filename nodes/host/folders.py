@@ -22,11 +22,11 @@ FORMATS = {".jpg": "jpeg", ".png": "png"}
 
 
 def temp_picture(name: str, draw: Callable[[], Tensor]) -> dict[str, str]:
-    """Where a picture of the temp folder lies; draw() gives its pixels [H, W, 3] uint8 where it is not there yet.
+    """Where a picture of the temp folder lies; draw() makes its pixels [H, W, 3] uint8 where the file is missing.
 
-    The name tells what the picture is drawn from, so no browser's cache shows an old one, and a picture that was drawn
-    once is drawn again only if its file was removed. Where it cannot be written (a full disk, a folder that takes no
-    files) a warning says so, and what was computed is not lost for the want of it.
+    The name tells what the picture is drawn from. So no browser's cache shows an old one, and a picture is drawn again
+    only if its file was removed. Where it cannot be written (a full disk, a folder that takes no files), a warning
+    says so, and the computed result is kept.
     """
     path = shown_folder() / name
     if not path.exists():
@@ -39,7 +39,7 @@ def temp_picture(name: str, draw: Callable[[], Tensor]) -> dict[str, str]:
 
 
 def save_whole(image: Image.Image, path: Path) -> None:
-    """Write a picture so that no reader sees half a file, and no two writers share one; OSError leaves none behind."""
+    """Writes a picture so that no reader sees half a file and no writers share one; an OSError leaves no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
@@ -50,7 +50,7 @@ def save_whole(image: Image.Image, path: Path) -> None:
 
 
 def mark_of_folder() -> str:
-    """What stays the same as long as nobody removes the folder of pictures that nodes show."""
+    """A text that changes when somebody removes the folder of pictures that nodes show."""
     mark = shown_folder() / "mark"
     with suppress(OSError):
         if not mark.exists():
@@ -74,7 +74,7 @@ def input_picture(name: str) -> Tensor:
 
 
 def mark_of_input(names: Iterable[str]) -> str:
-    """What stays the same as long as nobody writes these files of the input folder anew."""
+    """A text that changes when somebody rewrites these files of the input folder."""
     times = []
     for name in names:
         with suppress(OSError, ValueError):
@@ -92,9 +92,9 @@ def shown_folder() -> Path:
 
 
 def save_location(filename_prefix: str) -> str:
-    """A new path in the output folder, numbered as the host numbers its pictures, without an ending.
+    """A new path in the output folder, numbered as the host numbers its pictures, without an extension.
 
-    ValueError for a name that leads out of it, through links too, or that cannot be one.
+    ValueError for a name that leads out of the folder, also through links, or that is not valid.
     """
     check_name(f"{filename_prefix}_00001_.safetensors")
     filename_prefix = with_slashes(filename_prefix)

@@ -1,4 +1,4 @@
-"""What GoCA reads of a UNet in one evaluation: how its places attend to words, and to each other."""
+"""What GoCA reads from a UNet in one evaluation: how places attend to words and to each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OF_SD1 = Layer("output", 7, 0), (Layer("output", 9, 0), Layer("output", 10, 0), 
 
 
 class Places(NamedTuple):
-    """Where GoCA reads: all layers with their grids, the reference feature, and whose own attention carries."""
+    """Where GoCA reads: all layers' grids, the reference feature's layer, those whose self-attention carries maps."""
 
     grids: dict[Layer, Size]
     reference: Layer
@@ -32,7 +32,10 @@ class Places(NamedTuple):
 
 
 def places_of(model, latent: Size) -> Places:
-    """As published for SD1.5; all others as SDXL: the first layer of the finest output level, all of that size."""
+    """The places as published for SD1.5; for all other models as for SDXL.
+
+    There the first layer of the finest output level is the reference, and all layers of that size carry.
+    """
     grids = {layer: grid_of(model, layer, latent) for layer in cross_attention_layers(model)}
     finest = [layer for layer, grid in grids.items() if grid == max(grids.values())]
     reference: Layer
@@ -44,9 +47,9 @@ def places_of(model, latent: Size) -> Places:
 
 
 class PlacesAndWords:
-    """Keeps how places attend to words and to each other, of one row; changes nothing.
+    """Keeps how one row's places attend to words and to each other; changes nothing.
 
-    maps: by layer [h*w, tokens]. own: by layer [r, r] on the reference's grid. carrying: their mean, on the finest.
+    maps: by layer [h*w, tokens]. own: by layer [r, r] on the reference's grid. carrying: own, on the finest grid.
     """
 
     def __init__(self, model, places: Places, attend: Callable):
@@ -66,7 +69,7 @@ class PlacesAndWords:
     def keep_own(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor, heads: int) -> None:
         grid, places = self.places.grids[layer], self.places
         if not query.shape[1] == key.shape[1] == grid[0] * grid[1]:
-            return  # another pack merges places; told by what is missing
+            return  # another pack merges places; the missing map tells so later
         own = mean_attention(_by_head(query, heads), _by_head(key, heads), grid)
         self.own[layer] = on_grid(own, grid, places.grids[places.reference])
         if layer in places.carrying:
@@ -80,7 +83,7 @@ class PlacesAndWords:
         self.maps[layer] = over_heads(maps, outputs)
 
     def _outputs(self, layer: Layer, maps: Tensor, value: Tensor) -> Tensor:
-        """o_h = A_h V_h W_h, [heads, h*w, C], by the layer's own projection of one head at a time."""
+        """o_h = A_h V_h W_h, [heads, h*w, C]: the layer's own output projection, applied to one head at a time."""
         project = self._projection(layer)
         given = maps.to(value.dtype) @ value.unflatten(1, (len(maps), -1)).transpose(0, 1)  # [heads, h*w, d]
         nothing = value.new_zeros(1, 1, value.shape[1])

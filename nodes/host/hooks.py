@@ -1,9 +1,8 @@
 """What EmerDiff does inside the network: reading queries and attention, sharing maps, adding the offset.
 
-The host calls these hooks while the network runs. One object serves one evaluation and is installed in options that
-live as long as that. Hooks of other packs in these options stay: they see what they would see without ours, with row
-0's attention inputs where maps are held. `options` below are the host's extra_options; `emerdiff_ops` has the
-mathematics.
+The host calls these hooks while the network runs. One object serves one evaluation and is installed in options of the
+same lifetime. Hooks of other packs stay in these options. They see what they would see without ours, but row 0's
+attention inputs where maps are held. `options` below are the host's extra_options; `emerdiff_ops` has the mathematics.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from .places import Block, Layer, layer_of
 
 
 class Captured(Exception):
-    """Ends the evaluation whose features have been read; it takes the way out that Cancel takes."""
+    """Ends an evaluation once its features have been read, in the way that Cancel does."""
 
 
 class QueryCapture:
@@ -50,16 +49,16 @@ class QueryCapture:
 
 
 class AttentionOutput:
-    """Keeps what the first attention of a transformer's block gives the picture's tokens, [rows, h*w, C]; stops there.
+    """Keeps the first attention's output at the picture's tokens in a transformer's block, [rows, h*w, C]; stops there.
 
-    `replaced` is what the host calls the block where others can replace it; where they cannot, `before` attentions of
-    other blocks come first. In the sequence of tokens the picture's are the end, filled up to a multiple of `filled`,
-    or the beginning where that is None.
+    `replaced` is the host's name of the block where others can replace it. Where they cannot, `before` attentions of
+    other blocks come first. The picture's tokens end the sequence, padded to a multiple of `filled`; where that is
+    None, they begin it.
     """
 
     def __init__(self, block: Block, replaced: tuple | None, before: int, grid: tuple[int, int], filled: int | None):
         self.block, self.replaced, self.grid, self.filled = block, replaced, grid, filled
-        self.waiting = before if replaced is None else None  # for so many attentions, or for the block
+        self.waiting = before if replaced is None else None  # attentions still to pass; None: until the block runs
         self.features: Tensor | None = None
 
     def install(self, transformer_options) -> None:
@@ -74,13 +73,13 @@ class AttentionOutput:
             previous(arguments, original)
         else:
             original["original_block"](arguments)
-        raise Captured  # without features: another pack's block has no attention of the host's
+        raise Captured  # without features: another pack's block does not call the host's attention
 
     def attention(self, attend, query, key, value, heads, *args, **kwargs):
         if self.waiting != 0:
             self.waiting = self.waiting and self.waiting - 1
             return attend(query, key, value, heads, *args, **kwargs)
-        # Some hosts tell which block runs: another one, where a cache has left some out.
+        # Some hosts tell which block runs: another one where a cache has skipped some.
         if kwargs["transformer_options"].get("block_index", self.block.number) == self.block.number:
             self.keep(lambda: attend(query, key, value, heads, *args, **kwargs), query, key, heads)
         raise Captured
@@ -90,7 +89,7 @@ class AttentionOutput:
         self.features = output[:, self._picture(output.shape[1])].float()
 
     def _picture(self, tokens: int) -> slice:
-        """Where the picture's tokens are among all."""
+        """Where the picture's tokens lie in the sequence."""
         own = self.grid[0] * self.grid[1]
         begin = 0 if self.filled is None else tokens - -(-own // self.filled) * self.filled
         if not 0 <= begin <= tokens - own:
@@ -102,9 +101,9 @@ class AttentionOutput:
 
 
 class JointAttention(AttentionOutput):
-    """Keeps how the picture's tokens attend to each other there instead, [1, N, N], and stops there.
+    """Keeps the attention among the picture's tokens there, [1, N, N], instead of its output, and stops there.
 
-    What goes to the text's tokens is left out before the softmax. `finer` tokens on a side are taken as one.
+    The text's tokens are left out before the softmax. `finer` tokens a side are merged into one.
     """
 
     def __init__(self, finer: int, *where):
@@ -120,7 +119,7 @@ class JointAttention(AttentionOutput):
 class SelfAttention:
     """Keeps the mean of some self-attentions of a UNet, all on one grid: [1, N, N]; stops at the last of them.
 
-    `finer` tokens on a side are taken as one. attend(query, key, value, options) is the host's attention, for layers
+    `finer` tokens a side are merged into one. attend(query, key, value, options) is the host's attention, for layers
     that no other pack replaces.
     """
 
@@ -131,7 +130,7 @@ class SelfAttention:
 
     @property
     def features(self) -> Tensor | None:
-        """None where not all of the layers have run."""
+        """The mean [1, N, N]; None until all layers have run."""
         return torch.stack([*self.maps.values()]).mean(0, True) if len(self.maps) == len(self.layers) else None
 
     def install(self, transformer_options) -> None:
@@ -150,10 +149,10 @@ class SelfAttention:
 
 
 class ProjectionInput:
-    """Keeps what a projection of a transformer is given, [rows, h*w, C], and stops there.
+    """Keeps the input of a transformer's projection, [rows, h*w, C], and stops there.
 
-    For networks whose attention is not told the host's options, so that no hook of the host reaches it: PyTorch tells
-    which module is called, for as long as this one evaluation lasts. No module is changed.
+    For networks whose attention does not get the host's options, so that no hook of the host reaches it. PyTorch tells
+    which module is called, while this one evaluation lasts. No module is changed.
     """
 
     def __init__(self, projection, grid: tuple[int, int]):
@@ -201,8 +200,8 @@ class WordAttention:
 class Modulation:
     """Hooks of one UNet evaluation over rows that share row 0's attention maps, offset at one layer if asked.
 
-    With offsets all rows enter equal, so everything before the offset layer runs on a single row. `rows` are those of
-    one conditioning; the host may stack several. `relative`: offsets are multiples of the layer's own output.
+    With offsets, all rows start equal, so everything before the offset layer runs on a single row. `rows` counts those
+    of one conditioning; the host may stack several. `relative`: offsets are multiples of the layer's own output.
     """
 
     def __init__(self, layer: Layer, offsets: Tensor | None, inject: bool, rows: int, relative: bool = False):
@@ -211,8 +210,8 @@ class Modulation:
         self.relative = relative
         self.inject = inject
         self.rows = rows
-        self.running = rows  # one while the rows are still equal
-        self.shared = False  # whether the attention that comes next has one map for all rows
+        self.running = rows  # 1 while all rows are still equal
+        self.shared = False  # whether the next attention has one map for all rows
         self.foreign = True  # whether other packs change the inputs of self-attention
         self.replaced: dict = {}  # self-attentions of other packs, by layer
 
@@ -220,7 +219,7 @@ class Modulation:
         patches = transformer_options.setdefault("patches", {})
         self.foreign = bool(patches.get("attn1_patch"))
         self.replaced = _replacements(transformer_options, "attn1")
-        # Ours come first where inputs are concerned and last where outputs are: in between, others find one batch.
+        # Our input hooks run first and our output hook runs last, so the hooks of others between them see one batch.
         if self.inject:
             patches.setdefault("attn1_patch", []).insert(0, self.self_attention_inputs)
             _chain_attention(transformer_options, self.attention)
@@ -231,7 +230,7 @@ class Modulation:
         add_wrapper(transformer_options, "diffusion_model", self.around)
 
     def around(self, executor, *inputs, **kwargs):
-        """Run the rows before the offset layer as one, where nobody holds anything that has a place for every row."""
+        """Runs the rows before the offset layer as one, unless another node holds something for every row."""
         x, _, _, _, control, options = inputs  # timesteps, context and y between
         groups = len(options["cond_or_uncond"])
         if x.shape[0] != groups * self.rows:
@@ -249,7 +248,7 @@ class Modulation:
     def self_attention_inputs(self, n, context, value, options):
         """Query and key of row 0, values of every row: the map is projected and computed once.
 
-        Where another pack takes part, every row gets row 0's query and key instead: the same maps, row by row.
+        Where another pack takes part, every row gets row 0's query and key instead, which gives the same maps.
         """
         groups = len(options["cond_or_uncond"])
         rows = n.shape[0] // groups
@@ -267,7 +266,7 @@ class Modulation:
         return shared_attention(query, key, value, heads, precision=kwargs.get("attn_precision"))
 
     def cross_attention_inputs(self, n, context, value, options):
-        """Keys and values come from the text alone, so with the map injected the output is row 0's for every row."""
+        """Keys and values come from the text alone, so with the map injected every row's output is row 0's."""
         groups = len(options["cond_or_uncond"])
         self.shared, self.running = False, n.shape[0] // groups
         if self.inject:
@@ -288,7 +287,7 @@ class Modulation:
         return add_offset(spread_rows(n, groups, self.rows), offsets)
 
     def skip_connection(self, h, skip, options):
-        """The skips of blocks that ran as one row, for the rows there are by now."""
+        """Spreads the skips of blocks that ran on one row over the rows that run now."""
         return h, spread_rows(skip, 1, h.shape[0]) if skip.shape[0] == 1 else skip
 
 
@@ -297,27 +296,27 @@ def _first_row(value, rows: int):
 
 
 def _replacements(transformer_options, attention: str) -> dict:
-    """What takes the place of "attn1" or "attn2", by layer or by block."""
+    """The replacements of "attn1", "attn2" or "dit", by layer or by block."""
     return transformer_options.setdefault("patches_replace", {}).setdefault(attention, {})
 
 
 def _replacement_at(replacements, layer: Layer) -> Callable | None:
-    """As the host looks it up: by the layer, else by its block."""
+    """The replacement that the host would find: by the layer, else by its block."""
     return replacements.get(layer) or replacements.get((layer.block, layer.number))
 
 
 def add_wrapper(transformer_options, kind: str, wrapper: Callable) -> None:
-    """`wrapper(executor, x, timesteps, ...)` around the model or its network, as the host's own function enters it."""
+    """Adds `wrapper(executor, x, timesteps, ...)` around the model or its network, as the host's own function would."""
     wrappers = transformer_options.setdefault("wrappers", {}).setdefault(kind, {})
     wrappers.setdefault("emerdiff", []).append(wrapper)
 
 
 def _chain_attention(transformer_options, hook: Callable) -> None:
-    """Put `hook(attend, query, key, value, heads, ...)` before whatever attention would have run.
+    """Puts `hook(attend, query, key, value, heads, ...)` before whatever attention would have run.
 
-    Hosts after 0.30 hand queries, keys and values over in containers, so that a backend that reduces their precision
-    can let go of each as soon as it has read it. They do so only to an override that has a `container_function`, which
-    is called instead of it and without the host's function. Ours has one where the previous override has.
+    Hosts after 0.30 pass queries, keys and values in containers, so that a backend that reduces their precision can
+    free each as soon as it has read it. They do so only for an override with a `container_function`, which they call
+    in its place and without the host's function. Ours has one where the previous override has one.
     """
     previous = transformer_options.get("optimized_attention_override")
 
@@ -331,11 +330,11 @@ def _chain_attention(transformer_options, hook: Callable) -> None:
 
 
 def _by_head(rows: Tensor, heads: int) -> Tensor:
-    """Queries or keys of row 0, [heads, n, d]: of [rows, n, heads * d], or [rows, heads, n, d] as some networks do."""
+    """Queries or keys of row 0, [heads, n, d], from [rows, n, heads * d] or some networks' [rows, heads, n, d]."""
     own = rows[0] if rows.ndim == 4 else rows[0].unflatten(-1, (heads, -1)).transpose(0, 1)
     return own.repeat_interleave(heads // len(own), 0)  # where several heads share a key
 
 
 def _tensor(value) -> Tensor:
-    """A tensor, out of its container where the host put it into one."""
+    """The tensor, taken out of its container where the host uses one."""
     return value if isinstance(value, Tensor) else value.take()

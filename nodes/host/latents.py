@@ -1,4 +1,4 @@
-"""Pictures to latents and back by the VAE, and tensors to where the host wants MASK and IMAGE."""
+"""Pictures to latents and back by the VAE, and tensors to the device where the host wants MASK and IMAGE."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate, pad
 from . import network
 
 AUTOENCODER_PARAMETERS = 83.7e6  # of Stable Diffusion's
-ENLARGED = 4.0  # times as wide as it is, where nobody asks for more: there is nothing else to see
-SURROUNDED = 1.5  # times as wide is a picture that is read with its usual surroundings
+ENLARGED = 4.0  # times a picture's width, unless more is asked for: beyond it there is nothing more to see
+SURROUNDED = 1.5  # times a picture's width, with its usual surroundings
 
 
 def working_pixels(model, vae, image: Tensor, resolution: int, enlarge: bool) -> Tensor:
@@ -30,10 +30,10 @@ def working_pixels(model, vae, image: Tensor, resolution: int, enlarge: bool) ->
 
 
 def working_scale(size: tuple[int, int], resolution: int, own: int, enlarge: bool, room: float = math.inf) -> float:
-    """How many times as large as it is the model sees a picture of this size; `resolution` 0: at its own side.
+    """The factor by which a picture of this size is scaled for the model; `resolution` 0: to the model's own side.
 
-    Unasked, none is enlarged more than ENLARGED times, to more pixels than a picture of twice its height has at the
-    model's own side, or to a longer side than there is room for in the network.
+    Without a `resolution`, a picture is enlarged at most ENLARGED times, to the pixels of a 2:1 picture at the model's
+    own side, and to a longer side of `room`, which is what the network has room for.
     """
     scale = (resolution or own) / min(size)
     if not enlarge:
@@ -46,8 +46,8 @@ def working_scale(size: tuple[int, int], resolution: int, own: int, enlarge: boo
 def encode(model, vae, pixels: Tensor) -> Tensor:
     """Latents [B, c, h', w'] of pictures [B, 3, height, width], padded to whole cells at the right and below.
 
-    For a transformer to whole tokens. A VAE of videos would take the batch for one: it gets each picture by itself, and
-    the axis for time, of one frame, is left out.
+    For a transformer they are padded to whole tokens. A VAE of videos would take the batch for a video, so it gets each
+    picture by itself; the axis for time, of one frame, is dropped.
     """
     multiple, (height, width) = pixels_per_cell(vae) * network.of(model).cells_in_token(), pixels.shape[-2:]
     pixels = pad(pixels, (0, -width % multiple, 0, -height % multiple), mode="replicate").movedim(1, -1)
@@ -57,8 +57,8 @@ def encode(model, vae, pixels: Tensor) -> Tensor:
 
 
 def decode(vae, latents: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images [N, H, W, 3] float32 where the host leaves them, the padding cut off."""
-    if vae.latent_dim == 3:  # of videos: each of one frame
+    """Images [N, H, W, 3] float32 on the device where the host leaves them, with the padding cut off."""
+    if vae.latent_dim == 3:  # a VAE of videos: each has one frame
         images = vae.decode(latents.unsqueeze(2)).float()[:, 0]
     else:
         images = vae.decode(latents).float()
@@ -72,7 +72,7 @@ def own_resolution(model, vae) -> int:
 
 
 def pixels_per_cell(vae) -> int:
-    """Pixels on a side of the picture that one cell of the latent stands for: 8 in Stable Diffusion."""
+    """How many pixels a side one cell of the latent stands for: 8 in Stable Diffusion."""
     return vae.spacial_compression_encode()
 
 

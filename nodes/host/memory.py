@@ -1,4 +1,4 @@
-"""How many rows go through the network at once: what fits by the host's estimate, fewer where it did not."""
+"""How many rows go through the network at once: what fits by the host's estimate, fewer where memory ran out."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PROCESSOR = torch.device("cpu")
 class RowsAtOnce:
     """The most rows of a latent in one evaluation, `most`, halved whenever memory runs out.
 
-    `rows` given is taken instead of the host's estimate.
+    `rows`, if given, replaces the host's estimate.
     """
 
     def __init__(self, model, latent_size: tuple[int, int], rows: int | None = None):
         self.most = rows or rows_that_fit(model, latent_size)
 
     def in_parts(self, evaluate: Callable[[range], Answer], count: int, riding: int = 0) -> list[Answer]:
-        """evaluate(rows) on 0 to count - 1 in parts as large as memory allows, `riding` rows more being in each."""
+        """evaluate(rows) on 0 to count - 1, in parts as large as memory allows; each includes `riding` more rows."""
         answers: list[Answer] = []
         following = 0
         while following < count:
@@ -43,7 +43,7 @@ class RowsAtOnce:
         return answers
 
     def _attempt(self, evaluate: Callable[[], Answer], rows: int, fewest: int) -> Answer | None:
-        """evaluate(), which runs so many rows, or None when memory ran out: then again with `self.most`."""
+        """evaluate(), which runs `rows` rows; None when memory ran out, for another try with the new `self.most`."""
         try:
             return evaluate()
         except RuntimeError as error:
@@ -53,7 +53,7 @@ class RowsAtOnce:
                 raise comfy.model_management.OOM_EXCEPTION(
                     "EmerDiff ran out of memory with a single mask: lower resolution, or close other programs"
                 ) from error
-        # Out here the error, which holds on to what did not fit, is gone.
+        # Out here the error is gone, and with it what did not fit.
         self.most = max(fewest, rows // 2)
         log.warning("memory ran out with %d rows at once; going on with %d", rows, self.most)
         comfy.model_management.soft_empty_cache()
@@ -61,7 +61,7 @@ class RowsAtOnce:
 
 
 class Workplace:
-    """Where tensors are worked on after the network: on its device, and on the processor once that is full.
+    """Where tensors are processed after the network: on its device, and on the processor once that is full.
 
     `need` is how many bytes the work takes at a time; the host makes room for them first.
     """
@@ -76,13 +76,13 @@ class Workplace:
             self._leave(f"{need / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free")
 
     def run(self, work: Callable[[torch.device], Answer]) -> Answer:
-        """work(device); once more, on the processor, where memory ran out."""
+        """work(device), and again on the processor where memory ran out."""
         try:
             return work(self.device)
         except RuntimeError as error:
             if self.device == PROCESSOR or not is_out_of_memory(error):
                 raise
-        # Out here the error, which holds on to what did not fit, is gone.
+        # Out here the error is gone, and with it what did not fit.
         self._leave("memory ran out")
         comfy.model_management.soft_empty_cache()
         return work(self.device)
@@ -98,9 +98,9 @@ def room_to_spare(device: torch.device) -> int:
 
 
 def tokens_that_fit(model, pictures: int, work: int) -> int:
-    """Of how many tokens the attention to each other fits into a quarter of what is free on the model's device.
+    """How many tokens' attention to each other fits into a quarter of the free memory on the model's device.
 
-    A pair of them takes two bytes in each picture, and in one of these `work` bytes more.
+    A pair of tokens takes two bytes in each picture, and `work` more bytes in one picture at a time.
     """
     free = comfy.model_management.get_free_memory(model.load_device)
     return max(1, int((free / 4 / (2 * pictures + work)) ** 0.5))

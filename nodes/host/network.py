@@ -1,4 +1,4 @@
-"""What is asked of a MODEL: of its network, of its latents and of its noise."""
+"""The interface to a MODEL: its network, its latents and its noise."""
 
 from __future__ import annotations
 
@@ -13,71 +13,71 @@ from .hooks import AttentionOutput, JointAttention, ProjectionInput, QueryCaptur
 from .transformers import Transformer, family_of
 from .unet import UNet
 
-Place = TypeVar("Place")  # that features are read from: a Layer of a UNet, a Block of a transformer
+Place = TypeVar("Place")  # where features are read: a Layer of a UNet, a Block of a transformer
 
 
 class Network(Protocol[Place]):
-    """What is asked of the network of a MODEL; sizes are in cells of its latent."""
+    """The interface to a MODEL's network; sizes are in cells of its latent."""
 
     lifts: bool  # whether masks can be lifted with it
-    own_timestep: int  # t_f where none is asked for
-    samplings: tuple[type, ...]  # the host's classes of how such models predict the picture from one with noise
+    own_timestep: int  # the default t_f
+    samplings: tuple[type, ...]  # the host's classes for how such models predict the picture from a noisy one
 
     def name(self) -> str:
-        """What people call the model, and what another pack put in its network's place; else the host's name."""
+        """The model's usual name, with what another pack put in its network's place; else the host's name."""
 
     def reads(self) -> bool:
         """Whether features can be read."""
 
     def find_place(self, name: str) -> Place:
-        """The place of a name; "auto" is where features are read unasked."""
+        """The place of a name; "auto" is where features are read by default."""
 
     def evidence(self, place: Place) -> str:
-        """On what evidence features are read there, in words for the node; empty where that is the paper's own."""
+        """The evidence for reading features there, as a text for the node; empty where the place is the paper's."""
 
     def grid_of(self, place: Place, latent_size: tuple[int, int]) -> tuple[int, int]:
-        """The grid (h, w) that is read of a latent (h', w'); what is left over counts as a cell."""
+        """The grid (h, w) that is read from a latent (h', w'); a remainder counts as a cell."""
 
     def cells_together(self, place: Place) -> int:
-        """Cells of the latent on a side of one cell of the grid that is read."""
+        """How many latent cells a side one cell of the grid that is read has."""
 
     def cells_in_token(self) -> int:
-        """Cells of the latent on a side of what the network takes as one: pictures are filled up to whole ones."""
+        """How many latent cells a side one token of the network has; pictures are padded to whole tokens."""
 
     def limits(self) -> tuple[int, int | None]:
-        """Least mean of a picture's sides that the host can run, and the most on a side where places are numbered."""
+        """Least mean of the sides that the host can run, and the longest side where positions are numbered."""
 
     def own_pixels(self, pixels_per_cell: int) -> int:
         """The shorter side, in pixels, of the pictures that the network was made for."""
 
     def capture(self, place: Place, grid: tuple[int, int]) -> QueryCapture | AttentionOutput | ProjectionInput:
-        """The hook that reads one evaluation at the place, as far as it goes."""
+        """The hook that reads one evaluation at the place, and ends it there."""
 
     def attention_grid(self, place: Place, latent_size: tuple[int, int]) -> tuple[int, int]:
-        """The grid (h, w) of the finest self-attention of a latent (h', w'), or of a transformer's at the place."""
+        """The grid (h, w) of the finest self-attention for a latent (h', w'), or of a transformer's at the place."""
 
     def capture_attention(
         self, place: Place, grid: tuple[int, int], finer: int, attend: Callable
     ) -> SelfAttention | JointAttention | None:
-        """The hook that reads that of one evaluation, `finer` tokens on a side taken as one; None where none reaches.
+        """The hook that reads that attention once, `finer` tokens a side merged into one; None where none reaches it.
 
         attend(query, key, value, options) is the host's attention.
         """
 
     def layers_to_pass(self) -> int | None:
-        """How many layers tell that a whole evaluation passed them; None where none does."""
+        """How many layers report each whole evaluation; None where none does."""
 
     def context_width(self) -> int:
-        """How many numbers it takes for every token of the text: 768 (SD1.x), 2048 (SDXL), 4096 (SD3, Flux)."""
+        """The width of a text token in the network's input: 768 (SD1.x), 2048 (SDXL), 4096 (SD3, Flux)."""
 
     def needs_beside_text(self) -> dict[str, str]:
-        """What the conditioning has to carry beside the text: the host's name of it, and in words."""
+        """What the conditioning must carry beside the text: the host's names, and words for them."""
 
     def takes_references(self) -> bool:
-        """Whether the conditioning may bring other pictures along, as models that edit are given."""
+        """Whether the conditioning may carry other pictures, as for models that edit."""
 
     def read_with(self, conditioning: list) -> list:
-        """The CONDITIONING that pictures are read with."""
+        """The CONDITIONING to read pictures with."""
 
 
 def of(model) -> Network[Any]:
@@ -105,7 +105,7 @@ def latent_channels(model) -> int:
 
 
 def latent_ratio(model) -> int:
-    """Pixels on a side of the picture that one cell of the model's latent stands for."""
+    """How many pixels a side one cell of the model's latent stands for."""
     return model.get_model_object("latent_format").spacial_downscale_ratio
 
 
@@ -118,7 +118,7 @@ def latent_axes(model) -> int:
 
 
 def removes_noise(model) -> bool:
-    """Whether it predicts the picture, the noise, v or the flow, from a picture with noise added."""
+    """Whether the model predicts the picture, the noise, v or the flow from a noisy picture."""
     sampling = model.get_model_object("model_sampling")
     others = comfy.model_sampling.IMG_TO_IMG, comfy.model_sampling.IMG_TO_IMG_FLOW
     return isinstance(sampling, of(model).samplings) and not isinstance(sampling, others)
@@ -134,7 +134,7 @@ def sigma_of(model, timestep: int) -> float:
     """The noise level of one of SD's 1000 training steps, in the model's own schedule.
 
     A model trained on continuous noise levels (CosXL, Playground 2.5, Cosmos) gets SD's at the same signal-to-noise
-    ratio, one that predicts the flow the share of noise at it: sigma / (1 + sigma).
+    ratio. One that predicts the flow gets the share of noise at that ratio: sigma / (1 + sigma).
     """
     sampling = model.get_model_object("model_sampling")
     if isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete):
@@ -146,6 +146,6 @@ def sigma_of(model, timestep: int) -> float:
 
 
 def with_noise(model, x0: Tensor, sigma: float, noise: Tensor) -> Tensor:
-    """A latent at noise level sigma: x0 + sigma * noise; of a model of flows (1 - sigma) * x0 + sigma * noise."""
+    """A latent at noise level sigma: x0 + sigma * noise; for a flow model, (1 - sigma) * x0 + sigma * noise."""
     sampling = model.get_model_object("model_sampling")
     return sampling.noise_scaling(torch.tensor(sigma, device=x0.device), noise, x0)

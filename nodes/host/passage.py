@@ -1,4 +1,4 @@
-"""Whether an evaluation went through the whole network, and who stands in its way where it did not."""
+"""Whether an evaluation went through the whole network, and which node prevented it where it did not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .hooks import add_wrapper
 
 
 class Passage:
-    """How far one evaluation gets: asked for by the conditioning, into the network, through all its text layers."""
+    """Counts how far one evaluation gets: asked for by the conditioning, into the network, through its text layers."""
 
     def __init__(self, options: dict):
         self.asked = self.reached = self.layers = 0
@@ -37,9 +37,9 @@ class Passage:
         return n
 
     def check(self, layers: int | None) -> None:
-        """ValueError naming what stood in the way, and the way out.
+        """ValueError that names what prevented the evaluation, and the way out.
 
-        `layers`: how many attend to the text; None of transformers, some of which do not tell when they run.
+        `layers`: how many attend to the text; None for transformers, some of which do not tell when they run.
         """
         if not self.asked:
             raise ValueError(
@@ -55,7 +55,7 @@ class Passage:
             raise ValueError(f"another node {does}{self._suspects()}; connect the model from before it")
 
     def _suspects(self) -> str:
-        """In brackets what other nodes have put around the network."""
+        """In brackets, the wrappers that other nodes have put around the network."""
         names = [name_of(each) for each in [self.function, *self.around] if each is not None]
         return f" ({', '.join(dict.fromkeys(names))})" if names else ""
 

@@ -1,4 +1,4 @@
-"""Places in a network: features are read there, and hooks act there."""
+"""Places in a network where features are read and hooks act."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ from .time_left import TimeLeft, duration_in_words
 log = logging.getLogger("EmerDiff")
 
 SECONDS_BETWEEN_PREVIEWS = 1.0
-AT_ONCE = min(4, os.cpu_count() or 1)  # pictures; more wait for memory
+AT_ONCE = min(4, os.cpu_count() or 1)  # pictures; more would wait for memory
 
 
 class Progress:
     """The node's progress bar over its evaluations, with the time left; every step is also a chance to cancel.
 
-    Each stage of a run says first what it expects to do. `unit` is what the user reads that so many of were done;
+    Each stage of a run first says what it expects to do. `unit` is the user's word for what is counted.
     `previews`: whether pictures are shown as they form.
     """
 
@@ -41,7 +41,7 @@ class Progress:
         self.said = False
 
     def expect(self, kind: str, amount: int, weight: float) -> None:
-        """`amount` more of `kind` will be done, at `weight` each against the other kinds."""
+        """`amount` more of `kind` will be done; `weight` is the cost of one, relative to other kinds."""
         self.clock.expect(kind, amount, weight)
         self.bar.total = self.clock.total
 
@@ -74,9 +74,9 @@ def shows_previews() -> bool:
 
 
 def counted(items: Sequence, unit: str) -> Iterator:
-    """The items, worked on one after another outside the network: after each a chance to cancel, and a step of the bar.
+    """The items, for work outside the network one after another. After each, the bar steps and Cancel can act.
 
-    One item alone has no bar. `unit` is what they are, in the plural.
+    A single item has no bar. `unit` names the items, in the plural.
     """
     throw_if_cancelled()
     progress = Progress(unit) if len(items) > 1 else None
@@ -90,11 +90,11 @@ def counted(items: Sequence, unit: str) -> Iterator:
 
 
 def side_by_side(work: Callable, items: Sequence, unit: str) -> list:
-    """work(item) of all items outside the network, a few at once: what numpy and Pillow do leaves Python to others.
+    """work(item) for all items outside the network, a few at once: numpy and Pillow leave Python free meanwhile.
 
-    After each a chance to cancel, and a step of the bar, as in `counted`.
+    After each, the bar steps and Cancel can act, as in `counted`.
     """
-    inference = torch.is_inference_mode_enabled()  # of this thread alone
+    inference = torch.is_inference_mode_enabled()  # set for this thread alone
 
     def as_here(item):
         with torch.inference_mode(inference):

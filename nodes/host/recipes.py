@@ -1,8 +1,8 @@
 """How words are found in each family of transformers: a row a family.
 
-Where text has a stream of its own by ConceptAttention (Helbling et al., ICML 2025), whose repository has settings for
-Flux.1, SD3.5 and Flux.2. Where it has none, Flux.1's share of the depth and its noise are taken, and the row says so.
-Where picture and text are one stream by FreeFuse (arXiv 2510.23515), which has settings for Z-Image.
+Where text has a stream of its own, words are found by ConceptAttention (Helbling et al., ICML 2025). Its repository
+has settings for Flux.1, SD3.5 and Flux.2; other rows take Flux.1's share of the depth and its noise, and say so. Where
+picture and text are one stream, words are found by FreeFuse (arXiv 2510.23515), which has settings for Z-Image.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class Recipe(NamedTuple):
     """Where concepts are scored, at which noise, and how the encoder's text becomes concepts."""
 
     source: str
-    blocks: Callable[[int], range]  # of so many blocks of two streams those that are scored
-    embed: Callable[[Any, Tensor], Tensor]  # text of the encoder as the network takes it in
+    blocks: Callable[[int], range]  # by the number of two-stream blocks, those that are scored
+    embed: Callable[[Any, Tensor], Tensor]  # the network's embedding of the encoder's text
     levels: tuple[float, ...] = (0.5,)  # shares of noise
-    last: bool = False  # a concept is its phrase's last token, as encoders that read forwards know it; else its first
+    last: bool = False  # a concept is its phrase's last token, for encoders that read forwards; else its first
     joined: bool = False  # all phrases are encoded as one text
     left_out: int = 0  # tokens before the first concept that run beside it and are not scored
-    place: int = 0  # of concepts, among the text's
+    place: int = 0  # of concepts, among the text's positions
     unpooled: bool = False  # no pooled text and no guidance
-    unit: bool = False  # concepts count by their direction alone
-    temperature: float = 0.0  # of the shares by the mean of all scores; 0: the mean of the shares by each
+    unit: bool = False  # only the concepts' direction counts
+    temperature: float = 0.0  # of the softmax of the mean score; 0: the mean of the softmax of each score
 
 
 def as_flux(network, text: Tensor) -> Tensor:
@@ -70,10 +70,10 @@ RECIPES = {  # by the host's name of the model's class
 
 
 class SeedRecipe(NamedTuple):
-    """Where it is read how the picture attends to words of the prompt, and at which noise."""
+    """Where the picture's attention to words of the prompt is read, and at which noise."""
 
     source: str = "nothing is published, Z-Image's block and noise are a guess"
-    blocks: int = 0  # the source is of models with so many; 0: of none
+    blocks: int = 0  # the source's models have so many; 0: there is no source
     share: float = 0.6  # of the depth: block 18 of 30
     level: float = 0.938  # of noise: step 3 of 12
     tokens: int = 512  # at most, of all words together
@@ -89,7 +89,7 @@ SEED_RECIPES = {  # by the host's name of the model's class
 
 
 def seed_recipe_of(model) -> SeedRecipe | None:
-    """The row of a MODEL; None where its family has not one stream, or nothing is built."""
+    """The row of a MODEL; None where its family does not have one stream, or nothing is built."""
     return SEED_RECIPES.get(type(model.model).__name__)
 
 

@@ -1,4 +1,4 @@
-"""How the picture attends to words of the prompt in a transformer of one stream, and what attention gives it there."""
+"""The picture's attention to words of the prompt in a transformer of one stream, and the attention's output there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .hooks import AttentionOutput, _by_head, _tensor
 
 
 class AttendedWords(AttentionOutput):
-    """Keeps with the picture's features how groups of the prompt's tokens draw them, [groups, h*w]; stops there.
+    """Keeps the picture's features and their attention to groups of the prompt's tokens, [groups, h*w]; stops there.
 
-    `groups`: the rows of the prompt's text that each has; the text comes first in the sequence. Changes nothing.
+    `groups`: the rows of the prompt's text in each group; the text comes first in the sequence. Changes nothing.
     """
 
     def __init__(self, groups: list[list[int]], *where):
@@ -30,5 +30,5 @@ class AttendedWords(AttentionOutput):
 
 
 def _left_in_place(value) -> Tensor:
-    """A tensor, out of a copy of its container where the host put it into one."""
+    """The tensor, taken out of a copy of its container where the host uses one."""
     return _tensor(value if isinstance(value, Tensor) else copy(value))

@@ -1,4 +1,4 @@
-"""The model loaded for a while, its network asked for the denoised prediction, with hooks that last one evaluation."""
+"""Loads the model and asks its network for the denoised prediction, with hooks that last one evaluation."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from . import network
 from .hooks import Captured
 from .passage import Passage
 
-# Other packs' wrappers of the UNet that would make our evaluations wrong or slow: EasyCache hands out what it computed
-# for other rows, and torch.compile compiles anew for every hook and size of batch.
+# Other packs' wrappers of the UNet that would make our evaluations wrong or slow: EasyCache returns what it computed
+# for other rows, and torch.compile recompiles for every hook and batch size.
 BYPASSED_WRAPPERS = ("easycache", "torch.compile")
 
 
@@ -30,7 +30,7 @@ class _PlainGuider(comfy.samplers.CFGGuider):
 
 
 def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int = 1) -> Tensor:
-    """`work(x0, predict)` with the model loaded, and the latents it returns brought back to the VAE's scale.
+    """Runs `work(x0, predict)` with the model loaded; returns its latents at the VAE's scale.
 
     x0 [1, c, h', w'] is `latent` in the model's own space. predict(x, sigma, hooks) is the denoised prediction;
     hooks.install(transformer_options) is given options that live for this one evaluation. The host keeps memory free
@@ -55,9 +55,9 @@ def run_session(model, conditioning, latent: Tensor, work: Callable, rows: int =
 
 
 def capture_once(model, conditioning, latent: Tensor, sigma: float, capture, noise: Tensor | None = None) -> None:
-    """One evaluation of a latent [1, c, h', w'] at noise level sigma, as far as the capture goes.
+    """One evaluation of a latent [1, c, h', w'] at noise level sigma, until the capture ends it.
 
-    Without `noise` the network is shown the latent as it is, and told that level all the same.
+    Without `noise` the network gets the latent as it is, and is still told that level.
     """
 
     def work(x0, predict):
@@ -89,7 +89,7 @@ def _still(latents: Tensor, in_time: bool) -> Tensor:
 
 
 def own_options(model_options: dict) -> dict:
-    """A copy of the options for one evaluation, without what other packs put there that cannot go with ours."""
+    """A copy of the options for one evaluation, without other packs' entries that conflict with ours."""
     options = comfy.model_patcher.create_model_options_clone(model_options)
     options.pop("context_handler", None)  # it would take our rows for the frames of a video
     for wrappers in options["transformer_options"].get("wrappers", {}).values():

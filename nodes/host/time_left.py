@@ -6,8 +6,8 @@ from __future__ import annotations
 class TimeLeft:
     """Seconds left of a run whose parts are of several kinds, each kind with its own cost.
 
-    Of each kind the run expects some, each at a weight: what one is expected to cost against those of other kinds. A
-    kind that has run is charged its own mean; one that has not, its weight at the others' rate.
+    The run expects a number of each kind, with a weight: the expected cost of one, relative to other kinds. A kind that
+    has run is charged its own mean. One that has not is charged its weight at the others' rate.
     """
 
     def __init__(self):

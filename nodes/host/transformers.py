@@ -1,9 +1,9 @@
-"""The diffusion transformers that features are read from: a row a family, what its blocks are and where its tokens lie.
+"""The diffusion transformers that features are read from: a row for each family, with its blocks and token layout.
 
-Read is what the attention of a block gives to the picture's tokens, before the output projection: [rows, h*w, C], a
+Features are the attention output of a block at the picture's tokens, before the output projection: [rows, h*w, C], a
 token for every `patch` x `patch` cells of the latent. Where nothing is known of a family, the block lies at the same
-share of its depth as in the others; `Unasked` says on what evidence (docs/compatibility.md has the sources). ComfyUI's
-classes are known by name, as older versions lack some of them.
+share of its depth as in the others. `Unasked` names the evidence (docs/compatibility.md has the sources). ComfyUI's
+classes are matched by name, because older versions lack some of them.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from .hooks import AttentionOutput, JointAttention, ProjectionInput
 from .places import Block
 from .unet import POOLED, network_of
 
-REFERENCES = "reference_latents"  # what the host calls other pictures in a conditioning
+REFERENCES = "reference_latents"  # the host's name for other pictures in a conditioning
 
 
 class Unasked(NamedTuple):
-    """Which block is read unasked, and on what evidence: published, found by eye, or a guess."""
+    """Which block is read by default, and on what evidence: published, found by eye, or a guess."""
 
     share: float = 0.35  # of the depth, all kinds of blocks counted
     source: str = "a guess, between Flux.1 and SD3"
     seen: Mapping[
         tuple[int, ...], Block
-    ] = {}  # by the blocks there are of each kind: what others chose, looking at all
+    ] = {}  # by the number of blocks of each kind: what others chose after looking at all
 
     def block_of(self, counts: tuple[int, ...], blocks: list[Block]) -> Block:
-        """The block of a network that has so many of each kind, `blocks` in running order."""
+        """The block to read in a network with `counts` blocks of each kind; `blocks` are in running order."""
         return self.seen.get(counts) or blocks[int(self.share * len(blocks))]
 
     def evidence(self, counts: tuple[int, ...]) -> str:
-        """On what it was chosen, in words."""
+        """The evidence for that block, in words."""
         return "found by eye (FreeFuse)" if counts in self.seen else self.source
 
 
@@ -43,8 +43,8 @@ class Stack(NamedTuple):
 
     kind: str
     attribute: str  # where the network keeps them
-    replaced: str = ""  # what the host calls them where other packs can replace them; where not, attentions are counted
-    attentions: int = 1  # of each
+    replaced: str = ""  # the host's name of them where other packs can replace them; if empty, attentions are counted
+    attentions: int = 1  # in each block
 
 
 class Family(NamedTuple):
@@ -53,16 +53,16 @@ class Family(NamedTuple):
     name: str
     network: str  # class of its network
     stacks: tuple[Stack, ...]  # in running order
-    text_width: Callable[[Any], int]  # how many numbers it takes for every token of the text
-    needs: dict[str, str] = {}  # what the conditioning has to carry beside the text, and in words
+    text_width: Callable[[Any], int]  # the width of a text token in its input
+    needs: dict[str, str] = {}  # what the conditioning must carry beside the text, by the host's name, and words for it
     unasked: Unasked = Unasked()
     before: Callable[[Any], int] = lambda network: 0  # attentions before the first block
-    patch: str = "patch_size"  # where the network keeps how many cells of the latent a token has on a side
-    picture_first: bool = False  # in the sequence of tokens; else it is their end
+    patch: str = "patch_size"  # the network's attribute for how many latent cells a side a token has
+    picture_first: bool = False  # whether the picture's tokens begin the sequence; else they end it
     pixels: int = 1024  # on the shorter side of the pictures it was trained on
-    projection: Callable[[Any], Any] | None = None  # of a block, where no attention is told the host's options
+    projection: Callable[[Any], Any] | None = None  # of a block, where no attention gets the host's options
     least: int = 0  # cells of the latent, mean of both sides, below which the host divides by zero
-    edits: bool = False  # whether it edits pictures beside others, and knows pictures without any beside
+    edits: bool = False  # whether it edits with other pictures beside, and also knows pictures without any
 
 
 DOUBLE, SINGLE = Stack("double", "double_blocks", "double_block"), Stack("single", "single_blocks", "single_block")
@@ -169,15 +169,15 @@ FAMILIES = {  # by the host's name of the model's class
 
 
 def family_of(model) -> Family | None:
-    """The row of a MODEL, by the very class that the host gives it; None for all others."""
+    """The row of a MODEL, by the exact class that the host gives it; None for all others."""
     kind = type(model.model)
-    if getattr(model.model, "image_to_video", False):  # Cosmos Predict2's class for videos is that for pictures
+    if getattr(model.model, "image_to_video", False):  # Cosmos Predict2 has one class for videos and pictures
         return None
     return FAMILIES.get(kind.__name__) if kind.__module__ == "comfy.model_base" else None
 
 
 class Transformer:
-    """A `Network`: what the attention of a block gives to the picture's tokens is read."""
+    """A `Network` that reads the attention output of a block at the picture's tokens."""
 
     lifts = False
     own_timestep = 281  # a share of .44 of noise; published work reads between .1 and .5
@@ -232,7 +232,7 @@ class Transformer:
         return patch if isinstance(patch, int) else patch[-1]  # Hunyuan's has a number for every axis
 
     def limits(self) -> tuple[int, int | None]:
-        """At most 192 tokens in SD3."""
+        """At most 192 tokens a side in SD3."""
         tokens = getattr(network_of(self.model), "pos_embed_max_size", None)
         return self.family.least, tokens and tokens * self.cells_in_token()
 
@@ -256,12 +256,12 @@ class Transformer:
         return JointAttention(finer, place, self.replaced_as(place), before, grid, self.filled())
 
     def filled(self) -> int | None:
-        """To a multiple of what the picture's tokens are filled up: 32 in Z-Image; None where they come first."""
+        """The multiple to which the picture's tokens are padded: 32 in Z-Image; None where they come first."""
         multiple = getattr(network_of(self.model), "pad_tokens_multiple", None) or 1
         return None if self.family.picture_first else multiple
 
     def replaced_as(self, block: Block) -> tuple[str, int] | None:
-        """What the host calls a block where other packs can replace it."""
+        """The host's name of a block where other packs can replace it."""
         (name,) = (stack.replaced for stack in self.family.stacks if stack.kind == block.kind)
         return (name, block.number) if name else None
 
@@ -285,5 +285,5 @@ class Transformer:
         return self.family.edits
 
     def read_with(self, conditioning: list) -> list:
-        """Without other pictures, whose tokens would be taken for this one's."""
+        """Drops other pictures, because their tokens would be taken for this one's."""
         return [[text, {k: each for k, each in extras.items() if k != REFERENCES}] for text, extras in conditioning]

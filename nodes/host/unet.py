@@ -14,11 +14,11 @@ from .places import Layer
 
 NOT_BY_TEXT = (comfy.model_base.SVD_img2vid, comfy.model_base.Stable_Zero123, comfy.model_base.SD_X4Upscaler)
 SDXL_VECTORS = (2816, 2560)  # widths of the pooled text and sizes that SDXL and its refiner take
-POOLED = {"pooled_output": "pooled text"}  # what the host calls it, in words
+POOLED = {"pooled_output": "pooled text"}  # the host's name, and words for it
 
 
 class UNet:
-    """A `Network`: queries of a cross-attention layer are read. Of a MODEL of no known family, whether it is one."""
+    """A `Network` that reads queries of a cross-attention layer. `reads` tells whether a MODEL has a UNet at all."""
 
     lifts = True
     own_timestep = 1  # of the paper
@@ -81,7 +81,7 @@ class UNet:
         return POOLED if self.model.get_model_object("adm_channels") in SDXL_VECTORS else {}
 
     def takes_references(self) -> bool:
-        return True  # it does not look at them
+        return True  # it ignores them
 
     def read_with(self, conditioning: list) -> list:
         return conditioning
@@ -114,9 +114,9 @@ def coarsest_output_layers(model) -> list[Layer]:
 
 
 def finest_output_layers(model) -> list[Layer]:
-    """Those of the finest output level that has any, less its last block's: output 9 and 10 in SD1.x (M2N2).
+    """The layers of the finest output level that has any, without its last block's: output 9 and 10 in SD1.x (M2N2).
 
-    The last block's are nearest to the noise that the network predicts; where it is the only one they are taken.
+    The last block's are nearest to the noise that the network predicts. They are used only where there are no others.
     """
     outputs = {each: n for each, n in cross_attention_layers(model).items() if each.block == "output"}
     finest = [layer for layer, halvings in outputs.items() if halvings == min(outputs.values())]

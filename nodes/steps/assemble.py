@@ -19,12 +19,12 @@ from .modulate import Maps, workplace
 from .values import DifferenceMaps, LowResMasks, Merges, Segmentation, Size, size_of
 
 MOST_PARTS = 256  # of a picture
-MOST_IN_TREE = 64  # segments, whose merges the click widget gets
-ASSEMBLY = 0.02  # what a map may cost against a row of the UNet, before any has run
+MOST_IN_TREE = 64  # segments; with more, the click widget gets no merges
+ASSEMBLY = 0.02  # assumed cost of a map against a row of the UNet, until one has run
 
 
 class How(NamedTuple):
-    """What is done to difference maps before they are compared."""
+    """How difference maps are prepared for comparison."""
 
     smoothing: float = 1.0  # Gaussian sigma, pixels of the maps
     normalize: bool = False  # each divided by its maximum
@@ -44,7 +44,7 @@ def assemble_masks(
 ) -> Segmentation:
     """label(x, y) = argmax_i d_i(x, y), one label map [H, W] per image.
 
-    With `image` the maps are enlarged along its borders where it is larger than they are.
+    Where `image` is larger than the maps, they are enlarged along its borders.
     """
     check_kind(difference_maps, DifferenceMaps)
     maps, size = difference_maps.difference, difference_maps.image_size
@@ -67,7 +67,7 @@ def one_by_one(maps: Tensor, device: torch.device) -> Iterator[Tensor]:
 
 
 def as_segmentation(labels: list[Tensor], made_of: LowResMasks | DifferenceMaps) -> Segmentation:
-    """Label maps [H, W] of pictures; where each has its own count, numbers that cover no pixel are left out."""
+    """The segmentation of label maps [H, W]. Where each has its own count, numbers that cover no pixel are dropped."""
     if made_of.counts is None:
         count = made_of[0].shape[1]
         tree = tree_of(labels, made_of.gram)
@@ -80,9 +80,9 @@ def as_segmentation(labels: list[Tensor], made_of: LowResMasks | DifferenceMaps)
 
 
 def tree_of(labels: list[Tensor], gram, were: list[Tensor] | None = None) -> tuple[Merges, ...] | None:
-    """How the segments of each picture merge, by the inner products [K, K] of each; None where there are too many.
+    """How the segments of each picture merge, by its inner products [K, K]; None where there are too many.
 
-    Where they were numbered anew, `were` has for each picture the old number of every new one.
+    After renumbering, `were` holds for each picture the old number of every new one.
     """
     if gram is None:
         return None
@@ -96,9 +96,9 @@ def tree_of(labels: list[Tensor], gram, were: list[Tensor] | None = None) -> tup
 def label_picture(
     maps: Maps, size: Size, place: Workplace, progress: Progress, picture: Tensor | None = None, how: How = HOW
 ) -> Tensor:
-    """The label map [H, W] of one picture, on the processor, from its difference maps; one of them is held at a time.
+    """The label map [H, W] of one picture, on the processor, from its difference maps. Only one map is held at a time.
 
-    They are enlarged along the borders of the `picture` [H, W, 3] where it is larger than they are, else bilinearly.
+    Where `picture` [H, W, 3] is larger than the maps, they are enlarged along its borders, else bilinearly.
     """
 
     def work(device: torch.device) -> Tensor:
@@ -108,7 +108,7 @@ def label_picture(
 
 
 def comparable(maps: Iterator[Tensor], picture: Tensor | None, progress: Progress, how: How) -> Iterator[Tensor]:
-    """The maps smoothed, and enlarged where the picture shows more than they do."""
+    """Smooths the maps, and enlarges them where the picture is larger."""
     upsample = None
     for each in maps:
         smooth = gaussian_smooth(each, how.smoothing)
@@ -122,12 +122,12 @@ def comparable(maps: Iterator[Tensor], picture: Tensor | None, progress: Progres
 
 
 def pictures_under(image, shape: tuple[int, int, int], read: str | None = None) -> Sequence[Tensor | None]:
-    """The pictures [H, W, 3] that labels of this shape [B, H, W] belong to, or nothing for each."""
+    """The pictures [H, W, 3] that labels of this shape [B, H, W] belong to, or None for each."""
     return [None] * shape[0] if image is None else [*check_belongs(image, shape, read)]
 
 
 def split(labels: list[Tensor], made_of: DifferenceMaps) -> Segmentation:
-    """A segment of its own for every connected part: from semantic regions to instances, numbered in each picture."""
+    """Makes every connected part a segment: instances instead of semantic regions, numbered in each picture."""
     parts = [regions.split_parts(each) for each in labels]
     count = int(max(each.max() for each in parts)) + 1
     if count > MOST_PARTS:
@@ -136,6 +136,6 @@ def split(labels: list[Tensor], made_of: DifferenceMaps) -> Segmentation:
             "that specks vanish first"
         )
     left = tuple(int(each.max()) + 1 for each in parts) if made_of.counts else None
-    whole = [own.flatten()[first_of_each(part)] for own, part in zip(labels, parts)]  # the number each is a part of
+    whole = [own.flatten()[first_of_each(part)] for own, part in zip(labels, parts)]  # the segment of each part
     tree = tree_of(parts, made_of.gram, whole)
     return Segmentation(torch.stack(parts).to(torch.int16), count, None, left, made_of.pictures, None, tree)

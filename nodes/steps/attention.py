@@ -1,4 +1,4 @@
-"""latents -> how the picture attends to itself, as Markov chains for EmerDiff Pick by Points (M2N2, CVPR 2025)."""
+"""latents -> the picture's self-attention, as Markov chains for EmerDiff Pick by Points (M2N2, CVPR 2025)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..host.session import attend, capture_once
 from .checks import check_grid, check_predicted
 from .values import Features, Size, Source, Trajectory, size_of
 
-TIMESTEP = 100  # of the latent without noise, as published
-MOST_TOKENS = 112 * 112  # as many as published figures are of
-BYTES = 12  # of a pair of tokens, while a chain is fitted
+TIMESTEP = 100  # told to the network with the noiseless latent, as published
+MOST_TOKENS = 112 * 112  # the published figures are for so many
+BYTES = 12  # for each pair of tokens, while a chain is fitted
 COARSER = (
     "there is no room for the attention of {} x {} tokens: {} x {} of them are taken as one, and points find small "
     "things less well; lower resolution, or give fewer pictures at a time"
@@ -27,10 +27,10 @@ UNREACHED = "the attention of {} cannot be read: points pick by features alone, 
 
 
 def with_attention(features: Features, source: Source, trajectory: Trajectory, place: Layer | Block) -> Features:
-    """The features of pictures that have been encoded, and for each its chain [N, N] beside them.
+    """The features of encoded pictures, with a chain [N, N] added for each picture.
 
-    One evaluation each, of the latent as it is, without noise and surroundings. Said, and no chains, where no hook of
-    the host's reaches the attention.
+    A chain takes one evaluation of the latent without noise or surroundings. Where no hook of the host reaches the
+    attention, a note says so and there are no chains.
     """
     own = network.of(source.model)
     grid = own.attention_grid(place, size_of(trajectory.latent))
@@ -50,7 +50,7 @@ def with_attention(features: Features, source: Source, trajectory: Trajectory, p
 
 
 def taken_as_one(grid: Size, fit: int) -> int:
-    """How many tokens on a side are taken as one, so that no more are left than fit; said where it is several."""
+    """How many tokens a side to merge into one, so that the rest fit into memory. A note says so if it is several."""
     finer = 1
     while math.prod(coarser(grid, finer)) > min(fit, MOST_TOKENS):
         finer += 1
@@ -65,7 +65,7 @@ def coarser(grid: Size, finer: int) -> Size:
 
 
 def check_attention(capture, grid: Size) -> Tensor:
-    """Attention [N, N], or a ValueError that says who stands in the way."""
+    """Attention [N, N]; ValueError where another node prevents reading it."""
     if capture.features is None:
         raise ValueError(
             "another node replaces or skips blocks whose attention is read; connect the model from before it, or turn "

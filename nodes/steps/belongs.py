@@ -1,4 +1,4 @@
-"""What is refused of the values of earlier steps: another kind, other pictures, another model. Before any work."""
+"""Refuses, before any work, values of earlier steps that are of another kind, other pictures or another model."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ OTHER_PICTURE = (
 
 
 def check_belongs(image: Tensor, shape: Sequence[int], read: str | None = None) -> Tensor:
-    """IMAGE as `pictures_of` gives it; ValueError unless it has the shape [B, H, W] that something was made from.
+    """IMAGE as `pictures_of` gives it; ValueError unless its shape is the given [B, H, W].
 
-    `read` is the digest of the pictures that were read: others are taken, as somebody may have retouched them, but a
-    note says so.
+    `read` is the digest of the pictures that were read. Others are accepted, because somebody may have retouched them,
+    but a note says so.
     """
     pictures = pictures_of(image)
     if tuple(pictures.shape[:3]) != tuple(shape):
@@ -45,7 +45,7 @@ def check_belongs(image: Tensor, shape: Sequence[int], read: str | None = None) 
 
 
 def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks) -> None:
-    """ValueError unless model and VAE can go on from both, and both are of the same pictures."""
+    """ValueError unless both suit the model and the VAE, and both are of the same pictures."""
     name = network.latent_format_name(source.model)
     check_latent(source.model, trajectory.latent, "the trajectory's")
     if trajectory.latent_format != name:
@@ -73,7 +73,7 @@ def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowR
 
 
 def check_same_pictures(features: Features, trajectory: Trajectory) -> None:
-    """ValueError unless both are of so many pictures at one working size."""
+    """ValueError unless both are of the same pictures: as many, with latents of the same size."""
     of_features = len(features.features), *features.latent_size
     of_trajectory = len(trajectory.latent), *size_of(trajectory.latent)
     if of_features != of_trajectory:
@@ -86,7 +86,7 @@ def check_same_pictures(features: Features, trajectory: Trajectory) -> None:
 
 
 def check_reference(features: Features, reference: Features) -> None:
-    """ValueError where the reference is no features, or of another model or layer as far as their widths tell."""
+    """ValueError where the reference is not features, or its width shows another model or layer."""
     check_kind(reference, Features)
     own, width = features.features.shape[-1], reference.features.shape[-1]
     if own != width:
@@ -97,7 +97,7 @@ def check_reference(features: Features, reference: Features) -> None:
 
 
 def check_features(features: Features, segmentation: Segmentation) -> None:
-    """ValueError unless the features are of the pictures that were segmented, as far as anything tells."""
+    """ValueError where the features are known to be of other pictures than the segmented ones."""
     ours, theirs = features.features, segmentation.labels
     if len(ours) != len(theirs):
         raise ValueError(
@@ -114,7 +114,7 @@ def check_features(features: Features, segmentation: Segmentation) -> None:
 
 
 def check_pictures(**values) -> None:
-    """ValueError where two values, by their names, are known to be of different pictures."""
+    """ValueError where two of the named values are known to be of different pictures."""
     known = {name: each.pictures for name, each in values.items() if each.pictures}
     if len(set(known.values())) > 1:
         one, other = list(known)[:2]

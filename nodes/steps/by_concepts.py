@@ -22,7 +22,7 @@ from .values import Size, size_of
 
 
 class Looked(NamedTuple):
-    """What is looked for and by what: MODEL, its recipe, what the model is told and the concepts as vectors."""
+    """One search: MODEL, its recipe, the conditioning and the concepts as vectors."""
 
     model: Any
     recipe: Recipe
@@ -30,16 +30,16 @@ class Looked(NamedTuple):
     words: Tensor  # [1, n, width]
 
     def hook(self, grid: Size) -> Concepts:
-        """What scores the concepts in one evaluation."""
+        """The hook that scores the concepts in one evaluation."""
         blocks = self.recipe.blocks(len(stack_of(self.model)))
         embed = partial(self.recipe.embed, network_of(self.model))
         return Concepts(self.recipe, blocks, self.words, embed, grid[0] * grid[1])
 
 
 def concept_maps_of(model, clip, latents: Tensor, phrases: list[str], counter_words: list[str], seed: int) -> Tensor:
-    """The share of each token that each phrase has beside the others and the counter-words: [B, P, h, w].
+    """Each phrase's share of each token, among all phrases and counter-words: [B, P, h, w].
 
-    latents [B, c, h', w'] of pictures as the VAE gives them; noise is drawn from `seed`, the same for all.
+    latents [B, c, h', w'] are as the VAE gives them. Noise is drawn from `seed`, the same for all pictures.
     """
     rivals = rivals_of(phrases, counter_words)
     look = looked_for(model, clip, phrases, rivals)
@@ -51,7 +51,7 @@ def concept_maps_of(model, clip, latents: Tensor, phrases: list[str], counter_wo
 
 
 def looked_for(model, clip, phrases: list[str], rivals: list[str]) -> Looked:
-    """The phrases as the prompt, `rivals` as concepts."""
+    """A search with the phrases as the prompt and `rivals` as the concepts."""
     recipe = recipe_of(model)
     assert recipe
     conditioning = conditioning_of(clip, ", ".join(f"a {phrase}" for phrase in phrases))
@@ -61,7 +61,7 @@ def looked_for(model, clip, phrases: list[str], rivals: list[str]) -> Looked:
 
 
 def _told(extras: dict, recipe: Recipe) -> dict:
-    """What a conditioning carries beside the text: a mask of its words is none of the concepts'."""
+    """What a conditioning carries beside the text, without its attention mask, which does not fit the concepts."""
     told = {name: value for name, value in extras.items() if name != "attention_mask"}
     if recipe.unpooled:
         told |= {"pooled_output": torch.zeros_like(extras["pooled_output"]), "guidance": 0.0}
@@ -69,7 +69,7 @@ def _told(extras: dict, recipe: Recipe) -> dict:
 
 
 def _maps_of_picture(look: Looked, latent: Tensor, seed: int, progress: Progress) -> Tensor:
-    """Each rival's share of each token, [n, h, w], by all levels of noise."""
+    """Each rival's share of each token, [n, h, w], over all noise levels."""
     own = network.of(look.model)
     grid = own.grid_of(own.find_place("auto"), size_of(latent))
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(seed))

@@ -22,7 +22,7 @@ TIMESTEP = 100  # of 1000, as published
 
 
 class Told(NamedTuple):
-    """MODEL, what it is told of all words at once, and which tokens are whose."""
+    """MODEL, the conditioning of all words at once, and the tokens of each word."""
 
     model: Any
     conditioning: list
@@ -30,9 +30,9 @@ class Told(NamedTuple):
 
 
 def goca_maps_of(model, clip, latents: Tensor, phrases: list[str], counter_words: list[str], seed: int) -> Tensor:
-    """Each phrase's share of all words, from 0 to 1, on the grid of the finest attention: [B, P, h, w].
+    """Each phrase's share among all words, from 0 to 1, on the grid of the finest attention: [B, P, h, w].
 
-    latents [B, c, h', w'] of pictures as the VAE gives them; noise is drawn from `seed`, the same for all.
+    latents [B, c, h', w'] are as the VAE gives them. Noise is drawn from `seed`, the same for all pictures.
     """
     rivals = rivals_of(phrases, counter_words)
     conditioning, groups = words_together(clip, rivals)
@@ -60,7 +60,7 @@ def _maps_of_picture(told: Told, latent: Tensor, seed: int, progress: Progress) 
 
 
 def maps_of(hook: PlacesAndWords, places: Places, groups: Tensor) -> Tensor:
-    """The maps of all words [n, h, w] from what was read in one evaluation."""
+    """The maps of all words [n, h, w] from what the hook read in one evaluation."""
     layers = list(places.grids)
     if set(hook.maps) != set(layers) or set(hook.own) != set(layers):
         raise ValueError(

@@ -21,7 +21,7 @@ from .values import Size, size_of
 
 
 class Told(NamedTuple):
-    """MODEL, its recipe, the block read, and what it is told: which rows of the text are whose words."""
+    """MODEL, its recipe, the block to read, the conditioning, and the text's rows of each phrase and the background."""
 
     model: Any
     recipe: SeedRecipe
@@ -31,7 +31,7 @@ class Told(NamedTuple):
     background: list[int]
 
     def hook(self, grid: Size) -> AttendedWords:
-        """What reads one evaluation."""
+        """The hook that reads one evaluation."""
         own = network.transformer_of(self.model)
         groups = [*self.phrases, self.background] if self.background else self.phrases
         where = self.block, own.replaced_as(self.block), own.attentions_before(self.block), grid, own.filled()
@@ -39,10 +39,10 @@ class Told(NamedTuple):
 
 
 def seed_maps_of(model, clip, latents: Tensor, phrases: list[str], counter_words: list[str], seed: int) -> Tensor:
-    """The share of each token that each phrase has beside the others and the background: [B, P, h, w].
+    """Each phrase's share of each token, among all phrases and the background: [B, P, h, w].
 
-    The counter-words together are the phrase of the background. latents [B, c, h', w'] of pictures as the VAE gives
-    them; noise is drawn from `seed`, the same for all.
+    The counter-words together are the background's phrase. latents [B, c, h', w'] are as the VAE gives them. Noise is
+    drawn from `seed`, the same for all pictures.
     """
     told = told_of(model, clip, phrases, counter_words)
     progress = Progress()

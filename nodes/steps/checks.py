@@ -1,4 +1,4 @@
-"""What is refused, each in one sentence with the way out, before any work is done."""
+"""Refuses bad input before any work is done, each kind in one sentence with the way out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger("EmerDiff")
 
 SMALLEST_SIDE = 64  # pixels; below this the feature grid has a handful of cells
 CHANNELS = (1, 2, 3, 4)  # grey, grey and transparent, RGB, RGBA
-BEYOND = 0.25  # how far resizing with sharp filters may overshoot 0..1; what is farther out has another range
+BEYOND = 0.25  # how far resizing with sharp filters may overshoot 0..1; beyond it the range is another
 MEND_VAE = (
     "in fp16 some do; start ComfyUI with --fp32-vae or --bf16-vae, or load another VAE (for SDXL one with fp16 fix)"
 )
@@ -35,7 +35,7 @@ def check_source(source: Source) -> None:
 
 
 def check_model(model) -> None:
-    """ValueError unless features can be read of it, and it removes noise."""
+    """ValueError unless features can be read from the model, and it removes noise."""
     if model is None:
         raise ValueError("there is no model: load a Stable Diffusion checkpoint (SD1.x, SD2.x, SDXL) and connect it")
     own = network.of(model)
@@ -54,7 +54,7 @@ def check_model(model) -> None:
 
 
 def check_lifts(model, what: str) -> None:
-    """ValueError for `what` needs a UNet, where the model is a transformer."""
+    """ValueError where the model is a transformer; it says that `what` needs a UNet."""
     own = network.of(model)
     if not own.lifts:
         raise ValueError(
@@ -65,7 +65,7 @@ def check_lifts(model, what: str) -> None:
 
 
 def check_finds_words(model) -> None:
-    """ValueError where nobody has published how words are found with such a model, and nothing is built."""
+    """ValueError where this model has no way to find words: none is published, or none is built."""
     own = network.of(model)
     if not own.lifts and not recipe_of(model) and not seed_recipe_of(model):
         known = ", ".join(FAMILIES[each].name for each in (*RECIPES, *SEED_RECIPES))
@@ -89,7 +89,7 @@ def check_vae(model, vae) -> None:
 
 
 def check_conditioning(model, conditioning) -> None:
-    """ValueError where this model cannot read the conditioning, or reads it only for an area."""
+    """ValueError where this model cannot read the conditioning, or the conditioning covers only an area."""
     if not conditioning:
         raise ValueError("the conditioning is empty: connect CLIPTextEncode with an empty prompt")
     own = network.of(model)
@@ -131,7 +131,7 @@ def check_clip(model, clip) -> None:
 
 
 def check_brackets(clip, phrases: list[str]) -> None:
-    """ValueError where a phrase has weights in brackets and the text encoder knows none."""
+    """ValueError where a phrase has weights in brackets and the text encoder does not read them."""
     bracketed = [phrase for phrase in phrases if "(" in phrase]
     if bracketed and not clips.reads_weights(clip):
         raise ValueError(
@@ -143,7 +143,7 @@ def check_brackets(clip, phrases: list[str]) -> None:
 
 
 def pictures_of(image: Tensor) -> Tensor:
-    """IMAGE as float32 RGB [B, H, W, 3], grey repeated and transparency left out, or ValueError where it is none."""
+    """IMAGE as float32 RGB [B, H, W, 3], grey repeated and transparency dropped; ValueError where it is no IMAGE."""
     if image.ndim != 4 or image.shape[-1] not in CHANNELS:
         raise ValueError(
             f"an IMAGE is [pictures, height, width, colours], this one is {list(image.shape)}: check the node that "
@@ -153,7 +153,7 @@ def pictures_of(image: Tensor) -> Tensor:
         raise ValueError(f"the image holds no picture, it is {list(image.shape)}: check the node that made it")
     image = (image[..., :3] if image.shape[-1] >= 3 else image[..., :1].expand(-1, -1, -1, 3)).float()
     for number, picture in enumerate(image):
-        lowest, highest = (float(end) for end in picture.aminmax())  # both NaN where one is
+        lowest, highest = (float(end) for end in picture.aminmax())  # one NaN makes both NaN
         if not math.isfinite(highest - lowest):
             raise ValueError(f"image {number} of the batch has NaN or infinite pixels; check the node that made it")
         if lowest < -BEYOND or highest > 1 + BEYOND:
@@ -180,10 +180,10 @@ def check_image(image: Tensor) -> Tensor:
 
 
 def masks_of(mask: Tensor) -> Tensor:
-    """MASK as float32 [M, H, W] on the CPU, an axis too few or of one too many mended; ValueError where it is none."""
+    """MASK as float32 [M, H, W] on the CPU, with a missing or extra axis mended; ValueError where it is no MASK."""
     shape = list(mask.shape)
     if mask.ndim == 3 and shape[2] == 1 < shape[1]:
-        mask = mask[None, ..., 0]  # one mask with an axis for its channel: none is a pixel wide
+        mask = mask[None, ..., 0]  # one mask with a channel axis: no mask is one pixel wide
     elif mask.ndim == 4 and 1 in (shape[1], shape[3]):
         mask = mask.squeeze(3) if shape[3] == 1 else mask.squeeze(1)
     elif mask.ndim == 2:
@@ -196,7 +196,7 @@ def masks_of(mask: Tensor) -> Tensor:
     if mask.numel() == 0:
         raise ValueError(f"there are no masks: no rows or no pixels in {shape}; check the node that made them")
     mask = mask.float().cpu()
-    if not all(torch.isfinite(torch.stack(each.aminmax())).all() for each in mask):  # of all at once it takes a copy
+    if not all(torch.isfinite(torch.stack(each.aminmax())).all() for each in mask):  # all at once would take a copy
         raise ValueError("the mask has NaN or infinite values; check the node that made it")
     return mask
 
@@ -204,7 +204,7 @@ def masks_of(mask: Tensor) -> Tensor:
 def check_mask(mask: Tensor) -> Tensor:
     """MASK that can be lifted as float32 [M, H, W] in 0..1 on the CPU, or a ValueError that says what is wrong.
 
-    Each counts by its own maximum, so that a faint heat map is as good as a bright one.
+    Each mask is divided by its own maximum, so a faint heat map works as well as a bright one.
     """
     mask = masks_of(mask)
     flat = [number for number, each in enumerate(mask) if is_flat(each)]
@@ -224,7 +224,7 @@ def is_flat(mask: Tensor) -> bool:
 
 
 def in_full(mask: Tensor) -> Tensor:
-    """A mask [H, W] of any scale in 0..1, by its own maximum; below 0 is 0."""
+    """Scales a mask [H, W] to 0..1 by its own maximum; values below 0 become 0."""
     mask = mask.clamp_min(0)
     return mask / mask.amax().clamp_min(torch.finfo(mask.dtype).tiny)
 
@@ -248,7 +248,7 @@ def check_decoded(images: Tensor) -> Tensor:
 
 
 def check_predicted(prediction: Tensor) -> Tensor:
-    """What the network gave, or a ValueError that says what is wrong with the model."""
+    """The network's output, or a ValueError that says what is wrong with the model."""
     if not torch.isfinite(prediction).all():
         raise ValueError(
             "the model gives NaN or infinite numbers: run it in bf16 or fp32 (start ComfyUI with --bf16-unet or "
@@ -259,7 +259,7 @@ def check_predicted(prediction: Tensor) -> Tensor:
 
 def check_canvas(model, canvas: Size) -> None:
     """ValueError where the network cannot take a latent of this size, surroundings included."""
-    own, pixels = network.of(model), network.latent_ratio(model)  # on a side of a cell
+    own, pixels = network.of(model), network.latent_ratio(model)  # pixels a side of a cell
     height, width = (pixels * side for side in canvas)
     least, most = (pixels * (cells or 0) for cells in own.limits())
     seen = f"with its surroundings the picture is {width} x {height} pixels as the model sees it, and this model takes "
@@ -270,7 +270,7 @@ def check_canvas(model, canvas: Size) -> None:
 
 
 def check_grid(cells: int, grid: Size, read: Size | None = None) -> None:
-    """ValueError unless what was read inside the network lies on the grid of the picture as the model sees it."""
+    """ValueError unless the cells read inside the network fit the grid of the picture as the model sees it."""
     if cells != math.prod(grid) or (read or grid) != tuple(grid):
         came = f"{read[1]} x {read[0]}" if read else str(cells)
         raise ValueError(

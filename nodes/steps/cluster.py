@@ -1,4 +1,4 @@
-"""features -> low-resolution masks: k-means on the UNet's grid, or normalized cuts where nobody says how many."""
+"""features -> low-resolution masks: k-means on the UNet's grid, or normalized cuts where no number is given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..host.progress import Progress
 from .belongs import check_kind, check_reference
 from .values import Features, LowResMasks
 
-GRANULARITY = 0.3  # cuts are made as long as one costs less: Ncut, 0..2
+GRANULARITY = 0.3  # cuts go on while one costs less than this Ncut, 0..2
 MOST_SEGMENTS = 256  # of a picture
 
 
@@ -27,9 +27,9 @@ def cluster_features(
     granularity=GRANULARITY,
     reference: Features | None = None,
 ) -> LowResMasks:
-    """K binary masks per image on the feature grid (paper, sec. 3); with 0 segments as many as `granularity` makes.
+    """K binary masks per image on the feature grid (paper, sec. 3); with 0 segments, `granularity` decides K.
 
-    With `reference`, features of other pictures, its clusters are those of every picture.
+    `reference` holds features of other pictures, whose clusters are then used for every picture.
     """
     check_kind(features, Features)
     if reference is not None:
@@ -51,13 +51,13 @@ def cluster_means(features: Features, segments: int, seed: int, shared_clusters:
 
 
 def numbering_of(clustered: Features, *how: float) -> str:
-    """What is the same for all pictures that get the clusters of these features, which stay where they are."""
+    """A text that is equal for all pictures with the clusters of these features. The features stay on their device."""
     mean = float(clustered.features.double().mean())
     return "-".join(map(str, (clustered.pictures, *clustered.features.shape, mean, *how)))
 
 
 def steps_of(what: str, amount: int) -> Callable[[int], None]:
-    """What counts so much work in the progress bar, and hears Cancel."""
+    """A function that counts work of this amount in the progress bar, and reacts to Cancel."""
     progress = Progress(what)
     progress.expect(what, amount, 1.0)
     return partial(progress.step, what)
@@ -73,7 +73,7 @@ def cut_features(features: Features, granularity: float, shared: bool) -> LowRes
 
 
 def cluster_as(reference: Features, features: Features, segments, seed, restarts, granularity) -> LowResMasks:
-    """The clusters, or the cuts, of a reference in other pictures: a number means the same thing in all of them."""
+    """Finds a reference's clusters, or cuts, in other pictures: a number means the same thing in all of them."""
     check_reference(features, reference)
     both = features.features, reference.features.to(features.features.device)  # it may come from a file
     if segments == 0:

@@ -1,4 +1,4 @@
-"""pictures and masks -> the things under the masks, on a transparent ground."""
+"""pictures and masks -> the things under the masks, on a transparent background."""
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from .exchange import count_of_pictures
 def cut_out(image, mask, grow: int, feather: float) -> tuple[Tensor, Tensor]:
     """Pictures with alpha [M, H, W, 4] and the alpha itself [M, H, W]: one for each mask, picture after picture.
 
-    `feather` is added to masks cut at the middle; colours under alpha 0 stay. ValueError where every mask is empty.
+    Masks are cut at 0.5 before `feather` applies. Colours under alpha 0 stay. ValueError where every mask is empty.
     """
     masks, pictures = masks_of(mask), pictures_of(image)
     if not (masks > 0.5).any():

@@ -1,4 +1,4 @@
-"""Masks and segmentations in the forms that nodes of others take: ComfyUI's BOUNDING_BOX, the Impact Pack's SEGS."""
+"""Masks and segmentations in the formats of nodes outside this pack: ComfyUI's BOUNDING_BOX, the Impact Pack's SEGS."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from .values import Segmentation
 
 
 def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> list[list[dict]]:
-    """The boxes of each picture of `image`: masks [B * K, H, W], K after K for each; empty masks have none."""
+    """The boxes of each picture of `image`, from masks [B * K, H, W], K for each in turn; empty masks have no box."""
     masks = masks_of(masks)
     dealt = deal_out(masks, count_of_pictures(masks, image))  # [B, K, H, W]
     rows = [(picture, row, mask) for picture, own in enumerate(dealt) for row, mask in enumerate(own)]
@@ -36,7 +36,7 @@ def bounding_boxes(masks: Tensor, image: Tensor | None = None, padding=0) -> lis
 
 
 def count_of_pictures(masks: Tensor, image: Tensor | None) -> int:
-    """How many pictures the masks [M, H, W] belong to; all of them to one without an image."""
+    """How many pictures the masks [M, H, W] belong to: one where there is no image."""
     if image is None:
         return 1
     image = pictures_of(image)
@@ -60,7 +60,7 @@ class SEG(NamedTuple):
     """One region as the Impact Pack reads it, by these names and in this order; boxes are (x1, y1, x2, y2)."""
 
     cropped_image: Tensor | None  # [1, h, w, 3]
-    cropped_mask: object  # numpy [h, w] float32, what the crop region holds of the mask
+    cropped_mask: object  # numpy [h, w] float32, the mask inside the crop region
     confidence: float
     crop_region: Box
     bbox: Box
@@ -71,7 +71,7 @@ class SEG(NamedTuple):
 def segs_of_pictures(segmentation: Segmentation, image=None, selection="", crop_factor=3.0, min_area=0.001) -> list:
     """SEGS of each picture: ((H, W), [SEG, ...]) of the selected segments, or of all where nothing is selected.
 
-    The selection is read as Select Segments reads it, with the same words where it was made on other segments.
+    The selection is read as in Select Segments, with the same note where it was made on other segments.
     """
     check_kind(segmentation, Segmentation)
     pictures = picture_of_each(segmentation, image)
@@ -89,10 +89,10 @@ def segs_of_pictures(segmentation: Segmentation, image=None, selection="", crop_
 
 
 def with_parts(labels: Tensor, numbers: list[int], parts: list[Part], count: int) -> tuple[Tensor, dict[int, str]]:
-    """Labels [H, W] in which connected parts have numbers of their own, from `count` on, and what each is called."""
+    """Labels [H, W] in which connected parts have their own numbers, from `count` on, and the name of each number."""
     names = {number: str(number) for number in numbers}
     for number, part in enumerate((part for part in parts if part.number not in numbers), count):
-        if int(labels[part.y, part.x]) == part.number:  # not one that was named twice
+        if int(labels[part.y, part.x]) == part.number:  # skips a part named twice
             labels = labels.masked_fill(pixels_of_parts(labels, [part]), number)
             names[number] = str(part)
     return labels, names
@@ -108,7 +108,7 @@ def picture_of_each(segmentation: Segmentation, image: Tensor | None) -> list[Te
 def to_segs(
     labels: Tensor, picture: Tensor | None, names: dict, crop_factor: float, min_area: float, progress: Progress
 ):
-    """((H, W), [SEG, ...]) of the segments `names` of labels [H, W] that cover `min_area` of it or more."""
+    """((H, W), [SEG, ...]) of the segments `names` of labels [H, W] that cover at least `min_area` of the map."""
     boxes, (height, width) = boxes_of_segments(labels), labels.shape
     segs = []
     for number, name in names.items():
@@ -124,11 +124,11 @@ def to_segs(
 
 
 def with_crops(segs: list[SEG], picture: Tensor) -> list[SEG]:
-    """The SEGS with what their regions hold of a picture [H, W, 3]: views of one copy of all that they hold together.
+    """The SEGS with their crops of a picture [H, W, 3]: views of one copy of the area that holds all regions.
 
-    The copy keeps the picture on the wire from whoever writes into a crop. Crops that overlap share memory: the Impact
-    Pack's nodes read crops or copy them first (SEGSDetailer, SEGSPaste, SEGSPreview, Picker), and its own detectors
-    give views of the picture itself.
+    The copy protects the picture on the wire from nodes that write into a crop. Overlapping crops share memory. That is
+    safe: the Impact Pack's nodes read crops or copy them first (SEGSDetailer, SEGSPaste, SEGSPreview, Picker), and its
+    own detectors give views of the picture itself.
     """
     if not segs:
         return segs

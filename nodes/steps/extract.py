@@ -1,4 +1,4 @@
-"""image -> features: the network's own features, and the trajectory that later steps return along."""
+"""image -> features: the network's own features, and the trajectory that later steps denoise along."""
 
 from typing import NamedTuple
 
@@ -22,12 +22,12 @@ class Reading(NamedTuple):
     """Where and how features are read; the paper reads every picture once, as it is."""
 
     timestep: int = 0  # t_f; 0: the model's own, the paper's 1 for UNets
-    layer: str = "auto"  # the first cross-attention of the coarsest output level that has any; of a transformer a block
+    layer: str = "auto"  # the first cross-attention of the coarsest output level that has any; in transformers a block
     surroundings: float = 0.0  # share of the shorter side by which the picture is mirrored outwards
-    mirrored: bool = False  # the mean with the picture mirrored left to right
-    dense: bool = False  # at half cells: a grid twice as fine
-    enlarge: bool = False  # whether a picture smaller than the model's own size, or than asked for, is enlarged to it
-    attention: bool = False  # whether the picture's attention to itself is read too, for points
+    mirrored: bool = False  # averages with the picture mirrored left to right
+    dense: bool = False  # reads at half cells too: a grid twice as fine
+    enlarge: bool = False  # enlarges a picture smaller than the model's own size, or than the size asked for
+    attention: bool = False  # reads the picture's self-attention too, for points
 
 
 PLAIN = Reading()
@@ -35,7 +35,7 @@ ROBUST = Reading(surroundings=0.25, mirrored=True, enlarge=True)
 
 
 def reading_of(preset: str) -> Reading:
-    """How Segment Image reads features: as the paper does where its method is asked for, else as measured best."""
+    """How Segment Image reads features: as in the paper for the preset `paper`, else in the way that measured best."""
     return PLAIN if preset == "paper" else ROBUST
 
 
@@ -44,17 +44,17 @@ def extract_features(
 ) -> tuple[Features, Trajectory]:
     """Queries of one cross-attention layer at timestep t_f (paper, sec. 3), and the inverted trajectory.
 
-    Of a transformer what the attention of one block gives to the picture's tokens.
+    For a transformer, the attention output of one block at the picture's tokens.
     """
     check_model(source.model)
-    place = network.of(source.model).find_place(reading.layer)  # an unknown one is refused before the work
+    place = network.of(source.model).find_place(reading.layer)  # refuses an unknown one before the work
     trajectory = invert(source, image, seed, resolution, steps, reading.enlarge)
     features = read_features(source, trajectory, reading)
     return with_attention(features, source, trajectory, place) if reading.attention else features, trajectory
 
 
 def invert(source: Source, image, seed=0, resolution=0, steps=50, enlarge=False) -> Trajectory:
-    """The picture's latent and what its noise at every timestep is drawn from (paper, sec. 3: DDPM inversion)."""
+    """The picture's latent and the seed of its noise at every timestep (paper, sec. 3: DDPM inversion)."""
     check_source(source)
     grid, image = timestep_grid(steps), check_image(image)
     pixels = working_pixels(source.model, source.vae, image, resolution, enlarge)
@@ -69,7 +69,7 @@ def latents_of(model, vae, pixels: Tensor) -> Tensor:
 
 
 def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> Features:
-    """Features [B, h, w, C] of pictures that have been encoded: the mean over the views of each latent."""
+    """Features [B, h, w, C] of encoded pictures: the mean over the views of each latent."""
     own = network.of(source.model)
     place = own.find_place(reading.layer)
     latent, size = trajectory.latent, size_of(trajectory.latent)
@@ -94,7 +94,7 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
 
 
 def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) -> tuple[Tensor, float]:
-    """The noise [B, c, *size] at the trajectory's nearest timestep, and its sigma; timestep 0: the model's own."""
+    """The noise [B, c, *size] and sigma at the trajectory's timestep nearest to this one; 0: the model's own."""
     timestep = nearest_timestep(timestep or network.of(source.model).own_timestep, trajectory.timesteps)
     shape = *trajectory.latent.shape[:2], *size
     noise = noise_for(torch.Size(shape), trajectory.seed, trajectory.timesteps, {timestep})
@@ -102,7 +102,7 @@ def noise_of(source: Source, trajectory: Trajectory, size: Size, timestep: int) 
 
 
 def captured(source: Source, latent, noise, sigma: float, place: Layer | Block) -> torch.Tensor:
-    """The network on one latent at noise level sigma, as far as the place; what is read there [1, h, w, C]."""
+    """Runs the network on one latent at noise level sigma, as far as the place; the features there [1, h, w, C]."""
     own = network.of(source.model)
     grid = own.grid_of(place, size_of(latent))
     capture = own.capture(place, grid)

@@ -1,4 +1,4 @@
-"""What a point may mean, from a part of a thing to the whole of it: levels of one picture, without the network."""
+"""Levels: the masks that a point may mean, from a part of a thing to the whole. Per picture, without the network."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ...emerdiff_ops.segments.texts import Box, Points
 from ..host.memory import Workplace
 from .values import Features, size_of
 
-SIDE = 256  # pixels of the shorter side on which levels are looked for; a token has 4 of 64 of them
+SIDE = 256  # pixels of the shorter side at which levels are searched; with 64 tokens a side, each has 4
 
 
 class Pointed(NamedTuple):
-    """What is pointed at in one picture, in its pixels."""
+    """The points and boxes in one picture, in its pixels."""
 
     positive: Points
     negative: Points
@@ -33,11 +33,11 @@ class Pointed(NamedTuple):
 
 
 def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tensor, place: Workplace) -> Levels:
-    """Levels of one picture [H, W, 3], shown first the mask `like` [H, W] bool of what is like the points.
+    """Levels of one picture [H, W, 3]. The first shown is `like` [H, W] bool, the mask of what is like the points.
 
-    No rule that shows another one first was better in every size of things (docs/measured/clicks.md): people choose.
-    A box says how large the thing is, and what is left by negative points alone has no size: one level. What else may
-    be meant is looked for on the picture reduced to SIDE.
+    No rule that shows another level first was better for things of every size (docs/measured/clicks.md): people choose.
+    Boxes give one level, because they tell the thing's size. So do negative points alone, because what they leave has
+    no size. The other levels are searched on the picture reduced to SIDE.
     """
     if pointed.boxes or not pointed.positive:
         return nested(like, [])
@@ -53,7 +53,7 @@ def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tenso
 def around(first: Tensor, masks: list[Tensor], pointed: Pointed) -> Levels:
     """The first mask, and levels that hold every positive point and no negative one.
 
-    Where the first does not hold them all, only what is larger can.
+    Where the first mask does not do so, only larger levels are kept.
     """
 
     def holds(mask: Tensor) -> bool:
@@ -64,7 +64,7 @@ def around(first: Tensor, masks: list[Tensor], pointed: Pointed) -> Levels:
 
 
 class Seen(NamedTuple):
-    """A picture reduced to SIDE, its grid of features, and what is pointed at in its pixels."""
+    """A picture reduced to SIDE, its grid of features, and the points in its pixels."""
 
     picture: Tensor  # [h, w, 3]
     grid: Grid
@@ -84,14 +84,14 @@ def seen_at(features: Features, picture: Tensor, pointed: Pointed) -> Seen:
 
 
 def enlarged(masks: list[Tensor], like: Tensor) -> list[Tensor]:
-    """Masks [h, w] bool at the size of another one."""
+    """Masks [h, w] bool, resized to the size of `like`."""
     return [resize_maps(mask[None].float(), size_of(like))[0] > 0.5 for mask in masks]
 
 
 def merging(features: Tensor, seen: Seen, place: Workplace) -> list[Tensor]:
-    """What the clusters under positive points are and become part of, along the picture's borders: masks [h, w] bool.
+    """The clusters under positive points and what they merge into, as masks [h, w] bool along the picture's borders.
 
-    As far as they hold no cell of a negative point; features [h, w, C].
+    The list ends before the first that holds the cell of a negative point. features [h, w, C].
     """
     grid = seen.grid
     wanted, unwanted = (grid.of_points(points, grid.working) for points in (seen.positive, seen.negative))
@@ -100,7 +100,7 @@ def merging(features: Tensor, seen: Seen, place: Workplace) -> list[Tensor]:
 
 
 def along_borders(masks: Sequence[Tensor], picture: Tensor, grid: Grid, place: Workplace) -> list[Tensor]:
-    """Masks [h, w] of the grid on the picture [H, W, 3], on the processor."""
+    """Masks [h, w] of the grid, brought to the picture [H, W, 3] along its borders; on the processor."""
 
     def work(device: torch.device) -> list[Tensor]:
         look = Look(picture, grid).on(device)
@@ -110,9 +110,9 @@ def along_borders(masks: Sequence[Tensor], picture: Tensor, grid: Grid, place: W
 
 
 def reached_from(features: Features, seen: Seen, place: Workplace) -> tuple[Tensor, Tensor]:
-    """The level [h, w] at which a flood reaches each pixel from the nearest positive point; steps of a Markov chain.
+    """The level [h, w], in Markov chain steps, at which a flood from the nearest positive point reaches each pixel.
 
-    And [h, w] bool, where no negative point is as near (M2N2's rule for several points, at one threshold for all).
+    Also [h, w] bool: where no negative point is as near (M2N2's rule for several points, with one threshold for all).
     """
     reached = floods(features, seen.picture, seen.positive, place)
     if not seen.negative:
@@ -121,9 +121,9 @@ def reached_from(features: Features, seen: Seen, place: Workplace) -> tuple[Tens
 
 
 def floods(features: Features, picture: Tensor, points: Points, place: Workplace) -> Tensor:
-    """The least of the floods from points, [h, w]: each of its Markov map along the picture's borders."""
+    """The minimum of the floods from points, [h, w]. Each floods its Markov map along the picture's borders."""
     grid, chain = features.grid_of_chains.reduced(SIDE), features.chains
-    assert chain is not None  # asked for where there are some
+    assert chain is not None  # called only where there are some
     cells = [grid.of_points([point], grid.working)[0] for point in points]
     tokens = [row * grid.cells[1] + column for row, column in cells]
     maps = place.run(lambda device: steps_from(chain[0].to(device), tokens).cpu()).view(-1, *grid.cells)

@@ -1,4 +1,4 @@
-"""coarse mask -> pixel-accurate mask: any MASK against the rest of the picture, pushed or, as a draft, by features."""
+"""coarse mask -> pixel-accurate mask: any MASK competes with the rest of the picture, by modulation or features."""
 
 from functools import partial
 from itertools import islice
@@ -36,7 +36,7 @@ class Lifted(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of the pictures: what Extract Features gave, or how it is to be read now."""
+    """What is known of the pictures: the outputs of Extract Features, or the settings to read them now."""
 
     seed: int = 0
     resolution: int = 0
@@ -48,18 +48,18 @@ NOTHING_YET = Known()
 
 
 def lift_mask(source: Source, image, mask, push: Push, known: Known = NOTHING_YET, smoothing=1.0) -> Lifted:
-    """N masks a picture, each against its complement, the others, and segments of the rest; at the pictures' size."""
+    """N masks a picture, at its size. Each competes with its complement, the others and segments of the rest."""
     check_model(source.model)
     check_suits(source.model, push.preset)
     pushes = PRESETS[push.preset].lifts
     if pushes:
-        unet.find_layer(source.model, push.layer, last=True)  # an unknown one is refused before the work
+        unet.find_layer(source.model, push.layer, last=True)  # refuses an unknown one before the work
     masks = deal_out(check_mask(mask), len(image))  # [B, N, any, any]
     features, trajectory = read_where_unknown(source, image, known)
     cells = unet_grid(source, trajectory, push) if pushes else features.grid.cells
     weights = on_grid(masks, trajectory, cells).to(features.features.device)  # [B, N, h, w]
     clusters = clusters_on_grid(features, weights.shape[-2:])
-    some = [varied(each) for each in masks]  # of each picture the masks to lift: those that fill up a batch are empty
+    some = [varied(each) for each in masks]  # each picture's masks to lift: those that fill up a batch are empty
     meant = weights if pushes else by_features(features, weights)
     contending = [contenders(own[which], rest) for own, which, rest in zip(meant, some, clusters, strict=True)]
     counts = tuple(map(len, contending))
@@ -81,7 +81,7 @@ def varied(masks: Tensor) -> list[int]:
 
 
 def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, Trajectory]:
-    """Features and trajectory of the pictures; of those that came in nothing is computed again."""
+    """Features and trajectory of the pictures; computes only those that did not come in."""
     seed, resolution, features, trajectory = known
     if features is not None:
         check_kind(features, Features)
@@ -96,7 +96,7 @@ def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, T
 
 
 def lifted(maps: Maps, weights: Tensor, rough: Tensor, picture: Tensor, smoothing: float, rivals: int, device):
-    """Soft masks [N, H, W] of one picture, on the processor, from the maps of all that was contending for each mask."""
+    """Soft masks [N, H, W] of one picture, on the processor, from the maps of all contenders of each mask."""
     smooth = (gaussian_smooth(each, smoothing) for each in maps(device))
     response = torch.cat([contest(torch.stack(list(islice(smooth, rivals))), 1) for _ in weights])
     return decided(response, weights.to(device), rough.to(device), picture.to(device)).to(PROCESSOR)
@@ -124,21 +124,21 @@ def unet_grid(source: Source, trajectory: Trajectory, push: Push) -> Size:
 
 
 def on_grid(masks: Tensor, trajectory: Trajectory, cells: Size) -> Tensor:
-    """The share of each cell of a grid that every mask covers: [B, N, h, w]."""
+    """The share of each grid cell that each mask covers: [B, N, h, w]."""
     grid = grid_over(cells, size_of(trajectory.latent), trajectory.working_size)
     return torch.stack([grid.shares(each) for each in masks])
 
 
 def by_features(features: Features, weights: Tensor) -> Tensor:
-    """The mean of each mask on the grid and of how far each cell's features are like its inside: [B, N, h, w].
+    """The mean of each mask on the grid and of the likeness of each cell's features to its inside: [B, N, h, w].
 
-    Either alone is worse on some kind of rough mask, and this on none (docs/measured/tools.md).
+    Either alone is worse on some kind of rough mask; the mean is worse on none (docs/measured/tools.md).
     """
     pairs = zip(features.features, weights, strict=True)
     return torch.stack([(likeness_to_masks(own, each) + each) / 2 for own, each in pairs])
 
 
 def clusters_on_grid(features: Features, grid) -> Tensor:
-    """Clusters of every picture's features on a grid, [B, R, h, w]; fewer than RIVALS where there is less to see."""
+    """Clusters of every picture's features on a grid, [B, R, h, w]; R < RIVALS where fewer features are distinct."""
     distinct = min(len(each.flatten(0, 1).unique(dim=0)) for each in features.features)
     return masks_on_grid(cluster_features(features, min(RIVALS, distinct)).masks, grid)

@@ -1,4 +1,4 @@
-"""segmentation -> fewer segments: neighbours that are alike are joined. From cached features, no UNet evaluation."""
+"""segmentation -> fewer segments: joins neighbours that are alike. From cached features, no UNet evaluation."""
 
 import torch
 from torch import Tensor
@@ -12,9 +12,9 @@ from .values import Features, Merges, Segmentation
 
 
 def merge_alike(segmentation: Segmentation, features: Features, target=8, similarity=0.0) -> Segmentation:
-    """Neighbours joined by the cosine of their mask embeddings, numbers from 0 on.
+    """Joins neighbours by the cosine of their mask embeddings; the new numbers start at 0.
 
-    Each picture by itself, or all together where a number means the same segment in all of them: so it stays.
+    Each picture is merged by itself; all together where a number means the same in all, so that it still does.
     """
     check_kind(segmentation, Segmentation)
     check_kind(features, Features)
@@ -40,7 +40,7 @@ def merge_alike(segmentation: Segmentation, features: Features, target=8, simila
 
 
 def parts_of(before: Tensor, after: Tensor, count: int) -> Tensor:
-    """How many pixels of `count` segments of `before` went into each of `after`, labels [B, H, W]: [M, count]."""
+    """How many pixels of each of `count` old segments each new one has: [M, count]. before, after: labels [B, H, W]."""
     most = int(after.max()) + 1
     both = (after.long() * count + before.long()).flatten()
     return torch.bincount(both, minlength=most * count).view(most, count).float()

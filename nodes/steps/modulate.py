@@ -39,9 +39,9 @@ from .values import DifferenceMaps, LowResMasks, Size, Source, Trajectory, size_
 
 log = logging.getLogger("EmerDiff")
 
-FIRST_LEVEL = 0.5  # of a later level's cost, as the first runs half the UNet on one row alone
-BORDERS = 0.02  # what a map along the picture's borders may cost against a row of the UNet, before any has run
-# Of a pixel, while one map is made: the picture, its windows' colours and the fits at working size, then at its own
+FIRST_LEVEL = 0.5  # of a later level's cost, because the first runs half the UNet on a single row
+BORDERS = 0.02  # assumed cost of a map along the picture's borders against a row of the UNet, until one has run
+# For each pixel, while one map is made: picture, windows' colours and fits at working size, then at the picture's own
 BYTES_AT_WORK, BYTES_AT_END = 4 * 60, 4 * 16
 
 Maps = Callable[[torch.device], Iterator[Tensor]]  # the difference maps [H, W] of a picture, made on a device
@@ -55,7 +55,7 @@ class Push(NamedTuple):
     timestep: int = 0  # t_m; 0: the preset's own
     layer: str = "auto"  # the last cross-attention of the coarsest output level that has any
     inject: bool = True  # whether all attention maps are held at the unmodulated run's
-    relative: bool = False  # strength counts in RELATIVE times the layer's own output; never with the preset paper
+    relative: bool = False  # strength is in units of RELATIVE times the layer's output; not with the preset paper
     prior: bool = True  # whether coarse masks weight their maps where the preset says so
 
     @property
@@ -64,7 +64,7 @@ class Push(NamedTuple):
 
     @property
     def size(self) -> float:
-        """Of c: lambda, or how many times the layer's output."""
+        """The size of c: lambda, or a multiple of the layer's output."""
         return self.strength * (RELATIVE if self.is_relative else 1)
 
 
@@ -82,9 +82,9 @@ def modulate_attention(
 ) -> DifferenceMaps:
     """How much every pixel changes when the UNet is pushed along each mask: d_i = || I_i^- - I_i^+ ||_2.
 
-    `rows` bounds the batch of one UNet evaluation, the unmodulated run counted in; None: what fits in memory.
-    `preview`: show the label map as it forms; not for nodes that return pictures, which the front end would hide.
-    `image`: the pictures [B, any, any, 3] whose borders count for presets that look; None: as the VAE decodes them.
+    `rows` bounds the batch of one UNet evaluation, including the unmodulated run; None: what fits in memory.
+    `preview` shows the label map as it forms; not for nodes that return pictures, which the front end would hide.
+    `image`: the pictures [B, any, any, 3] whose borders some presets follow; None: as the VAE decodes them.
     """
     check_kind(trajectory, Trajectory)
     check_kind(low_res_masks, LowResMasks)
@@ -97,7 +97,7 @@ def modulate_attention(
 
 
 def all_of(maps: Maps, count: int, device: torch.device) -> Tensor:
-    """The maps of one picture [count, H, W], empty ones where it has fewer segments than another."""
+    """The maps of one picture [count, H, W], filled up with empty ones where another has more segments."""
     own = torch.stack(list(maps(device)))
     missing = count - len(own)
     return torch.cat([own, own.new_zeros(missing, *own.shape[1:])]) if missing else own
@@ -117,7 +117,7 @@ def maps_of_pictures(
     rows: int | None = None,
     image: Tensor | None = None,
 ) -> Iterator[Maps]:
-    """For every picture, one after the other, what makes its difference maps [H, W] on a device, none kept here."""
+    """Yields for every picture a function that makes its difference maps [H, W] on a device; keeps none of them."""
     check_source(source)
     check_trajectory(source, trajectory, low_res_masks)
     seen = seen_of(image, trajectory)
@@ -129,7 +129,7 @@ def maps_of_pictures(
 
 
 def drafts(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, progress: Progress, seen):
-    """The coarse masks of every picture along its borders: nothing is lifted."""
+    """The coarse masks of every picture, refined along its borders without modulation."""
     grid = grid_of_masks(low_res_masks, trajectory)
     masks = [low_res_masks.of(picture) for picture in range(len(trajectory.latent))]
     progress.expect("decoding", sum(picture is None for picture in seen), decoding_weight(source.vae))
@@ -140,12 +140,12 @@ def drafts(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, p
 
 
 def draft(look: Look, masks: Tensor, progress: Progress, device: torch.device) -> Iterator[Tensor]:
-    """The coarse masks [K, h, w] of one picture along its borders, made on a device."""
+    """Refines the coarse masks [K, h, w] of one picture along its borders, on a device."""
     return drafted(look.on(device), masks.to(device), partial(progress.step, "borders"), room_to_spare(device))
 
 
 def lifted(source, trajectory, low_res_masks, push: Push, progress: Progress, rows, seen) -> Iterator[Maps]:
-    """How every picture answers to a push along each of its masks."""
+    """The response of every picture to a push along each of its masks."""
     preset, grid, size = PRESETS[push.preset], grid_of_masks(low_res_masks, trajectory), trajectory.working_size
     readout, prior = READOUTS[preset.readout], push.prior and preset.prior
     looks, counts = readout.guided or prior, [len(low_res_masks.of(picture)) for picture in range(len(seen))]
@@ -164,7 +164,7 @@ def lifted(source, trajectory, low_res_masks, push: Push, progress: Progress, ro
 def responses(
     read, look: Look | None, masks, size: Size, evenness: float, progress: Progress, device
 ) -> Iterator[Tensor]:
-    """The difference maps of one picture, read on a device: even, and weighted by coarse masks [K, h, w]."""
+    """The difference maps of one picture, read on a device, evened out and weighted by coarse masks [K, h, w]."""
     seen = look and look.on(device)
     maps: Iterator[Tensor] = (evened(each[None], evenness)[0] for each in read(seen, size, progress, device))
     if seen and masks is not None:
@@ -179,7 +179,7 @@ def grid_of_masks(low_res_masks: LowResMasks, trajectory: Trajectory) -> Grid:
 
 
 def seen_of(image: Tensor | None, trajectory: Trajectory) -> Sequence[Tensor | None]:
-    """The pictures [any, any, 3] of a trajectory, or nothing for each."""
+    """The pictures [any, any, 3] of a trajectory, or None for each."""
     count = len(trajectory.latent)
     if image is None:
         return [None] * count
@@ -187,7 +187,7 @@ def seen_of(image: Tensor | None, trajectory: Trajectory) -> Sequence[Tensor | N
 
 
 class Run:
-    """The modulated denoising of all pictures: where and when they are pushed, how many rows at once."""
+    """The modulated denoising of all pictures: the layer and timestep of the push, and how many rows run at once."""
 
     def __init__(self, source, trajectory, low_res_masks, push, progress, rows=None):
         model, latent_size = source.model, size_of(trajectory.latent)
@@ -204,7 +204,7 @@ class Run:
         self.forming = torch.zeros(max(map(len, masks)), *latent_size)  # difference maps so far
 
     def expect(self) -> None:
-        """Count the rows that will go through the UNet; the unmodulated run rides along in every chunk."""
+        """Counts the rows that will go through the UNet; every chunk includes the unmodulated run."""
         rows = sum(len(chunk) + 1 for chunks in self.chunks for chunk in chunks)
         self.progress.expect("first level", rows, FIRST_LEVEL)
         self.progress.expect("later levels", rows * (len(self.sigmas) - 1), 1.0)
@@ -229,7 +229,7 @@ class Run:
         return check_predicted(run_session(self.source.model, self.source.conditioning, latent, work, rows))
 
     def denoise(self, predict, first: int, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:
-        """One level of all rows x [rows, c, h', w'], the unmodulated row 0 riding along however they are parted.
+        """One level of all rows x [rows, c, h', w']; every part of them includes the unmodulated row 0.
 
         `first` is the number of the variant in row 1.
         """
@@ -242,7 +242,7 @@ class Run:
         parts = self.rows.in_parts(part, len(x) - 1, riding=1)
         denoised = torch.cat([parts[0], *(each[1:] for each in parts[1:])])
         maps = difference_maps(denoised[1:], axis=1)
-        self.forming[first // 2 : first // 2 + len(maps)] = maps.cpu()  # waits for the device: the time left is true
+        self.forming[first // 2 : first // 2 + len(maps)] = maps.cpu()  # waits for the device, for a true time left
         kind = "later levels" if offsets is None else "first level"
         self.progress.step(kind, len(denoised), self.picture)
         return denoised
@@ -261,7 +261,7 @@ def noise_levels(model, trajectory: Trajectory, modulation_timestep: int, preset
     """The sampled eps [B, c, h', w'] and the sigma of every level from t_m down."""
     start = start_timestep(trajectory.timesteps, modulation_timestep, preset.timestep)
     levels = modulation_levels(trajectory.timesteps, start, preset.steps)
-    # Of timesteps that the model takes for one noise level (LCM knows 50) the first: no noise leads between the others.
+    # Of timesteps that share a noise level in the model (LCM has 50), only the first: no step leads between them.
     steps = {sigma_of(model, level): level for level in reversed(levels)}
     noise = noise_for(trajectory.latent.shape, trajectory.seed, trajectory.timesteps, set(steps.values()))
     sigmas = sorted(steps, reverse=True)
@@ -269,7 +269,7 @@ def noise_levels(model, trajectory: Trajectory, modulation_timestep: int, preset
 
 
 def start_timestep(grid: tuple[int, ...], modulation_timestep: int, own: int) -> int:
-    """t_m: the preset's own for 0, else the nearest of the trajectory's timesteps; says so when it had to move."""
+    """t_m: the preset's own for 0, else the trajectory's nearest timestep; warns where that is another one."""
     if not 0 <= modulation_timestep < TRAINING_STEPS:
         raise ValueError(
             f"modulation_timestep must be between 0 and 999, not {modulation_timestep}; the paper uses 281"

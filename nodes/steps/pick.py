@@ -1,4 +1,4 @@
-"""points and boxes -> a rough mask of what is pointed at: likeness of features, no segments, no UNet."""
+"""points and boxes -> a rough mask of what is pointed at, by likeness of features, without segments or the UNet."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ UNREAD = (
     "the features hold no attention, so there are few levels: turn attention on in EmerDiff Extract Features and read "
     "the picture again"
 )
-CLUSTERS = 8  # what the rest of a picture is divided into, to compete with what is pointed at
+CLUSTERS = 8  # of the rest of a picture, which compete with what is pointed at
 
 
 class Picked(NamedTuple):
-    soft: Tensor  # [B, H, W], what is wanted above 1/2
+    soft: Tensor  # [B, H, W], above 1/2 where wanted
     levels: list[Levels]  # of each picture
 
 
 def pick_by_points(
     features, trajectory, image, positive_points: str, negative_points: str, boxes=None, level: int = 0
 ) -> Tensor:
-    """Soft masks [B, H, W] of what lies under positive points and in boxes, less what is like under negative ones.
+    """Soft masks [B, H, W] of what lies under positive points and in boxes, minus what is like the negative points.
 
-    Points are for all pictures, or a list of them for each. With nothing but negative points: everything except what
-    is like them there. `level`: by so many levels larger, or smaller, than what is shown unasked.
+    Points are for all pictures, or a list for each. Negative points alone give everything except what is like them.
+    `level`: how many levels larger, or smaller, than the one shown by default.
     """
     return pick_levels(features, trajectory, image, (positive_points, negative_points, boxes), level).soft
 
 
 def pick_levels(features, trajectory, image, pointed: tuple, level: int = 0) -> Picked:
-    """The same, and all levels; `pointed` are positive points, negative points and boxes, as they are written."""
+    """The same, with all levels; `pointed` holds positive points, negative points and boxes, as written."""
     check_kind(features, Features)
     check_kind(trajectory, Trajectory)
     check_same_pictures(features, trajectory)
@@ -63,7 +63,7 @@ def pick_levels(features, trajectory, image, pointed: tuple, level: int = 0) -> 
 
 
 def pointed_at(size: Size, pictures: int, positive_points: str, negative_points: str, boxes=None) -> list[Pointed]:
-    """What is pointed at in each of so many pictures; ValueError where nothing is."""
+    """The points and boxes in each picture; ValueError where there are none."""
     sizes = [(size[1], size[0])] * pictures
     positive, negative = (parse_points_in(sizes, text) for text in (positive_points, negative_points))
     boxed = parse_boxes_in(sizes, boxes)
@@ -91,7 +91,7 @@ def check_apart(pointed: Pointed, grid: Grid, size: Size) -> None:
 def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, place: Workplace) -> Tensor:
     """The soft mask [H, W] of what is pointed at in one picture [H, W, 3], features [h, w, C]."""
     positive, negative, boxes = pointed
-    if not any(pointed):  # in another picture of the batch alone
+    if not any(pointed):  # only other pictures of the batch have points
         return torch.zeros(picture.shape[:2])
     if not positive and not boxes:
         return 1 - picked(features, picture, Pointed(negative, [], []), grid, place)
@@ -104,14 +104,14 @@ def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, plac
 
 
 def kept(mask: Tensor, pointed: Pointed) -> Tensor:
-    """Where the mask [H, W] counts: the parts that a point lies in, and what lies in a box."""
+    """Where the mask [H, W] counts: in the connected parts that hold a point, and inside boxes."""
     boxed = torch.zeros_like(mask)
     for x1, y1, x2, y2 in pointed.boxes:
         boxed[y1:y2, x1:x2] = True
     if not pointed.positive:
         return boxed
     parts = with_points(mask, pointed.positive)
-    near = parts | ~mask  # the flanks of what is kept fall off as they are
+    near = parts | ~mask  # leaves the soft edges of what is kept as they are
     return near if not pointed.boxes else near | boxed
 
 
@@ -121,7 +121,7 @@ def cells_inside(boxes: list[Box], grid: Grid, size: Size) -> Tensor:
     rows, columns = (
         (torch.arange(cells) + 0.5) / cells * whole / side * own
         for cells, whole, side, own in zip(grid.cells, grid.covered, grid.working, size)
-    )  # of each cell's centre the pixel of the picture
+    )  # the picture's pixel at each cell's centre
     for x1, y1, x2, y2 in boxes:
         inside |= ((rows >= y1) & (rows < y2))[:, None] & ((columns >= x1) & (columns < x2))
         row, column = grid.of_points([((x1 + x2) // 2, (y1 + y2) // 2)], size)[0]

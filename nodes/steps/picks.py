@@ -38,7 +38,7 @@ class Request(NamedTuple):
     negative_points: str
     invert: bool
     boxes: object
-    every_picture: bool = False  # what is picked in one picture is picked in all
+    every_picture: bool = False  # a pick in one picture counts in all
     grow: int = 0
     feather: float = 0.0
     fill_holes: bool = False
@@ -46,12 +46,12 @@ class Request(NamedTuple):
 
     @property
     def edge(self) -> Edge:
-        """What is done to the mask at its edge."""
+        """How the mask's edge is changed."""
         return Edge(self.grow, self.feather, self.fill_holes)
 
 
 class Together(NamedTuple):
-    """Of what there is one for all requests: it is for the pictures of all together, as if they were one batch."""
+    """Which inputs have one value for all requests: it applies to all their pictures as if they were one batch."""
 
     selection: bool
     positive_points: bool
@@ -69,7 +69,7 @@ NO_PART = (
 class Numbers(NamedTuple):
     """Typed segment numbers and connected parts, a list of each for each picture, and fingerprints.
 
-    The fingerprints are the text's own, and that of now; `gone` are parts of old segmentations that are there no more.
+    `made_on` is the text's fingerprint, `now` the current one; `gone` are old segmentations' parts that exist no more.
     """
 
     lists: list[list[int]]
@@ -87,8 +87,8 @@ class Numbers(NamedTuple):
 class Picks(NamedTuple):
     """What a request picks: numbers typed, numbers in boxes, and points, each a list for each picture.
 
-    Where what is picked in one picture is picked in all, `everywhere` is that, and it alone counts for the mask; the
-    rest is what the widget draws, numbers picked elsewhere among those in boxes.
+    Where a pick in one picture counts in all, `everywhere` holds all picks, and the mask depends on it alone. The rest
+    is for the widget to draw; it has numbers picked in other pictures among those in boxes.
     """
 
     numbers: Numbers
@@ -107,20 +107,20 @@ class Picks(NamedTuple):
         return not (own or self.everywhere or self.invert)
 
     def everywhere_too(self, typed: set[int], chosen: set[int], pointed: list[set[int]]) -> Picks:
-        """With what is picked in all pictures; `pointed` is under the points of each picture of its own."""
+        """The picks with `chosen` picked in all pictures; `pointed` is what lies under each picture's own points."""
         lists, elsewhere = [sorted(typed)] * len(pointed), [sorted(chosen - typed - own) for own in pointed]
         numbers = self.numbers._replace(lists=lists, parts=[[]] * len(pointed))
         return self._replace(numbers=numbers, boxed=elsewhere, everywhere=chosen)
 
 
 def requests(*inputs: Sequence) -> list[Request]:
-    """The node's inputs, a list each, element by element; a shorter list's last value is repeated, as the host does."""
+    """The elements of the node's input lists as requests; a shorter list repeats its last value, as the host does."""
     longest = max(map(len, inputs)) if all(map(len, inputs)) else 0
     return [Request(*(each[min(index, len(each) - 1)] for each in inputs)) for index in range(longest)]
 
 
 def read_picks(asked: list[Request], together: Together) -> list[Picks]:
-    """The requests' texts, read for their segmentations; ValueError where they ask for what is not there."""
+    """Reads the requests' texts for their segmentations; ValueError where they name what does not exist."""
     for each in asked:
         check_kind(each.segmentation, Segmentation)
     numbers = [
@@ -140,7 +140,7 @@ def read_picks(asked: list[Request], together: Together) -> list[Picks]:
 
 
 def everywhere(asked: list[Request], picks: list[Picks]) -> list[Picks]:
-    """What is picked in any of the pictures, picked in all of them: points and boxes mean segments where they lie."""
+    """Picks in all pictures what is picked in any. Points and boxes mean the segments in their own picture."""
     typed, boxed = (
         {number for lists in of_all for numbers in lists for number in numbers}
         for of_all in ([whole(each.numbers) for each in picks], [each.boxed for each in picks])
@@ -154,12 +154,12 @@ def everywhere(asked: list[Request], picks: list[Picks]) -> list[Picks]:
 
 
 def whole(numbers: Numbers) -> list[set[int]]:
-    """Numbers of each picture's picks, parts as the segments that they are of."""
+    """Numbers of each picture's picks; a part counts as its segment."""
     return [{*own, *(part.number for part in parts)} for own, parts in zip(numbers.lists, numbers.parts)]
 
 
 def are_numbered_apart(asked: list[Request]) -> bool:
-    """Whether what is picked in one picture is picked in others, whose numbers are not known to mean the same."""
+    """Whether a pick in one picture counts in others whose numbers are not known to mean the same."""
     several = sum(len(each.segmentation.labels) for each in asked) > 1
     numberings = {each.segmentation.numbering for each in asked}
     return several and any(each.every_picture for each in asked) and (len(numberings) > 1 or None in numberings)
@@ -175,7 +175,7 @@ def _groups(asked: list[Request], together: bool) -> list[list[Request]]:
 
 
 def numbers_of(selection: str, segmentations: list[Segmentation]) -> list[Numbers]:
-    """What a text names in segmentations; of others than it was made on, what is there."""
+    """What a text names in segmentations. Where it was made on others, only what exists in these."""
     text, made_on = split_fingerprint(selection)
     now = fingerprint(*(each.labels for each in segmentations))
     counts = [count for each in segmentations for count in each.of_each]

@@ -1,4 +1,4 @@
-"""Which presets there are, and what an old workflow gets in place of one that is gone."""
+"""The presets, and what an old workflow gets in place of one that is gone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def check_suits(model, preset: str) -> None:
 
 @contextmanager
 def known(preset: str) -> Iterator[str]:
-    """The preset to run with: itself or its successor. The note of that comes last, after the progress on the node."""
+    """The preset to run with: itself or its successor. A note on the successor comes last, after the progress texts."""
     check_preset(preset)
     successor = SUCCESSORS.get(preset)
     yield successor or preset

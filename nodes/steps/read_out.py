@@ -1,8 +1,8 @@
-"""final latents -> difference maps: the ways to compare the variants of a picture, the paper's (sec. 3) and shorter.
+"""final latents -> difference maps: the paper's way to compare a picture's variants (sec. 3), and shorter ways.
 
-Each takes (vae, finals, look, size, progress, device): finals [1 + 2K, c, h', w'], the unmodulated run's first, then
-I_1^-, I_1^+, I_2^-, ...; look, the picture on the device where its borders are looked at; size (H, W), the working
-size. Each gives K maps d_i [H, W] on the device, one after the other.
+Each takes (vae, finals, look, size, progress, device). finals [1 + 2K, c, h', w'] are the unmodulated run's, then
+I_1^-, I_1^+, I_2^-, ... look is the picture on the device, for ways that follow its borders. size (H, W) is the
+working size. Each yields K maps d_i [H, W] on the device, one after the other.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def by_latents(vae, finals, look, size, progress, device) -> Iterator[Tensor]:
 
 
 def guide_of(vae, latent, size, progress, picture=None) -> Tensor:
-    """What is looked at [H, W, 3] at working size: the picture [any, any, 3], or its latent [1, c, h', w'] decoded."""
+    """The guide [H, W, 3] at working size: the picture [any, any, 3], or its latent [1, c, h', w'] decoded."""
     if picture is not None:
         return resize_maps(picture.movedim(-1, 0), size).movedim(0, -1)
     decoded = decode(vae, latent, size)[0]
@@ -68,8 +68,8 @@ def _decoded_differences(vae, variants, base, size, progress, device) -> Iterato
 
 
 class Readout(NamedTuple):
-    decodings: Callable[[int], int]  # pictures that the decoder makes for so many masks
-    guided: bool  # whether it looks at the picture besides
+    decodings: Callable[[int], int]  # how many pictures to decode for a number of masks
+    guided: bool  # whether it also follows the picture's borders
     maps: Callable[..., Iterator[Tensor]]
 
 

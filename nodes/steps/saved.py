@@ -49,7 +49,7 @@ def from_file(path: Path):
 
 
 def _as_on_the_wire(tensor: torch.Tensor, spec: Spec) -> torch.Tensor:
-    """Floats are float32, unless they are never kept as that."""
+    """Floats become float32, unless the format has no float32 for them."""
     return tensor.float() if torch.float32 in spec.dtypes else tensor
 
 

@@ -47,10 +47,10 @@ from .extract import latents_of
 from .select import picture_under
 from .values import Segmentation, Size, size_of
 
-TIMESTEPS = (901, 801, 701, 601)  # where most is undecided, the text tells most (docs/measured/text.md)
+TIMESTEPS = (901, 801, 701, 601)  # the text tells most where most is undecided (docs/measured/text.md)
 DRAWS = 4  # of noise, at every timestep
 GOCA = "goca"  # a way to score by the attention to all words at once
-COUNTERS = ", ".join(COUNTER_WORDS)  # as one types them
+COUNTERS = ", ".join(COUNTER_WORDS)  # as typed on the node
 
 
 class Reader(NamedTuple):
@@ -62,11 +62,11 @@ class Reader(NamedTuple):
 
 
 class Signs(NamedTuple):
-    """What tells segments and places apart, for every phrase of every picture."""
+    """Evidence for segments and places, for every phrase of every picture."""
 
     attention: Tensor  # of segments: [B, P, K]
     prediction: Tensor | None  # the same; transformers have none
-    maps: Tensor  # of places, the larger the more: [B, P, h, w]
+    maps: Tensor  # of places, larger where the phrase fits better: [B, P, h, w]
     grid: Grid
 
 
@@ -85,7 +85,7 @@ def score_segments(reader: Reader, segmentation: Segmentation, image, text: str,
 
 
 def scores_of(signs: Signs, segmentation: Segmentation, by: str) -> Tensor:
-    """How well each segment fits each phrase, [B, P, K]; what has one sign alone goes by that."""
+    """How well each segment fits each phrase, [B, P, K]; without a prediction sign, by attention alone."""
     areas = segment_areas(segmentation.labels, segmentation.count)[:, None]
     if signs.prediction is None:
         return text_scores(signs.attention, signs.attention, areas, "attention")
@@ -93,7 +93,7 @@ def scores_of(signs: Signs, segmentation: Segmentation, by: str) -> Tensor:
 
 
 def signs_of(reader: Reader, segmentation: Segmentation, image, asked: Asked) -> Signs:
-    """By a UNet's cross-attention and its error, or by shares of each place."""
+    """The signs by a UNet's cross-attention and error, or by the phrases' shares of each place."""
     phrases = split_phrases(asked.text)
     check_kind(segmentation, Segmentation)
     check_model(reader.model)
@@ -106,14 +106,14 @@ def signs_of(reader: Reader, segmentation: Segmentation, image, asked: Asked) ->
 
 
 def maps_for(model) -> Callable[..., Tensor]:
-    """What shares places out among phrases, by how the model is built."""
+    """The function that shares places out among phrases, by how the model is built."""
     if network.of(model).lifts:
         return goca_maps_of
     return seed_maps_of if seed_recipe_of(model) else concept_maps_of
 
 
 def shared_signs(reader: Reader, segmentation: Segmentation, image, asked: Asked) -> Signs:
-    """The mean share of a segment's places, [B, P, K], and the shares of all, among phrases and counter-words."""
+    """Each phrase's share of every place, among phrases and counter-words, and its mean in each segment, [B, P, K]."""
     phrases = split_phrases(asked.text)
     counters = split_phrases(asked.counter_words) if asked.counter_words.strip(" ,") else []
     if len(rivals_of(phrases, counters)) < 2:
@@ -167,7 +167,7 @@ def _grids(model, layer, latent: Size) -> tuple[Size, Size]:
 
 
 class Respondent:
-    """The model, asked what it makes of noised pictures under prompts: at which timesteps, layers and draws of noise.
+    """Measures the model's response to noised pictures under prompts, at some timesteps, layers and draws of noise.
 
     noise [levels, draws, c, h', w'].
     """
@@ -176,7 +176,7 @@ class Respondent:
         self.model, self.layers, self.timesteps, self.noise, self.progress = model, layers, timesteps, noise, progress
 
     def respond(self, conditioning, groups: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """The answer to one picture at every timestep, averaged over the draws of noise.
+        """The response to one picture at every timestep, averaged over the draws of noise.
 
         Attention to each group of tokens, averaged over the layers, [groups, levels, h*w]; squared error of the
         predicted latent, averaged over channels, [levels, h'*w'].

@@ -7,13 +7,13 @@ from .belongs import check_kind
 from .modulate import Push, maps_of_pictures, workplace
 from .values import LowResMasks, Segmentation, Source, Trajectory
 
-SPECKS = 0.0002  # of a picture: connected parts below it are given away, holes filled
+SPECKS = 0.0002  # of a picture: smaller connected parts are given away, smaller holes filled
 
 
 def segment_pictures(
     source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str, specks=0.0
 ) -> Segmentation:
-    """Modulation and assembly at their defaults; parts and holes below `specks` of the picture go to what is around."""
+    """Modulation and assembly at their defaults; parts and holes below `specks` of the picture go to neighbours."""
     check_kind(trajectory, Trajectory)
     check_kind(low_res_masks, LowResMasks)
     progress, push = Progress("steps"), Push(preset, relative=True)

@@ -27,16 +27,16 @@ LEFT_OUT = "Nothing is selected in number {} of the list: nothing behind this no
 
 
 class Selected(NamedTuple):
-    """What comes out for one request; mask [B, H, W] and overlay [B, H, W, 3] only where something is selected."""
+    """The outputs for one request; mask [B, H, W] and overlay [B, H, W, 3] only where something is selected."""
 
     mask: Tensor | None
     overlay: Tensor | None
-    shown: list[Shown]  # what the browser is sent of each picture
+    shown: list[Shown]  # each picture's files for the browser
     entries: list[dict]  # for the click widget, one a picture
 
 
 def notes_on(asked: list[Request], picks: list[Picks], results: list[Selected]) -> list[str]:
-    """What the user should know of the picks before looking at the masks, each thing once."""
+    """Notes on the picks that the user should read before looking at the masks, each once."""
     mistaken = [OF_ANOTHER] * any(entry["mistaken"] for each in results for entry in each.entries)
     changed = [CHANGED.format(each.numbers.made_on) for each in picks if each.numbers.are_old]
     empty = [str(number) for number, each in enumerate(picks, 1) if each.nothing]
@@ -48,7 +48,7 @@ def notes_on(asked: list[Request], picks: list[Picks], results: list[Selected]) 
 
 
 def selected(asked: list[Request], picks: list[Picks]) -> list[Selected]:
-    """Masks and overlays of all requests, and what shows their pictures: one picture after another."""
+    """Masks and overlays of all requests, with files and widget data for their pictures in order."""
     asked = [each._replace(image=_checked(each)) for each in asked]
     results = [_nothing_yet(*each) for each in zip(asked, picks)]
     colours = palette(max((each.segmentation.count for each in asked), default=0))
@@ -77,7 +77,7 @@ def _nothing_yet(request: Request, picks: Picks) -> Selected:
 
 
 def _select_in(number: int, request: Request, picks: Picks, colours: Tensor, result: Selected) -> tuple[Shown, dict]:
-    """One picture of its request: mask and overlay into the result, and what shows it."""
+    """Writes one picture's mask and overlay into the result; returns its files and widget data."""
     labels = request.segmentation.labels[number]
     picture = None if request.image is None else request.image[number]
     files = shown(labels, picture, colours)

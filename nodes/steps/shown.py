@@ -1,7 +1,7 @@
-"""Pictures of a segmentation for browsers: files of the temp folder, named by what they are drawn from.
+"""Pictures of a segmentation for browsers: files of the temp folder, named by digests of what they are drawn from.
 
-Picture and labels are read once to be told apart, and drawn only where no such file is there: a click on a clip of
-hundreds of pictures reads them all, and draws none.
+Each picture and its labels are read once for the digests, and drawn only where the file is missing. A click on a clip
+of hundreds of pictures reads them all and draws none.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from ..host.progress import counted
 from .picks import Picks
 from .values import Segmentation
 
-LARGEST_SIDE = 1536  # pixels, of what is sent to the browser; a 4K photograph stays light
+LARGEST_SIDE = 1536  # pixels of what is sent to the browser, so that a 4K photograph stays light
 
-File = dict[str, str]  # where it lies, as the front end asks for it
+File = dict[str, str]  # where a file lies, as the front end asks for it
 
 
 class Shown(NamedTuple):
-    """What the browser is sent of one picture."""
+    """The files of one picture for the browser."""
 
-    numbered: File  # segments in colour over the picture, with their numbers: to be looked at
-    picture: File  # these three are what the click widget draws from
+    numbered: File  # segments in colour over the picture, with their numbers, for display
+    picture: File  # the click widget draws from these three
     labels: File
     parts: File
-    mark: str  # of the picture: what was painted on it is for no other
+    mark: str  # identifies the picture: a correction painted on it fits no other
 
     @property
     def for_the_widget(self) -> dict[str, File | str]:
@@ -45,7 +45,7 @@ class Shown(NamedTuple):
 
 
 def shown_pictures(pictures: Tensor) -> dict:
-    """What the browser is sent of pictures [B, H, W, 3] that a node shows as they are."""
+    """Files for the browser of pictures [B, H, W, 3] that a node shows unchanged."""
     files = [
         temp_picture(f"{digest(each)}.png", partial(in_bytes, each)) for each in counted(list(pictures), "pictures")
     ]
@@ -84,7 +84,7 @@ def shown(labels: Tensor, picture: Tensor | None, colours: Tensor) -> Shown:
 
 
 def drawn_from(small: Callable[[], tuple[Tensor, Tensor]], of_picture: str, of_labels: str) -> dict[str, File]:
-    """The files that the widget draws from, by names of their content: what `small` gives where they are missing."""
+    """The files that the widget draws from, named by their content; `small` makes the pixels of missing ones."""
     return {
         "picture": temp_picture(f"{of_picture}-{LARGEST_SIDE}.jpg", lambda: in_bytes(small()[0][0])),
         "labels": temp_picture(f"{of_labels}-{LARGEST_SIDE}.png", lambda: labels_to_rgb(small()[1][0])),
@@ -92,7 +92,7 @@ def drawn_from(small: Callable[[], tuple[Tensor, Tensor]], of_picture: str, of_l
 
 
 def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colours: Tensor) -> dict:
-    """What the widget of web/js/select_segments.js draws of one picture, without the files."""
+    """The data of one picture, without the files, that the widget of web/js/select_segments.js draws."""
     count, labels = segmentation.of_each[number], segmentation.labels[number]
     return {
         "colors": ["#" + bytes(colour).hex() for colour in (colours[:count] * 255).byte().tolist()],
@@ -108,7 +108,7 @@ def for_the_widget(number: int, segmentation: Segmentation, picks: Picks, colour
 
 
 def shown_levels(levels: Levels, picture: Tensor) -> dict:
-    """What the browser is sent of a picture's levels: the picture [H, W, 3] and a label map of where pixels join."""
+    """A picture's levels for the browser: the picture [H, W, 3] and a label map of the level where pixels join."""
     joins = levels.joins
     height, width = joins.shape
     return {
@@ -121,7 +121,7 @@ def shown_levels(levels: Levels, picture: Tensor) -> dict:
 
 
 def used_texts(picks: Picks, number: int) -> dict:
-    """The texts that a picture was selected by, its own lists alone: the widget's own may be others, where linked."""
+    """The texts that a picture was selected by, with its own lists only. The widget's texts may differ where linked."""
     made_on = picks.numbers.made_on
     positive, negative = (
         json.dumps([{"x": x, "y": y} for x, y in points[number]]) for points in (picks.positive, picks.negative)
@@ -147,9 +147,9 @@ def reduced(pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def reduced_labels(labels: Tensor) -> Tensor:
-    """Labels [B, H, W], no larger than LARGEST_SIDE: each the one at floor((i + .5) * length / new length).
+    """Labels [B, H, W], no larger than LARGEST_SIDE; pixel i has the label at floor((i + .5) * length / new length).
 
-    web/js/segment_map.js reckons back with the same numbers: a place that it writes has the label that it shows.
+    web/js/segment_map.js computes back with the same numbers, so a place that it writes has the label that it shows.
     """
     rows, columns = (
         ((torch.arange(new, dtype=torch.float64) + 0.5) * length / new).long()

@@ -1,13 +1,13 @@
 """The values on EmerDiff's wires, and the three wires of the host that go together.
 
-NamedTuples, because the host's cache counts the tensors in tuples; never written in place. Features, the masks on their
-grid and difference maps lie where the network ran, trajectories and segmentations on the processor. Axes and dtypes are
-in one table, that of the files they are saved in: SPECS in emerdiff_ops/files/layout.py. Floats are float32.
+They are NamedTuples because the host's cache counts the tensors in tuples; nobody writes into them. Features, the masks
+on their grid and difference maps lie where the network ran, trajectories and segmentations on the processor. Axes and
+dtypes are in SPECS in emerdiff_ops/files/layout.py, the table of the saved files. Floats are float32.
 
-`pictures` is the digest of the pictures that were read, so that values of different ones are not taken together.
-`numbering` is the same wherever a number means the same segment: in all pictures whose clusters are shared. Both are
-None where nothing tells, as in files of version 0.1. `gram` are the inner products of the masks' mean features,
-and `tree` is how the segments of each picture merge by them, until one is left.
+`pictures` is the digest of the pictures that were read, so that values of different pictures are not combined.
+`numbering` is the same wherever a number means the same segment: in all pictures with shared clusters. Both are None
+where unknown, as in files of version 0.1. `gram` holds the inner products of the masks' mean features. `tree` says how
+the segments of each picture merge by them, until one is left.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Size = tuple[int, int]  # height, width
 
 
 def size_of(maps: Tensor) -> Size:
-    """Of maps [..., height, width]."""
+    """The size of maps [..., height, width]."""
     height, width = maps.shape[-2:]
     return height, width
 
 
 class Source(NamedTuple):
-    """What a picture is seen through: MODEL, VAE and CONDITIONING (the empty prompt, in the paper)."""
+    """What a picture is read with: MODEL, VAE and CONDITIONING (the empty prompt, in the paper)."""
 
     model: Any
     vae: Any
@@ -40,8 +40,8 @@ class Features(NamedTuple):
     latent_size: Size  # h', w'; larger than the picture by the VAE's padding at the right and at the bottom
     working_size: Size | None = None  # None in files of version 0.1: as large as the latent
     pictures: str | None = None
-    chains: Tensor | None = None  # float16: how each picture attends to itself, where that was read for points
-    chain_grid: Size | None = None  # of their tokens
+    chains: Tensor | None = None  # float16: each picture's self-attention, where it was read for points
+    chain_grid: Size | None = None  # of the chains' tokens
 
     @property
     def grid(self) -> Grid:
@@ -54,7 +54,7 @@ class Features(NamedTuple):
         return self._over(self.chain_grid or self.latent_size)
 
     def of(self, picture: int) -> Features:
-        """Those of one picture."""
+        """The features of one picture."""
         own = slice(picture, picture + 1)
         return self._replace(features=self.features[own], chains=None if self.chains is None else self.chains[own])
 
@@ -66,14 +66,14 @@ class Trajectory(NamedTuple):
     latent: Tensor  # as the VAE gives it, before the model's own scaling
     seed: int  # of the noise at every timestep
     timesteps: tuple[int, ...]
-    working_size: Size  # what the model sees of the image, without the padding
+    working_size: Size  # the image as the model sees it, without the padding
     image_size: Size
     latent_format: str
     pictures: str | None = None
 
 
-Merges = list[tuple[int, int]]  # which number took which other one in, the most alike first
-Counts = tuple[int, ...]  # how many of the numbers each picture has, where that was decided one by one
+Merges = list[tuple[int, int]]  # (number kept, number merged into it), the most alike first
+Counts = tuple[int, ...]  # how many segments each picture has, where each has its own count
 
 
 class LowResMasks(NamedTuple):
@@ -85,7 +85,7 @@ class LowResMasks(NamedTuple):
     gram: Tensor | None = None
 
     def of(self, picture: int) -> Tensor:
-        """Those of one picture: [K, h, w]."""
+        """The masks of one picture: [K, h, w]."""
         return self.masks[picture, : self.counts[picture] if self.counts else None]
 
 
@@ -98,7 +98,7 @@ class DifferenceMaps(NamedTuple):
     gram: Tensor | None = None
 
     def of(self, picture: int) -> Tensor:
-        """Those of one picture: [K, H, W]."""
+        """The maps of one picture: [K, H, W]."""
         return self.difference[picture, : self.counts[picture] if self.counts else None]
 
 

@@ -1,4 +1,4 @@
-"""segments + text -> masks: of the segments that the words mean, and of the words' own places."""
+"""segments + text -> masks of the segments that the words name, and of the words' own places."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger("EmerDiff")
 
 
 class Found(NamedTuple):
-    """What a text found in pictures; rows phrase after phrase, picture after picture."""
+    """What a text found in pictures; rows are ordered by picture, then by phrase."""
 
     mask: Tensor  # of the segments picked, 0 or 1: [B * P, H, W]
     scores: Tensor  # of all segments: [B, P, K]

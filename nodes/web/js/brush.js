@@ -1,12 +1,12 @@
-// Correcting the mask by brush: in ComfyUI's own mask editor, on a node that is in no graph. What is saved there is compared
-// with what was opened, and only what was changed is kept, as a picture of the input folder.
+// Corrects the mask by brush, in ComfyUI's own mask editor, on a node that is in no graph. The saved mask is compared with the
+// opened one. Only the changes are kept, as a picture of the input folder.
 
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
 
 const COMMAND = "Comfy.MaskEditor.OpenMaskEditor"
 const FOLDER = "emerdiff"
-const CHANGED = 4 // of 255: less is nobody's brush
+const CHANGED = 4 // of 255: a brush changes at least so much
 
 /** Whether this front end has a mask editor that can be opened on a node. */
 export function hasMaskEditor() {
@@ -14,8 +14,8 @@ export function hasMaskEditor() {
   return Boolean(window.LiteGraph.LGraphNode) && [...commands].some(({ id }) => id === COMMAND)
 }
 
-/** Opens the editor with a picture, a file of the server, and a mask {alpha in 0..1, width, height}. `save` gets the mask
- *  that was opened, in 0..255, and a promise of the one that is saved, each time one is; nothing where the editor is closed. */
+/** Opens the editor with a picture, a file of the server, and a mask {alpha in 0..1, width, height}. On each save, `save` gets
+ *  the opened mask, in 0..255, and a promise of the saved one. Closing the editor without saving calls nothing. */
 export async function openMaskEditor(picture, { alpha, width, height }, save) {
   const opened = Uint8Array.from(alpha, (value) => Math.round(255 * value))
   const covered = (at) => [0, 0, 0, 255 - opened[at]]
@@ -24,17 +24,17 @@ export async function openMaskEditor(picture, { alpha, width, height }, save) {
   await selectedAlone(node, () => app.extensionManager.command.execute(COMMAND))
 }
 
-/** A node with a picture, of which nobody knows but the editor; `saved` gets the file that the editor writes. */
+/** A node with a picture that only the editor knows; `saved` gets the file that the editor writes. */
 function standIn(picture, saved) {
   const node = new window.LiteGraph.LGraphNode("")
   const graph = { isRootGraph: true, rootGraph: {}, setDirtyCanvas() {} } // what the editor asks for
   const image = Object.defineProperty({ name: "image" }, "value", { get: () => "", set: saved })
   const own = { graph, images: [picture], previewMediaType: "image", widgets: [image] }
-  for (const [name, value] of Object.entries(own)) Object.defineProperty(node, name, { value, writable: true }) // past setters
+  for (const [name, value] of Object.entries(own)) Object.defineProperty(node, name, { value, writable: true }) // no setters
   return node
 }
 
-/** The editor's command is for the node that is selected: a property of the canvas, or what its class gives. */
+/** Runs `act` with only this node selected, for the editor's command. The selection is the canvas's property or its class's. */
 async function selectedAlone(node, act) {
   const { canvas } = app
   const alone = { selected_nodes: { [node.id]: node }, selectedItems: new Set([node]) }
@@ -47,7 +47,7 @@ async function selectedAlone(node, act) {
   }
 }
 
-/** The mask of what the editor saved, "name.png [input]": transparent is in. Null where the picture was turned there. */
+/** The mask that the editor saved as "name.png [input]"; transparent pixels are in. Null where the picture was turned there. */
 async function readMask(saved, width, height) {
   const [, filename, type] = /^(.*?)(?: \[(\w+)\])?$/.exec(saved)
   const pixels = await readPixels({ filename, subfolder: "", type: type ?? "input" })
@@ -64,7 +64,7 @@ async function readPixels(file) {
   return context.getImageData(0, 0, bitmap.width, bitmap.height)
 }
 
-/** A correction {values, covered, width, height}: in 0..255 the mask, where it is covered. */
+/** A correction {values, covered, width, height}: `values` are the mask in 0..255, valid where covered. */
 export async function readCorrection(path) {
   const [filename, ...folders] = path.split("/").reverse()
   const { data, width, height } = await readPixels({ filename, subfolder: folders.reverse().join("/"), type: "input" })
@@ -72,7 +72,7 @@ export async function readCorrection(path) {
   return { values, covered, width, height }
 }
 
-/** The path of a new correction: what was covered `before`, and what is other in `saved` than in `opened`; null for none. */
+/** The path of a new correction: what `before` covered, and where `saved` differs from `opened`; null without changes. */
 export async function writeCorrection(before, opened, saved, width, height) {
   const changed = opened.map((value, at) => Math.abs(saved[at] - value) >= CHANGED)
   if (!changed.some(Boolean)) return null

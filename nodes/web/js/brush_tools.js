@@ -7,10 +7,10 @@ import { say } from "./texts.js"
 export class BrushTools {
   constructor(picker) {
     this.picker = picker
-    this.file = null // whose correction is shown
+    this.file = null // of the correction shown
   }
 
-  /** To correct and to take the correction away; none where the front end has no mask editor. */
+  /** The buttons to correct and to remove the correction; none where the front end has no mask editor. */
   buttons() {
     if (!hasMaskEditor()) return []
     const { picker } = this
@@ -27,7 +27,7 @@ export class BrushTools {
     this.file = this.picker.picks.correction = null
   }
 
-  /** Another file than the one that is shown is loaded; it is drawn when it has come. */
+  /** Loads the correction if its file is not the one shown; it is drawn once it has come. */
   async look() {
     const { picks } = this.picker
     const file = picks.map && picks.brushed
@@ -39,7 +39,7 @@ export class BrushTools {
     this.picker.seen = null
   }
 
-  /** The mask editor on the picture and its mask; what is saved there becomes the correction. */
+  /** Opens the mask editor on the picture and its mask; the saved mask becomes the correction. */
   async open() {
     const { picks, stage } = this.picker
     const { entry, correction } = picks

@@ -1,16 +1,16 @@
-// A node that expands into others shows the picture of one of those. ComfyUI's cache has it there: a run that finds the
-// outer node cached sends no picture for it, so a page loaded again would show none, and a cache of several results
-// would leave another's. The server's history still has it: with the newest prompt in which the same node, on the same
-// inputs, was run. From there the picture goes to the front end as if it had just come.
+// A node that expands into others shows the picture of one of them, and ComfyUI caches it with that one. A run that finds
+// the outer node cached sends no picture for it. A reloaded page would then show none, and a cache of several results would
+// leave another result's picture. The server's history still has the right one, with the newest prompt that ran the same
+// node on the same inputs. This file passes that picture to the front end as if it had just come.
 
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
 
 const EXPANDING = ["EmerDiffSegmentImage"]
-const [FEW, MANY] = [16, 256] // prompts of the history looked through at first, and at most; they are large
+const [FEW, MANY] = [16, 256] // prompts of the history searched at first, and at most; they are large
 const REMEMBERED = 64
 const reported = new Map() // node id -> {promptId, output: null where cached} of a run that is not in the history yet
-const known = new Map() // output by what it depends on, the last used last
+const known = new Map() // outputs by what they depend on, the last used at the end
 
 api.addEventListener("execution_cached", ({ detail: { nodes, prompt_id: promptId } }) => {
   for (const nodeId of nodes.filter(expands)) reported.set(nodeId, { promptId, output: null })
@@ -26,7 +26,7 @@ api.addEventListener("executing", ({ detail }) => {
   reported.clear()
 })
 
-/** Whether the node of an id is one of ours that expand; "12:5" is number 5 inside the subgraph node 12. */
+/** Whether the node with this id is one of ours that expand; "12:5" is node 5 inside the subgraph node 12. */
 function expands(id) {
   const [first, ...inside] = `${id}`.split(":")
   const graph = app.rootGraph ?? app.graph

@@ -1,5 +1,5 @@
-// The text of `correction`: a file of the input folder for every picture, or "a.png; ; b.png" one a picture, each perhaps with
-// " @1a2b3c4d", the mark of the picture it was made on. Read as emerdiff_ops/segments/brush.py reads it.
+// The text of `correction`: one file of the input folder for every picture, or "a.png; ; b.png", one a picture. A file may end
+// in " @1a2b3c4d", the mark of the picture it was made on. Read here as in emerdiff_ops/segments/brush.py.
 
 const MADE_ON = /^(.*?)\s*(?:@\s*([0-9a-f]{8}))?$/i
 

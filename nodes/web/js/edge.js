@@ -1,7 +1,7 @@
-// What the node does to a finished mask at its edge (emerdiff_ops/segments/edge.py), at the size in which it is drawn.
+// Changes a finished mask's edge as the node does (emerdiff_ops/segments/edge.py), at the size in which it is drawn.
 
 const FAR = 1e9 // squared pixels
-const HARD = 0.01 // pixels: a feather below it is none
+const HARD = 0.01 // pixels: a smaller feather counts as none
 
 /** clip((d + grow) / feather + 1/2, 0, 1) of a mask of 0 and 1, lengths in its pixels: a Float32Array. */
 export function edged(inside, width, height, edge) {
@@ -28,7 +28,7 @@ function edgedWithin(inside, width, height, { grow, feather, fillHoles }) {
   return alpha
 }
 
-/** [left, top, width, height] of the box with all of a mask and `reach` pixels at each side; null where nothing is in. */
+/** [left, top, width, height] of the box around a mask, with `reach` pixels more at each side; null for an empty mask. */
 function boxAround(inside, width, height, reach) {
   let [left, top, right, bottom] = [width, height, -1, -1]
   for (let y = 0, at = 0; y < height; y++) {
@@ -45,7 +45,7 @@ function boxAround(inside, width, height, reach) {
   return [x, y, Math.min(width, right + reach + 1) - x, Math.min(height, bottom + reach + 1) - y]
 }
 
-/** What cannot be reached from the border outside the mask belongs to it. */
+/** Fills the holes of a mask: pixels that cannot be reached from the border outside it. */
 function withoutHoles(inside, width, height) {
   const filled = new Uint8Array(inside.length).fill(1)
   const open = []
@@ -67,7 +67,7 @@ function withoutHoles(inside, width, height) {
   return filled
 }
 
-/** Squared distances to the nearest pixel of the other side, by rows and then by columns; exact (Felzenszwalb, 2012). */
+/** Squared distances to the nearest pixel not on `side`, by rows and then by columns; exact (Felzenszwalb, 2012). */
 function distances(hard, side, width, height) {
   const squared = new Float64Array(hard.length)
   for (let at = 0; at < squared.length; at++) squared[at] = hard[at] === side ? FAR : 0

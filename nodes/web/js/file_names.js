@@ -1,5 +1,5 @@
-// EmerDiff Save: %date:yyyy-MM-dd% and %KSampler.seed% in the name become what they stand for when the graph is queued,
-// by the front end's own function, as in the host's own Save Image. The workflow keeps the name as it was typed.
+// EmerDiff Save: replaces %date:yyyy-MM-dd% and %KSampler.seed% in the name when the graph is queued, by the front end's own
+// function, as in the host's Save Image. The workflow keeps the name as it was typed.
 
 import { app } from "../../../scripts/app.js"
 

@@ -1,19 +1,19 @@
-// The texts of the node, wherever they stand: in its own widgets, or in those of the subgraph node it is in, where they
-// were promoted. A text that comes through a link is in no widget: then it is what the server used in the last run.
+// The node's texts, wherever they are: in its own widgets or, if promoted, in those of the subgraph node around it. A text
+// that comes through a link is in no widget; the server's value of the last run stands in for it.
 
 import { app } from "../../../scripts/app.js"
 import { enteredThrough } from "./subgraphs.js"
 import { say } from "./texts.js"
 
 const LINKED = "linked"
-const SEVERAL = "several" // nodes of one subgraph, and unknown through which of them it was opened
+const SEVERAL = "several" // nodes of one subgraph, and it is unknown through which one it was opened
 
 export class NodeTexts {
   /** `main` is the text that plain clicks write. */
   constructor(node, main) {
     this.node = node
     this.main = main
-    this.host = null // the subgraph node that the texts are looked for on; null: the one that was entered
+    this.host = null // the subgraph node on which to look for the texts; null: the one that was entered
     this.used = {} // what the server used for the page shown
   }
 
@@ -36,7 +36,7 @@ export class NodeTexts {
     return closed && say(closed, { name })
   }
 
-  /** Into a text, the way of a change by hand, so that one undo takes it back. */
+  /** Writes a text as a change by hand would, so that one undo takes it back. */
   write(text, name = "selection") {
     const { widget, node } = this.place(name)
     app.canvas.emitBeforeChange()
@@ -49,7 +49,7 @@ export class NodeTexts {
     }
   }
 
-  /** {widget, node: whose it is, closed: null}, or {closed: why there is none, as a text's name}. */
+  /** {widget, node: its owner, closed: null}, or {closed: the name of a text that says why there is no widget}. */
   place(name) {
     return placeOf(this.node, this.node.inputs?.findIndex((input) => input.name === name) ?? -1, name, this.host)
   }
@@ -72,7 +72,7 @@ function ownWidget(node, name) {
   return node.widgets?.find((widget) => widget.name === name)
 }
 
-/** The link into an input. A subgraph node's own getInputLink answers another question: what its output is linked to. */
+/** The link into an input. A subgraph node's own getInputLink gives something else: what its output is linked to. */
 function linkInto(node, slot) {
   return node.graph && window.LiteGraph.LGraphNode.prototype.getInputLink.call(node, slot)
 }

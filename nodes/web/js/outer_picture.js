@@ -1,6 +1,6 @@
-// The picture to click in on a subgraph's own node too, where the text that clicks write is on that node: nobody has to step
-// inside. The front end promotes only widgets with an input, which a picture has not. So this is a picture of the outer
-// node's own: of what the node inside gave, with the texts of the outer node.
+// Shows the picture to click in on a subgraph's node too, if the text that clicks write is on that node. So nobody has to step
+// inside. The front end promotes only widgets with an input, and a picture has none. So the outer node gets its own picture,
+// which draws the result of the node inside and uses the texts of the outer node.
 
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
@@ -27,7 +27,7 @@ api.addEventListener("executed", ({ detail: { node: path, output } }) => {
   if (host?.subgraph && output) results.set(host, { id, output })
 })
 
-/** A subgraph node, which has a picture as long as there is a node inside that it is of. */
+/** A subgraph node, which has a picture as long as the node that the picture belongs to is inside. */
 class Outer {
   constructor(host) {
     this.host = host
@@ -47,7 +47,7 @@ class Outer {
     this.picker?.stop()
   }
 
-  /** What is inside, and which texts are on the node, changes without a word. */
+  /** Looks again at what is inside and which texts are on the node, because both change without an event. */
   look() {
     const inside = this.host.subgraph.nodes.find((node) => node.constructor.comfyClass === NODE && this.hasTextOf(node))
     if (inside === this.picker?.node) return
@@ -88,7 +88,7 @@ class OuterPicker extends Picker {
     this.texts.host = host
   }
 
-  /** Nodes of one subgraph have one place in the front end for what a node inside gave. */
+  /** The node's own last result: the front end keeps one result of an inner node for all nodes of the subgraph. */
   result() {
     const own = results.get(this.host)
     if (own?.id === `${this.node.id}`) return own.output
@@ -104,13 +104,13 @@ class OuterPicker extends Picker {
   }
 }
 
-/** In front ends before 1.58 a subgraph node has no widgets but those of its inputs. */
+/** Adds widgets in front ends before 1.58, where a subgraph node has only those of its inputs. */
 function keepBeside(host, widgets) {
   const own = Object.getOwnPropertyDescriptor(host, "widgets")
   Object.defineProperty(host, "widgets", { ...own, get: () => [...own.get.call(host), ...widgets()] })
 }
 
-/** There its Vue node shows no others either: what the picture stands in, which keeps its pointer from the node. */
+/** A frame for the picture in their Vue nodes, which show no other widgets either. It keeps pointer events from the node. */
 function frameOf(root) {
   const frame = element("div", "", root)
   frame.style.cssText = IN_VUE

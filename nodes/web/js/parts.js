@@ -1,4 +1,4 @@
-// Pieces of a page: elements with their children, buttons, styles, and a share in words.
+// Parts of a page: elements with their children, buttons, styles, and a share as text.
 
 const STYLES = fetch(new URL("select_segments.css", import.meta.url)).then((answer) => answer.text())
 
@@ -15,7 +15,7 @@ export function button(label, title, act) {
   return made
 }
 
-/** Beside what they are for and not in the page's head. As text: a link is loaded anew wherever the element moves. */
+/** The styles, to be put beside what uses them, not into the page's head. As text: a link reloads when its element moves. */
 export function ownStyles() {
   const styles = element("style")
   STYLES.then((text) => styles.append(text))

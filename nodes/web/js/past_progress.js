@@ -1,5 +1,5 @@
-// How long a node took is read while it runs. Front ends before 1.58 leave that line on the node, where it takes room from the
-// picture. Lines that say something else stay.
+// Removes the line that says how long a node took: users read it while the node runs. Front ends before 1.58 leave it there
+// after the run, where it takes room from the picture. Lines that say something else stay.
 
 import { app } from "../../../scripts/app.js"
 import { api } from "../../../scripts/api.js"

@@ -1,5 +1,5 @@
-// EmerDiff Pick by Points: a picture to point in. Before any run it is that of the Load Image that feeds the node, after
-// one what the node showed. The only state are the node's texts. Without this file the node works by these.
+// EmerDiff Pick by Points: a picture to point in. Before any run it is the picture of the Load Image that feeds the node,
+// afterwards the node's result. The only state is the node's texts; without this file the node works by them.
 
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
@@ -37,10 +37,10 @@ class PointPicker extends Picker {
     return [BOXES, LEVEL]
   }
 
-  /** There are no segments to walk to. */
+  /** Does nothing: there are no segments to walk to. */
   walk() {}
 
-  /** A plain click is a point here. */
+  /** A plain click sets a point here. */
   left(event) {
     this.point(event)
   }
@@ -52,7 +52,7 @@ class PointPicker extends Picker {
     this.show()
   }
 
-  /** One entry a picture: the result's levels, or the picture that is loaded where that came later. */
+  /** One entry a picture: the result's levels, or the loaded picture where that is newer. */
   sentEntries() {
     const [result, loaded] = [this.result()?.emerdiff_levels, this.loaded()]
     if (result === this.lastResult && loaded === this.lastLoaded) return this.sent ?? NOTHING

@@ -1,4 +1,4 @@
-// The picker: puts its parts together, watches what the front end has, and hands the pointer on.
+// The picker: puts its parts together, watches the front end's state, and passes pointer events on.
 
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
@@ -13,14 +13,14 @@ import { say } from "./texts.js"
 const LOOK_EVERY = 50 // milliseconds
 const NOTHING = []
 const [LEFT, RIGHT] = [0, 2] // buttons
-const NOTCH = 50 // of the wheel: less than a mouse sends at once, and a few moves of a trackpad
-const REACH = 9 // pixels of the page: as far as a click may be beside a point to mean it
+const NOTCH = 50 // of the wheel: less than one event of a mouse, and a few events of a trackpad
+const REACH = 9 // pixels of the page: how far from a point a click still means it
 const PROGRESS_TEXT = "$$node-text-preview"
 const TOWARDS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }
 const EDGES = ["grow", "feather", "fill_holes"]
 
 export class Picker {
-  /** `Kind` is what can be picked, `main` the text that plain clicks write. */
+  /** `Kind` is the class of picks, `main` the text that plain clicks write. */
   constructor(node, Kind = Picks, main = "selection") {
     this.node = node
     this.texts = new NodeTexts(node, main)
@@ -75,7 +75,7 @@ export class Picker {
     return [say("keys"), say("keys_in_full")]
   }
 
-  /** Values of the node that change what is shown, beside its texts of points. */
+  /** Values of the node that change what is shown, in addition to its texts of points. */
   get watched() {
     return ["invert", ...EDGES, CORRECTION]
   }
@@ -86,8 +86,8 @@ export class Picker {
     this.show()
   }
 
-  // --- what the front end has: looked at again and again, because it tells nobody when it restores a node's
-  //     results (another tab, undo), and a text may change by hand, by undo or through a link
+  // --- the front end's state: polled, because no event tells when it restores a node's results (another tab, undo),
+  //     and a text may change by hand, by undo or through a link
 
   start() {
     this.stop()
@@ -107,7 +107,7 @@ export class Picker {
     const { texts } = this
     const values = [POSITIVE, NEGATIVE, ...this.watched].map((name) => texts.value(name))
     const read = [texts.selection, ...values, texts.closed].join("\n")
-    if (read !== this.read) this.refused = null // what it was about has changed
+    if (read !== this.read) this.refused = null // the refusal's cause has changed
     this.read = read
     const seen = [read, ...this.stage.size()].join("\n")
     if (seen === this.seen) return
@@ -115,13 +115,13 @@ export class Picker {
     this.show()
   }
 
-  /** An undo makes the node anew, but the Vue nodes may go on showing the element that the old one had. */
+  /** An undo recreates the node, but the Vue nodes may go on showing the old node's element. */
   takePlace() {
     if (this.root.isConnected || this.node.graph !== app.canvas?.graph) return
     document.querySelector(`[data-node-id="${this.node.id}"] .emerdiff-picker`)?.replaceWith(this.root)
   }
 
-  /** What the node sent, an entry a picture: the same list as long as it is the same. */
+  /** What the node sent, one entry a picture; the same list object until a new result comes. */
   sentEntries() {
     return this.result()?.emerdiff_segments ?? NOTHING
   }
@@ -135,7 +135,7 @@ export class Picker {
     this.sent = sent
     this.picks.receive(sent)
     const text = this.node.widgets.find((widget) => widget.name === PROGRESS_TEXT)
-    if (text && sent.length) this.node.removeWidget?.(text) // the picker itself says what it says
+    if (text && sent.length) this.node.removeWidget?.(text) // the picker itself shows this text
     this.load()
   }
 
@@ -176,18 +176,18 @@ export class Picker {
     on("pointerup", (event) => this.release(event))
     on("pointercancel", () => this.abandon())
     on("pointerleave", () => this.stage.hover(null))
-    on("contextmenu", (event) => this.picks.map && stopped(event)) // the right button is for "not this"
+    on("contextmenu", (event) => this.picks.map && stopped(event)) // the right button means "not this"
     on("wheel", (event) => this.turnWheel(event))
     on("keydown", (event) => this.type(event))
   }
 
-  /** Whether the pointer is over a pick. The Vue nodes leave the wheel to what has the focus and says so. */
+  /** Claims the wheel while the pointer is over a pick. The Vue nodes leave it to a focused element with this attribute. */
   takeWheel() {
     const { canvas, pointer } = this.stage
     canvas.dataset.captureWheel = Boolean(this.picks.map && pointer && this.picks.isPicked(this.stage.pointAt(pointer)))
   }
 
-  /** Over a pick the wheel makes it larger or smaller; elsewhere it is the front end's. */
+  /** Over a pick, the wheel makes the pick larger or smaller; elsewhere the front end gets it. */
   turnWheel(event) {
     if (!this.grow(this.stage.pointAt(event), event.deltaY < 0, Math.abs(event.deltaY))) {
       if (!window.LiteGraph.vueNodesMode) app.canvas.processMouseWheel(event)
@@ -196,7 +196,7 @@ export class Picker {
     stopped(event)
   }
 
-  /** What the pointer does, by keys: the front end shall not take them for its own while the picture has the focus. */
+  /** Does by keys what the pointer does. The front end must not use these keys while the picture has the focus. */
   type(event) {
     if (!this.picks.map || event.ctrlKey || event.metaKey) return
     const act = this.keyed(event.key)
@@ -219,19 +219,19 @@ export class Picker {
     return () => this.change(() => (picks.begin(point, true), picks.end()))
   }
 
-  /** To the next segment in a direction, as if the pointer were there. */
+  /** Moves to the next segment in a direction, as if the pointer were there. */
   walk(direction) {
     const point = this.picks.neighbour(this.stage.hovered, direction)
     if (point) this.stage.hover(this.picks.pieceAt(point), this.stage.eventAt(point), true)
   }
 
-  /** Whether dragging draws a box or paints over segments. */
+  /** Sets whether dragging draws a box or paints over segments. */
   turnBoxes(on = !this.boxing) {
     this.boxing = on
     this.boxes.setAttribute("aria-pressed", on)
   }
 
-  /** Whether there is a pick at a point; it grows a step for each notch, of which a trackpad sends many parts. */
+  /** Grows the pick at a point a step for each notch, of which a trackpad sends many parts; whether there is a pick. */
   grow(point, larger, turned) {
     const { picks } = this
     if (!picks.map || this.texts.closed || !picks.isPicked(point)) return false
@@ -250,7 +250,7 @@ export class Picker {
     this.refused = null
     if (event.button === RIGHT || event.shiftKey || event.altKey) return this.point(event)
     if (this.texts.closed) return
-    wholeBy(event) ? stopped(event) : event.preventDefault() // the front end shall not take Ctrl and a drag for its own
+    wholeBy(event) ? stopped(event) : event.preventDefault() // the front end must not use Ctrl and a drag
     this.stage.canvas.focus({ preventScroll: true })
     const point = this.stage.pointAt(event)
     if (this.boxing) this.picks.box = { from: point, to: point }
@@ -265,7 +265,7 @@ export class Picker {
     this.picks.begin(point, wholeBy(event))
   }
 
-  /** With a key or the right button: a point instead of a segment. The front end shall not take it for its own Shift or Alt and click. */
+  /** With a key or the right button: a point instead of a segment. The front end must not use Shift or Alt and a click. */
   point(event) {
     stopped(event)
     const at = this.stage.pointAt(event)
@@ -310,7 +310,7 @@ export class Picker {
 
   show() {
     const { picks, stage } = this
-    if (stage.waiting) return // what is drawn stays, dimmed, until the picture has come
+    if (stage.waiting) return // the drawing stays, dimmed, until the picture has come
     const ready = Boolean(picks.map)
     stage.canvas.hidden = !ready
     this.hint.hidden = ready
@@ -358,12 +358,12 @@ export class Picker {
   }
 }
 
-/** Whether all of a segment is meant, not a part of it. */
+/** Whether the event means a whole segment, not a part of it. */
 function wholeBy(event) {
   return event.ctrlKey || event.metaKey
 }
 
-/** The front end shall not take it for something of its own. */
+/** Keeps an event from the front end. */
 function stopped(event) {
   event.preventDefault()
   event.stopPropagation()

@@ -1,5 +1,5 @@
-// What is picked on the page shown: what the text names, what a stroke that is not written yet has, and the points. The text
-// has numbers of segments and connected parts; here both are pieces of the map, which are those parts.
+// The picks on the page shown: those in the text, those of a stroke that is not written yet, and the points. The text has
+// numbers of segments and connected parts; here both are pieces of the map, which are the connected parts.
 
 import { readCorrections, writeCorrections } from "./correction_text.js"
 import { pieceAt, piecesOf, picksOf } from "./pieces.js"
@@ -16,15 +16,15 @@ export const CORRECTION = "correction"
 export class Picks {
   constructor(texts) {
     this.texts = texts
-    this.entries = NOTHING // what the node sent, one a picture
+    this.entries = NOTHING // as the node sent them, one a picture
     this.page = 0
     this.map = null // of the entry on this page, once it is loaded
     this.stroke = null // {add, last point, list} while the pointer is down
-    this.box = null // {from, to} while one is drawn
+    this.box = null // {from, to} while a box is drawn
     this.correction = null // by brush, of this page, once it is loaded
   }
 
-  /** What the node sent with its last result. */
+  /** Takes what the node sent with its last result. */
   receive(sent) {
     this.entries = sent
     this.turnTo(Math.min(this.page, Math.max(0, sent.length - 1)))
@@ -47,13 +47,13 @@ export class Picks {
     return { lists: counts.map(() => lists[0]), fingerprint }
   }
 
-  /** Without the parts that the node did not find in its pictures. */
+  /** The picks without the parts that the node did not find in its pictures. */
   there({ lists, fingerprint }) {
     const found = ({ gone = NOTHING }, list) => new Set([...list].filter((pick) => !gone.includes(pick)))
     return { lists: lists.map((list, page) => found(this.entries[page], list)), fingerprint }
   }
 
-  /** What is picked in one picture is picked in all, if the node says so. */
+  /** The picks, each counting in all pictures if every_picture is on. */
   spread({ lists, fingerprint }) {
     if (!this.everywhere) return { lists, fingerprint }
     const all = lists.flatMap((list) => [...list].map((pick) => (Number.isInteger(pick) ? pick : partOf(pick)[0])))
@@ -70,7 +70,7 @@ export class Picks {
     return this.texts.selection.trim() !== "" && made !== null && made !== this.entry.fingerprint
   }
 
-  /** Pieces picked on this page, with those of a stroke that is not written yet. */
+  /** The pieces picked on this page, including those of a stroke that is not written yet. */
   get list() {
     return this.stroke?.list ?? this.piecesOf(this.lists[this.page])
   }
@@ -80,7 +80,7 @@ export class Picks {
     return piecesOf(picks, this.map, this.entry)
   }
 
-  /** What a pick at a piece takes: the piece, or all of its segment; a number is all that there is in other pictures. */
+  /** The pieces that a pick takes: the piece, or all of its segment, as with every_picture: pictures share only numbers. */
   taken(piece, whole) {
     if (!whole && !this.everywhere) return [piece]
     return [...piecesOf(new Set([this.map.segments[piece]]), this.map, this.entry)]
@@ -91,7 +91,7 @@ export class Picks {
     return readPoints(String(this.texts.value(name) ?? ""), this.entries, this.everywhere)
   }
 
-  /** Those on this page. */
+  /** The points of a text field on this page. */
   pointsHere(name) {
     return this.points(name)?.[this.page] ?? NOTHING
   }
@@ -111,19 +111,19 @@ export class Picks {
     return Boolean(this.texts.value("invert"))
   }
 
-  /** Whether what is picked in one picture is picked in all. */
+  /** Whether a pick in one picture counts in all. */
   get everywhere() {
     return Boolean(this.texts.value("every_picture"))
   }
 
-  /** What the node does to the mask at its edge; null where nothing. */
+  /** The node's changes to the mask's edge; null where there are none. */
   get edge() {
     const [grow, feather] = ["grow", "feather"].map((name) => Number(this.texts.value(name)) || 0)
     const fillHoles = Boolean(this.texts.value("fill_holes"))
     return grow || feather || fillHoles ? { grow, feather, fillHoles } : null
   }
 
-  /** The file that corrects the mask of this page, where it was made on this picture; null where none was. */
+  /** The file that corrects the mask of this page; null where there is none, or it was made on another picture. */
   get brushed() {
     const named = this.corrections()[this.page]
     return named && [null, this.entry.mark].includes(named.mark) ? named.file : null
@@ -133,7 +133,7 @@ export class Picks {
     return readCorrections(String(this.texts.value(CORRECTION) ?? ""), this.entries.length)
   }
 
-  /** Another file for this page, or none. */
+  /** Sets another correction file for this page, or none. */
   correct(file) {
     if (this.texts.closedTo(CORRECTION)) return
     const list = this.corrections()
@@ -142,7 +142,7 @@ export class Picks {
     if (text !== this.texts.value(CORRECTION)) this.texts.write(text, CORRECTION)
   }
 
-  /** Which pieces the mask will have. */
+  /** Whether each piece will be in the mask. */
   mask() {
     const { list, inverted, map } = this
     const wanted = new Set([...this.boxed, ...this.under(POSITIVE)])
@@ -152,7 +152,7 @@ export class Picks {
     return map.segments.map((segment, piece) => isIn(piece, segment) !== inverted)
   }
 
-  /** How many segments the mask has something of, and its share of the picture. */
+  /** How many segments the mask touches, and its share of the picture. */
   extent() {
     const { map, entry } = this
     const [inside, all] = [0, 1].map(() => entry.colors.map(() => 0))
@@ -174,7 +174,7 @@ export class Picks {
     return pieceAt(point, this.map, this.entry)
   }
 
-  /** What is looked at under the pointer. */
+  /** The piece to highlight under the pointer. */
   hoveredAt(point) {
     return this.pieceAt(point)
   }
@@ -185,12 +185,12 @@ export class Picks {
     this.set(new Set(this.entry.colors.keys()))
   }
 
-  /** Whether a piece that is picked by the text lies at a point, and there is a tree that it can grow by. */
+  /** Whether a picked piece lies at a point, and there is a tree for it to grow by. */
   isPicked(point) {
     return Boolean(this.entry.tree) && this.list.has(this.pieceAt(point))
   }
 
-  /** The pick at a point becomes the next larger or smaller branch of the tree in which segments merge. */
+  /** Turns the pick at a point into the next larger or smaller branch of the tree in which segments merge. */
   grow(point, larger) {
     const branches = this.branches(this.pieceAt(point))
     const { list } = this
@@ -200,7 +200,7 @@ export class Picks {
     else if (next) this.replace(new Set([...list].filter((each) => next.includes(each) || !branches[level].includes(each))))
   }
 
-  /** The branches of the tree that hold a piece: itself, its segment, and so on to the whole picture, each a list of pieces. */
+  /** The tree's branches with a piece, from itself and its segment up to the whole picture, each a list of pieces. */
   branches(piece) {
     const number = this.map.segments[piece]
     const found = [new Set([number])]
@@ -214,7 +214,7 @@ export class Picks {
     return branches[0].length > 1 && !this.everywhere ? [[piece], ...branches] : branches
   }
 
-  /** Nothing on this page: no segments, and no points and correction where they can be written. */
+  /** Clears this page: the segments, and the points and the correction where they can be written. */
   clear() {
     this.set(new Set())
     this.clearPoints()
@@ -228,13 +228,13 @@ export class Picks {
     }
   }
 
-  /** Other pieces for this page; what the text names and is too small to be shown stays. */
+  /** Sets other pieces for this page; picks in the text that are too small to be shown stay. */
   replace(pieces) {
     const unseen = [...this.lists[this.page]].filter((pick) => this.piecesOf(new Set([pick])).size === 0)
     this.set(new Set([...picksOf(pieces, this.map, this.entry), ...unseen]))
   }
 
-  /** Another list for this page; picks of an old segmentation stay marked as such. */
+  /** Sets another list for this page; picks of an old segmentation stay marked as old. */
   set(list) {
     const lists = this.everywhere ? this.lists.map(() => list) : this.lists
     lists[this.page] = list
@@ -246,7 +246,7 @@ export class Picks {
     if (text !== this.texts.selection) this.texts.write(text)
   }
 
-  /** A point at [x, y] of this page, or one less where one lies within `reach`. Why it cannot be, or null. */
+  /** Adds a point at [x, y] of this page, or removes one within `reach`. Returns why it cannot, or null. */
   togglePoint(name, [x, y], reach) {
     const near = (point) => Math.hypot(point.x - x, point.y - y) <= reach
     const changed = [POSITIVE, NEGATIVE].find((each) => this.pointsHere(each).some(near)) ?? name
@@ -281,7 +281,7 @@ export class Picks {
 
   // --- boxes, from one corner to the other, in pixels of the true picture
 
-  /** Whether lines between the segments are drawn, beside the mask's own. */
+  /** Whether lines between the segments are drawn, in addition to the mask's own. */
   get inner() {
     return true
   }
@@ -291,7 +291,7 @@ export class Picks {
     return []
   }
 
-  /** The segments mostly in the box are picked, or the one that fills most of it, as the node's own boxes do. */
+  /** Picks the segments that lie mostly in the box, or the one that fills most of it, as the node's boxes do. */
   endBox() {
     const numbers = this.inBox(this.box)
     this.box = null
@@ -323,7 +323,7 @@ export class Picks {
     this.paint(point)
   }
 
-  /** Every piece on the way from the stroke's last point; a quick pointer leaves none out. */
+  /** Adds every piece on the way from the stroke's last point, so that a quick pointer skips none. */
   paint(point) {
     const { last, list, add, whole } = this.stroke
     const [dx, dy] = [point[0] - last[0], point[1] - last[1]]

@@ -1,5 +1,5 @@
-// Between the text's picks, numbers of segments and connected parts as "3:120:45", and the pieces of a map that are drawn.
-// A place of a part is a pixel of the true picture; steps/shown.py says which of them each pixel of the map is.
+// Converts between picks of the text (segment numbers, and connected parts as "3:120:45") and the pieces of a map to draw.
+// The place in a part is a pixel of the true picture; steps/shown.py says which one each pixel of the map shows.
 
 import { middles } from "./segment_map.js"
 import { partOf } from "./selection_text.js"
@@ -25,7 +25,7 @@ export function piecesOf(picks, map, entry) {
   return pieces
 }
 
-/** Picks for the text: a number where all of a segment is there, a part for each piece where not. */
+/** Picks for the text: a number where a segment is complete, else a part for each of its pieces. */
 export function picksOf(pieces, map, entry) {
   const { segments } = map
   const partly = new Set(segments.filter((_, piece) => !pieces.has(piece)))

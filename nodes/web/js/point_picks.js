@@ -1,4 +1,4 @@
-// What is pointed at on the page shown, where there are no segments: points and boxes, in the node's texts.
+// The points and boxes on the page shown, where there are no segments; they are in the node's texts.
 
 import { NEGATIVE, Picks, POSITIVE } from "./picks.js"
 import { say } from "./texts.js"
@@ -31,13 +31,13 @@ export class PointPicks extends Picks {
     return Math.min(Math.max(first + (Number(this.texts.value(LEVEL)) || 0), 0), count - 1)
   }
 
-  /** Of the labels of a level map, each the level at which its pixels join. */
+  /** For each label of a level map, whether its pixels are in the mask; a label is the level at which they join. */
   mask() {
     const { level } = this
     return this.map.segments.map((join) => level !== null && join <= level)
   }
 
-  /** Anywhere in a picture with levels the wheel goes through them. */
+  /** The wheel goes through the levels anywhere in a picture that has some. */
   isPicked() {
     return this.level !== null && !this.texts.closedTo(LEVEL)
   }
@@ -58,7 +58,7 @@ export class PointPicks extends Picks {
     return x >= 0 && y >= 0 && x < width && y < height ? 0 : null
   }
 
-  /** What the node sent of a picture's levels, as an entry of segments: a label for each level, one for none. */
+  /** The levels that the node sent, as an entry of segments: a label for each level, and one for no level. */
   static entryOf(sent) {
     return { ...sent, colors: Array(sent.count + 1).fill(TINT), areas: [] }
   }
@@ -72,7 +72,7 @@ export class PointPicks extends Picks {
     return this.boxLists()?.[this.page] ?? []
   }
 
-  /** The text's boxes for each picture; null where it is none that was drawn here. */
+  /** The text's boxes for each picture; null where the text was not drawn here. */
   boxLists() {
     const text = String(this.texts.value(BOXES) ?? "").trim()
     try {
@@ -85,7 +85,7 @@ export class PointPicks extends Picks {
     }
   }
 
-  /** One box more on this page; why it cannot be, or null. */
+  /** Adds a box on this page. Returns why it cannot, or null. */
   endBox() {
     const { from, to } = this.box
     this.box = null

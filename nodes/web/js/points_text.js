@@ -1,10 +1,9 @@
 // The text of points: [{"x": 10, "y": 20}] for every picture, or a list of such lists, one a picture, in every form that
-// emerdiff_ops/segments/texts.py reads. Where what is picked in one picture is picked in all, a single list is for the
-// first picture.
+// emerdiff_ops/segments/texts.py reads. Where a pick in one picture counts in all, a single list is for the first picture.
 
 import { asTyped } from "./typed.js"
 
-/** The points {x, y} in each picture of `sizes` {width, height}; null where the server says what is wrong with the text. */
+/** The points {x, y} in each picture of `sizes` {width, height}; null for a faulty text, which the server explains. */
 export function readPoints(text, sizes, firstAlone) {
   try {
     const lists = partsOf(text).flatMap((part) => listsOf(valueOf(part)))
@@ -18,7 +17,7 @@ export function readPoints(text, sizes, firstAlone) {
   }
 }
 
-/** The text, or what its semicolons part where it is no JSON. */
+/** The text or, where it is not JSON, its parts between semicolons. */
 function partsOf(text) {
   return parsed(text) === undefined ? asTyped(text).split(";") : [text]
 }
@@ -39,7 +38,7 @@ function parsed(text) {
   }
 }
 
-/** A single list of points for every picture, or one for each; {} among them is nothing. */
+/** One list of points for every picture, or one for each; {} among the points counts as none. */
 function listsOf(value) {
   if (value === null || value === "" || (Array.isArray(value) && value.length === 0) || isEmpty(value)) return [[]]
   if (placeOf(value)) return [[value]]
@@ -54,14 +53,14 @@ function isEmpty(value) {
   return Object(value) === value && !Array.isArray(value) && Object.keys(value).length === 0
 }
 
-/** [x, y] of a point, or null where it is none; points with labels are of two kinds. */
+/** [x, y] of a point, or null where it is none. Points with labels are refused: they mix two kinds. */
 function placeOf(point) {
   if (point?.labels) throw new Error("labels")
   const place = Array.isArray(point) ? point : [point?.x, point?.y]
   return place.length === 2 && place.every(Number.isFinite) ? place : null
 }
 
-/** Whether these are shares of the picture's sides, not pixels: all within 0..1, and one no whole number. */
+/** Whether the numbers are shares of the picture's sides, not pixels: all within 0..1, and at least one not whole. */
 function areShares(numbers) {
   return numbers.every((each) => each >= 0 && each <= 1) && numbers.some((each) => !Number.isInteger(each))
 }
@@ -72,7 +71,7 @@ function pixelAt([x, y], { width, height }, shares) {
   return { x: Math.min(Math.floor(across), width - 1), y: Math.min(Math.floor(down), height - 1) }
 }
 
-/** The text for these lists; nothing where no list has a point. */
+/** The text for these lists; empty where no list has a point. */
 export function writePoints(lists) {
   if (lists.every((list) => list.length === 0)) return ""
   return JSON.stringify(lists.length === 1 ? lists[0] : lists)

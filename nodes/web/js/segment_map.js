@@ -2,21 +2,21 @@
 // A segment's look depends on whether it is selected and hovered; borders are drawn at the canvas's own resolution.
 
 const FILL = { plain: 0.16, selected: 0.4, hover: 0.16 } // share of the segment's colour; hovering adds to the others
-const DIM = 0.5 // of black over what is not picked, once something is
+const DIM = 0.5 // share of black over what is not picked, once something is picked
 const FAINT = [255, 255, 255, 90]
 const HOVERED = [255, 255, 255, 190]
 const SELECTED = [255, 255, 255, 255]
 const REMEMBERED = 12
-const decoded = new Map() // by address; an undo makes the node anew, and its picture shall not flicker
+const decoded = new Map() // by address; keeps the picture from flickering when an undo recreates the node
 
 /** {picture: ImageBitmap, labels: Uint16Array, pieces: Uint16Array, segments, pixels, width, height} of an entry that the
- *  node sent. Pieces are the segments' connected parts, or the segments where no parts were sent; `segments` and `pixels`
- *  tell of each piece its segment and how large it is. */
+ *  node sent. Pieces are the segments' connected parts, or the segments where no parts were sent. `segments` and `pixels`
+ *  hold the segment and the number of pixels of each piece. */
 export function loadSegmentMap(...addresses) {
   const key = addresses.join("\n")
   const known = decoded.get(key) ?? decode(...addresses)
   decoded.delete(key)
-  decoded.set(key, known) // the last used stand last
+  decoded.set(key, known) // keeps the last used at the end
   known.catch(() => decoded.delete(key))
   if (decoded.size > REMEMBERED) decoded.delete(decoded.keys().next().value)
   return known
@@ -30,7 +30,7 @@ async function decode(pictureAddress, ...mapAddresses) {
   return { picture, labels: map.numbers, ...piecesOf(map.numbers, parts?.numbers), width: map.width, height: map.height }
 }
 
-/** What each pixel of a picture stands for: five bits in each channel. */
+/** The number that each pixel of a picture encodes: five bits in each channel. */
 async function decodeNumbers(address) {
   const exact = { colorSpaceConversion: "none", premultiplyAlpha: "none" }
   const map = await createImageBitmap(await fetchBlob(address), exact)
@@ -45,7 +45,7 @@ async function decodeNumbers(address) {
   return { numbers, width, height }
 }
 
-/** The pieces numbered in reading order: of each pixel, and of each its segment and how many pixels it has. */
+/** The piece of each pixel, numbered in reading order, and for each piece its segment and its number of pixels. */
 function piecesOf(labels, parts) {
   const pieces = new Uint16Array(labels.length)
   const [known, segments, pixels] = [new Map(), [], []]
@@ -68,7 +68,7 @@ async function fetchBlob(address) {
   return answer.blob()
 }
 
-/** The pieces at the size they are drawn in, and where they border: {pieces, edges, across}, each edge with its neighbour. */
+/** The pieces at drawing size, and their borders: {pieces, edges, across}, edge pixels with their neighbours across. */
 export function sampled(map, width, height) {
   const pieces = new Uint16Array(width * height)
   for (let y = 0, at = 0; y < height; y++) {
@@ -90,8 +90,8 @@ export function sampled(map, width, height) {
   return { pieces, edges, across, width, height }
 }
 
-/** Colours over the picture: the sampled pieces as an ImageData, by each piece's colour, and whether it is selected and
- *  hovered. `alpha`: of a mask with another edge than its pieces. Without `inner`, no lines but the mask's own. */
+/** The sampled pieces as an ImageData over the picture, by each piece's colour, and whether it is selected and hovered.
+ *  `alpha` is a mask whose edge is not that of its pieces. Without `inner` only the mask's own lines are drawn. */
 export function paintOver(drawn, { colors, selected, hovered }, alpha = null, inner = true) {
   const image = new ImageData(drawn.width, drawn.height)
   const pixels = new Uint32Array(image.data.buffer)
@@ -106,7 +106,7 @@ export function paintOver(drawn, { colors, selected, hovered }, alpha = null, in
   return image
 }
 
-/** The look of each piece's pixels within the mask, or outside of it. */
+/** The colour of each piece's pixels, inside the mask or outside. */
 function fills(colors, hovered, within, dim) {
   return colors.map((color, piece) => {
     if (!within && dim && !hovered[piece]) return word([0, 0, 0, Math.round(255 * DIM)])
@@ -126,7 +126,7 @@ function drawBorders(pixels, drawn, hovered, selected, inner) {
   })
 }
 
-/** The mask's own edge: what is neither in nor out is between the two looks, and a line lies in its middle. */
+/** Draws the mask's own edge: pixels partly in the mask fade towards the edge's middle, where a line lies. */
 function blend(image, alpha, { width, height }) {
   const pixels = new Uint32Array(image.data.buffer)
   const strong = word(SELECTED)
@@ -142,7 +142,7 @@ function blend(image, alpha, { width, height }) {
   }
 }
 
-/** For every number of a map the pixel of it that is next to its middle, as [x, y] of the map; null where it has none. */
+/** For every number of a map, its pixel nearest to its middle, as [x, y] of the map; null where it has no pixel. */
 export function middles(numbers, width, count) {
   const [across, down, pixels] = [0, 1, 2].map(() => new Float64Array(count))
   for (let at = 0, x = 0, y = 0; at < numbers.length; at++) {

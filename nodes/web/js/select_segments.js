@@ -1,5 +1,5 @@
-// EmerDiff Select Segments: a picture to click in. The only state is the text of the node's `selection`;
-// what was drawn comes with the node's last result. Without this file the node works by its text fields.
+// EmerDiff Select Segments: a picture to click in. The only state is the text of the node's `selection`; the
+// drawing comes from the node's last result. Without this file the node works by its text fields.
 
 import { app } from "../../../scripts/app.js"
 import { Picker } from "./picker.js"
@@ -19,13 +19,13 @@ app.registerExtension({
 export function addToNode(node, picker) {
   addPicture(node, picker)
   node.hideOutputImages = true // in the Vue nodes
-  node.onDrawBackground = () => {} // in the classic canvas, where this is what shows a node's images
+  node.onDrawBackground = () => {} // in the classic canvas, where this function draws a node's images
   node.setSize(node.size.map((length, axis) => Math.max(length, SMALLEST[axis])))
   node.onAdded = chained(node.onAdded, () => picker.start())
   node.onRemoved = chained(node.onRemoved, () => picker.stop())
 }
 
-/** The widget alone. */
+/** Adds only the widget. */
 export function addPicture(node, picker) {
   const widget = node.addDOMWidget("segments", "emerdiff_segments", picker.root, {
     serialize: false, // not part of the prompt
@@ -40,7 +40,7 @@ export function addPicture(node, picker) {
   return widget
 }
 
-/** As wide as its node: the panel of properties draws the widget too, and would leave it the panel's own width. */
+/** Keeps the widget as wide as its node. The panel of properties draws it too, and would set the panel's width on it. */
 function keepWidth(widget) {
   Object.defineProperty(widget, "width", { configurable: true, get: () => undefined, set: () => {} })
 }

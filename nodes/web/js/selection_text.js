@@ -1,7 +1,7 @@
-// The text of `selection`: "3, 7-9" for every picture, or "3; ; 5" one list a picture, and at its end
-// perhaps " @1a2b3c4d", the fingerprint of the segmentation that the numbers were picked on. "3:120:45" is the connected
-// part of segment 3 that holds the pixel (120, 45).
-// Read here as emerdiff_ops/segments/texts.py reads it, but a piece that is none of these is passed over: the server names it.
+// The text of `selection`: "3, 7-9" for every picture, or "3; ; 5", one list a picture. It may end in " @1a2b3c4d", the
+// fingerprint of the segmentation that the numbers were picked on. "3:120:45" is the connected part of segment 3 that holds
+// the pixel (120, 45). Read here as in emerdiff_ops/segments/texts.py, but faulty pieces are skipped, because the server
+// names them.
 
 import { asTyped } from "./typed.js"
 
@@ -9,7 +9,7 @@ const FINGERPRINT = /^[0-9a-f]{8}$/i
 const PIECE = /^(\d{1,9})(?:-(\d{1,9}))?$/
 const PART = /^\d{1,9}:\d{1,9}:\d{1,9}$/
 
-/** {lists: for each picture a Set of numbers below its count and of parts as text, fingerprint: eight digits or null} */
+/** {lists: for each picture a Set of numbers below its count and of parts as text; fingerprint: eight digits or null}. */
 export function readSelection(text, counts) {
   const at = text.lastIndexOf("@")
   const digits = text.slice(at + 1).trim()
@@ -38,13 +38,13 @@ export function partOf(text) {
   return text.split(":").map(Number)
 }
 
-/** What stands between commas or spaces, a range as one: "[3, 7 - 9]" as 3 and 7-9. */
+/** The pieces between commas or spaces; a range is one piece: "[3, 7 - 9]" gives 3 and 7-9. */
 function piecesOf(part) {
   const words = part.trim().replace(/^\[/, "").replace(/\]$/, "").split(/\s+/).join(" ")
   return words.replaceAll("- ", "-").replaceAll(" -", "-").replaceAll(",", " ").split(" ").filter(Boolean)
 }
 
-/** The text for these lists; nothing where no list has a pick. */
+/** The text for these lists; empty where no list has a pick. */
 export function writeSelection(lists, fingerprint) {
   if (lists.every((list) => list.size === 0)) return ""
   return `${lists.map(rangesOf).join("; ")} @${fingerprint}`

@@ -1,4 +1,4 @@
-// Where the picture is drawn and pointed at: the canvas, the picture's place in it, and the tip under the pointer.
+// Draws the picture and maps the pointer to it: the canvas, the picture's place in it, and the tip under the pointer.
 
 import { corrected } from "./brush.js"
 import { edged } from "./edge.js"
@@ -15,17 +15,17 @@ export class Stage {
   constructor(picks) {
     this.picks = picks
     this.hovered = null // a piece of the map
-    this.whole = false // whether all pieces of its segment are looked at
+    this.whole = false // whether all pieces of its segment are highlighted
     this.canvas = Object.assign(element("canvas"), { tabIndex: 0 })
     this.tip = element("div", "emerdiff-tip")
   }
 
-  /** The picture is another one. */
+  /** Forgets what belongs to the previous picture. */
   reset() {
     this.drawn = this.hovered = null
   }
 
-  /** What is drawn is of before, until the picture that was asked for has come: nothing can be picked in it. */
+  /** Keeps the old drawing until the new picture has come; meanwhile nothing can be picked in it. */
   wait(waiting) {
     this.waiting = waiting
     this.canvas.setAttribute("aria-busy", waiting)
@@ -48,7 +48,7 @@ export class Stage {
     return { left: (width - across) / 2, top: (height - down) / 2, width: across, height: down }
   }
 
-  /** Pixels of the true picture under the pointer, at any zoom of the page, the canvas or the node. */
+  /** The pixel of the true picture under the pointer, at any zoom of the page, the canvas or the node. */
   pointAt(event) {
     const { entry } = this.picks
     const box = this.canvas.getBoundingClientRect()
@@ -59,7 +59,7 @@ export class Stage {
     ]
   }
 
-  /** Where on the page a point of the true picture lies, as an event has it. */
+  /** The place on the page of a point of the true picture, in the form of an event. */
   eventAt([x, y]) {
     const { entry } = this.picks
     const box = this.canvas.getBoundingClientRect()
@@ -70,7 +70,7 @@ export class Stage {
     }
   }
 
-  /** How many pixels of the true picture one of the page is. */
+  /** How many pixels of the true picture one pixel of the page covers. */
   pixelsEach() {
     const box = this.canvas.getBoundingClientRect()
     return this.picks.entry.width / this.frame(box.width, box.height).width
@@ -108,7 +108,7 @@ export class Stage {
     if (this.picks.box) this.drawBox(context, frame, this.picks.box)
   }
 
-  /** The segments in their looks, to be drawn over the picture. */
+  /** The coloured segments, to be drawn over the picture. */
   segments(across, down) {
     const { map, entry } = this.picks
     this.drawn ??= sampled(map, across, down)
@@ -123,8 +123,7 @@ export class Stage {
     return layer
   }
 
-  /** The mask as its edge is set and the brush has corrected it, at the size in which it is drawn; null where it is that of
-   *  the segments. */
+  /** The mask with its edge and its correction by brush, at drawing size; null where it is just that of the segments. */
   alpha(mask) {
     const { edge, correction } = this.picks
     if (!correction && (!edge || !mask.some(Boolean))) return null

@@ -1,4 +1,4 @@
-// Which subgraph node a subgraph is seen through. All nodes of one kind of subgraph share what is inside it.
+// Finds the subgraph node through which a subgraph is seen. All nodes of one subgraph share its inside.
 
 import { app } from "../../../scripts/app.js"
 

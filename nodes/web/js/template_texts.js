@@ -1,5 +1,5 @@
-// Notes, titles, labels and groups of the pack's own workflows in the front end's language, as they open. The front end
-// translates nodes but nothing that is written in a workflow. Which workflow is ours is seen by its note, as it is in English.
+// Translates notes, titles, labels and groups of the pack's own workflows into the front end's language when they open. The
+// front end translates nodes, but no text inside a workflow. The English note tells that a workflow is ours.
 
 import { app } from "../../../scripts/app.js"
 import { translations } from "./texts.js"

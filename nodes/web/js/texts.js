@@ -14,13 +14,13 @@ app.registerExtension({
   },
 })
 
-/** A text in the front end's language, or in English, with what stands in braces replaced. */
+/** A text in the front end's language, or in English, with its names in braces replaced by values. */
 export function say(key, values = {}) {
   const text = [language(), DEFAULT].map((each) => texts[each]?.emerdiff?.[key]).find(Boolean) ?? key
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name])
 }
 
-/** All texts of another section of the file in the front end's language, by what they are in English. */
+/** All texts of another section of the file in the front end's language, by their English. */
 export function translations(section) {
   return texts[language()]?.[section] ?? {}
 }

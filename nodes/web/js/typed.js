@@ -1,4 +1,4 @@
-// What people type, as the plain characters it stands for: as emerdiff_ops/segments/texts.py reads it.
+// Turns typed text into plain characters, as emerdiff_ops/segments/texts.py does.
 
 /** Full-width characters, dashes, round brackets and single quotes as the plain ones they stand for. */
 export function asTyped(text) {
