@@ -53,7 +53,7 @@ def send_with_mask(route):
 
 def press_run(page) -> dict:
     before = page.evaluate("window.ends.length")
-    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_test_id("queue-button").click()
     page.wait_for_function(f"window.ends.length > {before}", timeout=120_000)
     return page.evaluate("window.ends.at(-1)")
 
