@@ -28,7 +28,8 @@ pytestmark = pytest.mark.once
 CHEAP = ("fast", "balanced")  # presets; the others take four times as long and differ by their steps
 SIZES = [(1, 64, 64), (2, 65, 79)]  # pictures, height, width
 TEXTS = {
-    "selection": ["", "0", "0-1", "1; 0", "9", "x"],
+    "selection": ["", "0", "0-1", "1; 0", "9", "x", "0:3:5", "0:999:0"],
+    "correction": ["", "none.png", "../a.png", "a.png; ; b.png"],
     "text": ["star", "star, disc", ""],
     "filename_prefix": ["value", "a/b"],
     "feature_layer": ["auto", "middle 0", "output 3.0", "output 99", "\u0663", "x" * 80],

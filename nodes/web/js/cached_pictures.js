@@ -38,7 +38,7 @@ async function settle(nodeId, { promptId, output }) {
   const run = (await history(`/${promptId}`))[promptId]
   if (!run) return
   const subject = subjectOf(run, nodeId)
-  const found = output ?? known.get(subject) ?? (await findIn(nodeId, subject))
+  const found = output ?? known.get(subject) ?? (await findIn(subject))
   if (!found) return
   known.delete(subject)
   known.set(subject, found)
@@ -47,31 +47,39 @@ async function settle(nodeId, { promptId, output }) {
   api.dispatchCustomEvent("executed", { node: nodeId, display_node: nodeId, prompt_id: promptId, output: found })
 }
 
-/** What the node showed at the end of the newest run on the same inputs, or undefined. */
-async function findIn(nodeId, subject) {
+/** The result of the newest run of such a node on the same inputs, in whichever workflow, or undefined. */
+async function findIn(subject) {
   for (let items = FEW; items <= MANY; items *= 4) {
     const runs = Object.values(await history(`?max_items=${items}`)).reverse() // the newest first
     for (const run of runs) {
-      const last = Object.keys(run.outputs).findLast((id) => id !== nodeId && run.meta?.[id]?.display_node === nodeId)
-      if (last && subjectOf(run, nodeId) === subject) return run.outputs[last]
+      const shown = Object.keys(run.outputs).filter((id) => (run.meta?.[id]?.display_node ?? id) !== id)
+      const last = shown.findLast((id) => subjectOf(run, run.meta[id].display_node) === subject)
+      if (last) return run.outputs[last]
     }
     if (runs.length < items) return
   }
 }
 
-/** What a node's result depends on, as text: its own class and inputs, and those of all that it is made from. */
+/** What a node's result depends on, as text: its class and inputs, and those of all nodes before it. The nodes are numbered
+ *  in the order in which they are met, because another workflow may give the same nodes other ids. */
 function subjectOf(run, nodeId) {
   const prompt = run.prompt[2]
-  const nodes = new Map()
-  const open = [nodeId]
-  while (open.length) {
-    const id = open.pop()
-    if (nodes.has(id) || !prompt[id]) continue
-    const { class_type, inputs } = prompt[id]
-    nodes.set(id, [id, class_type, Object.entries(inputs).sort()])
-    open.push(...Object.values(inputs).filter(Array.isArray).map(([from]) => from))
+  const met = [nodeId]
+  const number = (id) => {
+    if (!met.includes(id)) met.push(id)
+    return met.indexOf(id)
   }
-  return JSON.stringify([...nodes.values()].sort())
+  const nodes = []
+  for (const id of met) {
+    const { class_type, inputs } = prompt[id] ?? { inputs: {} }
+    const values = Object.entries(inputs).sort(([one], [other]) => (one < other ? -1 : 1))
+    nodes.push([class_type, values.map(([name, value]) => [name, isLink(prompt, value) ? [number(value[0]), value[1]] : value])])
+  }
+  return JSON.stringify(nodes)
+}
+
+function isLink(prompt, value) {
+  return Array.isArray(value) && typeof value[0] === "string" && value[0] in prompt
 }
 
 async function history(which) {
