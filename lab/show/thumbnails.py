@@ -35,7 +35,6 @@ from show.sheet import BACKGROUND
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "nodes" / "web" / "docs" / "images"
 OUTPUT = ROOT / "demo_output"
-SCENE = OUTPUT / "scene_10000001"
 SIDE = 512
 GAP = 8
 LEANS = 60  # pixels to either side that a slanted cut leaves the middle
@@ -51,10 +50,10 @@ SHOWN = {
     REFINE: ["input", "rough_mask", "lifted", "cut_out"],
     POINT: ["input", "pointed", "exact", "cut_out"],
     ANY_MODEL: ["input", "overlay"],
-    Z_IMAGE: [f"{SCENE}/{name}" for name in ("clicked", "inpainted")],
-    QWEN_EDIT: [f"{SCENE}/{name}" for name in ("drafted", "inpainted")],
-    KLEIN: [f"{SCENE}/{name}" for name in ("input", "inpainted")],
-    WORD_WITH_FLUX: [f"{SCENE}/drafted", f"{OUTPUT}/scene_10000002/by_word"],
+    Z_IMAGE: ["input", "painted"],
+    QWEN_EDIT: [f"{folder_of(Z_IMAGE)}/{name}" for name in ("overlay", "painted")],
+    KLEIN: [f"{folder_of(Z_IMAGE)}/{name}" for name in ("selection", "painted")],
+    WORD_WITH_FLUX: [f"{OUTPUT}/scene_10000002/{name}" for name in ("input", "by_word")],
     VIDEO: [f"{FRAMES}/{name}" for name in ("frame_0", "frame_11", "result_0", "result_11")],
     COMPARE: ["by_draft", "by_fast", "by_balanced", "by_paper"],
     WORD: [f"{OUTPUT}/scene_10000002/{name}" for name in ("by_word", "inpainted")],  # where the word finds its object
