@@ -6,6 +6,7 @@ SCENES = ("scene.png", "other.png")
 SEGMENTS = 6
 MAKE = """async ([nodes, promoted]) => {
     app.clean()
+    app.graph.id = crypto.randomUUID() // front ends keep widgets' values by the ids of graph and node
     const made = nodes.map(({ type, place, widgets }) => {
         const node = LiteGraph.createNode(type)
         node.pos = place
