@@ -47,7 +47,7 @@ FLUX_SIDE = 256  # pixels of the shorter side; the small Flux takes minutes for 
 BLUE, SHARE = 0x2060D8, 0.7  # what is laid over a thing, and how much of it
 ASTRONAUT, COFFEE = "astronaut", "coffee"
 SUIT = ((110, 330), (320, 260), (256, 400), (165, 385))  # x, y: where one clicks
-SUIT_BY_FLUX = ((55, 165), (160, 130), (128, 200), (82, 192))  # the same on FLUX_SIDE
+HELMET = ((205, 195),)  # on FLUX_SIDE
 Points = tuple[tuple[int, int], ...]
 Shown = dict[str, Image.Image]
 
@@ -79,7 +79,7 @@ def show_photographs(session: Session) -> None:
     leave(REFINE, refined(session, put(session, ASTRONAUT), BRUSH))
     leave(POINT, pointed(session, put(session, ASTRONAUT), SUIT))
     leave(ANY_MODEL, drafted(session, put(session, ASTRONAUT, FLUX_SIDE)))
-    leave(Z_IMAGE, clicked(session, Z_IMAGE, put(session, ASTRONAUT, FLUX_SIDE), SUIT_BY_FLUX))
+    leave(Z_IMAGE, clicked(session, Z_IMAGE, put(session, ASTRONAUT, FLUX_SIDE), HELMET))
     leave(COMPARE, compared(session, put(session, COFFEE, SIZE)._replace(stand_in=SMALL_MODEL)))
     sheet().save(LEFT / "sheet.png", optimize=True)
 
