@@ -14,7 +14,6 @@ from comfyui.chromium import find_browser
 from comfyui.front_ends import NEWEST, ensure_front_end
 from comfyui.server import HostServer, default_host, device_flags, interrupt_on_termination
 
-KEPT = ("--cache-lru", "1000")  # nodes whose results the server keeps: tests that use a graph again need not run it
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,7 +38,7 @@ def server(release):
     interrupt_on_termination()
     SHOTS.mkdir(parents=True, exist_ok=True)
     newest = ("--front-end-root", str(ensure_front_end())) if release == NEWEST else ()
-    with HostServer(default_host(), flags=(*device_flags(), *KEPT, *newest)) as server:
+    with HostServer(default_host(), flags=(*device_flags(), *newest)) as server:
         put_scenes(server)
         yield server
 
