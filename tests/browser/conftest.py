@@ -15,7 +15,6 @@ from comfyui.front_ends import NEWEST, ensure_front_end
 from comfyui.server import HostServer, default_host, device_flags, interrupt_on_termination
 
 
-
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items, config):
     """These tests come last: until the session ends Playwright keeps an event loop, in which no other can be run."""
