@@ -242,7 +242,11 @@ class Transformer:
     def capture(self, place: Block, grid: tuple[int, int]) -> AttentionOutput | ProjectionInput:
         if self.family.projection:
             return ProjectionInput(self.family.projection(self.blocks()[place]), grid)
-        return AttentionOutput(place, self.replaced_as(place), self.attentions_before(place), grid, self.filled())
+        return AttentionOutput(*self.joint_attention(place, grid))
+
+    def joint_attention(self, place: Block, grid: tuple[int, int]) -> tuple:
+        """Where the hooks of joint attention find the picture's tokens."""
+        return place, self.replaced_as(place), self.attentions_before(place), grid, self.filled()
 
     def attention_grid(self, place: Block, latent_size: tuple[int, int]) -> tuple[int, int]:
         return self.grid_of(place, latent_size)
@@ -252,8 +256,7 @@ class Transformer:
     ) -> JointAttention | None:
         if self.family.projection:
             return None
-        before = self.attentions_before(place)
-        return JointAttention(finer, place, self.replaced_as(place), before, grid, self.filled())
+        return JointAttention(finer, *self.joint_attention(place, grid))
 
     def filled(self) -> int | None:
         """The multiple to which the picture's tokens are padded: 32 in Z-Image; None where they come first."""

@@ -17,7 +17,7 @@ from ..host.progress import Progress, show_text
 from ..host.recipes import Recipe, recipe_of, stack_of
 from ..host.session import run_session
 from ..host.unet import network_of
-from .checks import check_conditioning, check_predicted
+from .checks import check_conditioning, check_predicted, check_words_read
 from .values import Size, size_of
 
 
@@ -90,9 +90,5 @@ def _maps_of_picture(look: Looked, latent: Tensor, seed: int, progress: Progress
 
 def _found(hook: Concepts) -> list[Tensor]:
     """The scores of all blocks of one evaluation."""
-    if len(hook.scores) < len(hook.blocks):
-        raise ValueError(
-            "another node replaces or skips blocks of this model, so that words cannot be found: connect the model "
-            "from before it"
-        )
+    check_words_read(len(hook.scores) == len(hook.blocks))
     return [check_predicted(each) for each in hook.scores]

@@ -16,7 +16,7 @@ from ..host.progress import Progress, show_text
 from ..host.recipes import SeedRecipe, seed_recipe_of
 from ..host.seeds import AttendedWords
 from ..host.session import capture_once
-from .checks import check_conditioning, check_predicted
+from .checks import check_conditioning, check_predicted, check_words_read
 from .values import Size, size_of
 
 
@@ -34,8 +34,7 @@ class Told(NamedTuple):
         """The hook that reads one evaluation."""
         own = network.transformer_of(self.model)
         groups = [*self.phrases, self.background] if self.background else self.phrases
-        where = self.block, own.replaced_as(self.block), own.attentions_before(self.block), grid, own.filled()
-        return AttendedWords(groups, *where)
+        return AttendedWords(groups, *own.joint_attention(self.block, grid))
 
 
 def seed_maps_of(model, clip, latents: Tensor, phrases: list[str], counter_words: list[str], seed: int) -> Tensor:
@@ -74,11 +73,8 @@ def _maps_of_picture(told: Told, latent: Tensor, seed: int, progress: Progress) 
     hook = told.hook(grid)
     capture_once(told.model, told.conditioning, latent, told.recipe.level, hook, noise)
     progress.step("reading")
-    if hook.features is None or hook.scores is None:
-        raise ValueError(
-            "another node replaces or skips blocks of this model, so that words cannot be found: connect the model "
-            "from before it"
-        )
+    check_words_read(hook.features is not None and hook.scores is not None)
+    assert hook.features is not None and hook.scores is not None
     count = len(told.phrases)
     background = hook.scores[count] if told.background else None
     shares = shares_of(hook.scores[:count], background, check_predicted(hook.features[0]))

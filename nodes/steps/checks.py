@@ -257,6 +257,15 @@ def check_predicted(prediction: Tensor) -> Tensor:
     return prediction
 
 
+def check_words_read(complete: bool) -> None:
+    """ValueError where another pack kept some block from running in which words are read."""
+    if not complete:
+        raise ValueError(
+            "another node replaces or skips blocks of this model, so that words cannot be found: connect the model "
+            "from before it"
+        )
+
+
 def check_canvas(model, canvas: Size) -> None:
     """ValueError where the network cannot take a latent of this size, surroundings included."""
     own, pixels = network.of(model), network.latent_ratio(model)  # pixels a side of a cell
