@@ -52,9 +52,10 @@ async function findIn(subject) {
   for (let items = FEW; items <= MANY; items *= 4) {
     const runs = Object.values(await history(`?max_items=${items}`)).reverse() // the newest first
     for (const run of runs) {
-      const shown = Object.keys(run.outputs).filter((id) => (run.meta?.[id]?.display_node ?? id) !== id)
-      const last = shown.findLast((id) => subjectOf(run, run.meta[id].display_node) === subject)
-      if (last) return run.outputs[last]
+      const outerOf = (id) => run.meta?.[id]?.display_node ?? id
+      const inner = Object.keys(run.outputs).filter((id) => outerOf(id) !== id)
+      const outer = [...new Set(inner.map(outerOf))].findLast((id) => subjectOf(run, id) === subject)
+      if (outer) return run.outputs[inner.findLast((id) => outerOf(id) === outer)]
     }
     if (runs.length < items) return
   }
