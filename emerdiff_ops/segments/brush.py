@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import interpolate
 
-from .texts import split_fingerprint
+from .texts import of_each, split_fingerprint
 
 
 class Correction(NamedTuple):
@@ -28,8 +28,7 @@ def parse_corrections(text: str, count: int) -> list[Correction | None]:
     parts = [part.strip() for part in text.split(";")]
     if any(parts[count:]):
         raise ValueError(f"correction names files for {len(parts)} pictures, but there are {count}; one file for each")
-    parts = parts * count if len(parts) == 1 else parts + [""] * (count - len(parts))
-    return [Correction(*split_fingerprint(part)) if part else None for part in parts[:count]]
+    return [Correction(*split_fingerprint(part)) if part else None for part in of_each(parts, count)[:count]]
 
 
 def has_shape_of(correction: torch.Tensor, height: int, width: int) -> bool:

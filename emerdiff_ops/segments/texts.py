@@ -76,12 +76,17 @@ def parse_lists(text: str, counts: Sequence[int], clip: bool = False) -> list[li
     parts = _as_typed(text).split(";")
     if any(map(str.strip, parts[len(counts) :])) and not clip:
         raise ValueError(f"selection has {len(parts)} lists (between semicolons), but there are {len(counts)} pictures")
-    parts = parts * len(counts) if len(parts) == 1 else parts + [""] * (len(counts) - len(parts))
+    parts = of_each(parts, len(counts))
     several = len(counts) > 1
     return [
         _picks(part, count, clip, f" in picture {picture}" if several else "")
         for picture, (part, count) in enumerate(zip(parts, counts))
     ]
+
+
+def of_each(parts: list[str], count: int) -> list[str]:
+    """The text for each of `count` pictures: a single part is for all of them; pictures beyond the parts get none."""
+    return parts * count if len(parts) == 1 else parts + [""] * (count - len(parts))
 
 
 def _picks(text: str, count: int, clip: bool, where: str = "") -> list[int | Part]:
