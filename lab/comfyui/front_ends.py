@@ -5,9 +5,15 @@ from pathlib import Path
 
 from .environment import HOSTS, from_pypi, one_at_a_time, stamp_of, write_stamp
 
+OWN = "its own"  # the one that this ComfyUI brings
 PACKAGE = "comfyui-frontend-package"
 NEWEST, SHA256 = "1.58.1", "37912597537a731a8f421179618a736c24184c5bdbfa327f38b2fb7c291852d9"
 INSIDE = "comfyui_frontend_package/static/"
+
+
+def flags_of(front_end: str) -> tuple[str, ...]:
+    """What a server is started with to serve its own front end, or the newest."""
+    return ("--front-end-root", str(ensure_front_end())) if front_end == NEWEST else ()
 
 
 def ensure_front_end() -> Path:

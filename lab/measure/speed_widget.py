@@ -20,11 +20,10 @@ from scipy import ndimage
 
 from comfyui import browser
 from comfyui.chromium import find_browser
-from comfyui.front_ends import ensure_front_end
+from comfyui.front_ends import NEWEST, OWN, flags_of
 from comfyui.server import HostServer, default_host, device_flags
 
 SEGMENTS, SIZE = 60, (2000, 3000)
-FRONT_ENDS = ("its own", "the newest")
 MAKE = """async (zoom) => {
     app.clean()
     const make = (type, x, values) => {
@@ -105,15 +104,15 @@ MEASURE = """async (rounds) => {
 def widget(options) -> str:
     """Tables of both node modes on the front ends, the node small and large."""
     return "\n\n".join(
-        table(f"{name}, {mode}", measured) for name in FRONT_ENDS for mode, measured in answers(name, options.rounds)
+        table(f"{name}, {mode}", measured) for name in (OWN, NEWEST) for mode, measured in answers(name, options.rounds)
     )
 
 
 def answers(front_end: str, rounds: int) -> Iterator[tuple[str, dict]]:
     found = find_browser()
     assert found, "no Chromium or Chrome is on PATH"
-    newest = ("--front-end-root", str(ensure_front_end())) if front_end == "the newest" else ()
-    with HostServer(default_host(), flags=(*device_flags(), *newest)) as server, browser.chromium(found) as chrome:
+    flags = *device_flags(), *flags_of(front_end)
+    with HostServer(default_host(), flags=flags) as server, browser.chromium(found) as chrome:
         put_files(server, SEGMENTS, *SIZE)
         for mode in ("classic", "vue"):
             browser.set_up(server, **{"Comfy.VueNodes.Enabled": mode == "vue"})

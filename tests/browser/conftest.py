@@ -7,11 +7,11 @@ import pytest
 pytest.importorskip("playwright", reason="the tests in a browser need the package playwright")
 
 from front_end import EXTENSION, SHOTS, FrontEnd, put_scenes
-from ways import OWN, wanted
+from ways import wanted
 
 from comfyui.browser import chromium, open_page, set_up
 from comfyui.chromium import find_browser
-from comfyui.front_ends import NEWEST, ensure_front_end
+from comfyui.front_ends import NEWEST, OWN, flags_of
 from comfyui.server import HostServer, default_host, device_flags, interrupt_on_termination
 
 
@@ -36,8 +36,7 @@ def server(release):
         pytest.skip("no Chromium or Chrome is on PATH")
     interrupt_on_termination()
     SHOTS.mkdir(parents=True, exist_ok=True)
-    newest = ("--front-end-root", str(ensure_front_end())) if release == NEWEST else ()
-    with HostServer(default_host(), flags=(*device_flags(), *newest)) as server:
+    with HostServer(default_host(), flags=(*device_flags(), *flags_of(release))) as server:
         put_scenes(server)
         yield server
 

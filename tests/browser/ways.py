@@ -5,9 +5,8 @@ What neither the mode nor the front end decides runs in one pair; what either ma
 
 import pytest
 
-from comfyui.front_ends import NEWEST
+from comfyui.front_ends import NEWEST, OWN
 
-OWN = "its own"  # the front end that this ComfyUI brings
 classic_own = pytest.mark.ways(("classic", OWN))
 vue_own = pytest.mark.ways(("vue", OWN))
 vue_newest = pytest.mark.ways(("vue", NEWEST))
