@@ -177,10 +177,7 @@ def use_segmentation(prompt: dict, segments: Segments) -> None:
 def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> dict[str, Image.Image]:
     """Run the workflows for a rough mask, a box around the chosen segments, and for a word."""
     rough = box_around(np.isin(segments.labels, task.segments))
-    painted_over = picture.image.copy()
-    painted_over.putalpha(Image.fromarray(np.uint8(255) * ~rough))  # as the mask editor saves a mask
-    session.server.put_input(f"{picture.name}_rough.png", png(painted_over))
-    prompt = with_inputs(session.prompt(REFINE, picture), "LoadImage", image=f"{picture.name}_rough.png")
+    prompt = session.prompt_with_mask(REFINE, picture, rough)
     lifted = session.run(f"{picture.name}: lifting a box", prompt)[find(prompt, "EmerDiffLiftMask")]
     prompt = with_inputs(session.prompt(WORD, picture, task.prompt), "EmerDiffSelectByText", text=task.word)
     redirect(prompt, [find(prompt, "ImageScaleToTotalPixels"), 0], [find(prompt, "LoadImage"), 0])

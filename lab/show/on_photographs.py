@@ -129,7 +129,12 @@ def strip_of(workflow: str, captions: dict[str, str]) -> Image.Image:
 
 def prompt_on(session: Session, workflow: str, picture: Picture) -> dict:
     """A workflow for a photograph, by the preset draft and at the photograph's own size."""
-    prompt, (width, height) = session.prompt(workflow, picture), picture.image.size
+    return drafting(session.prompt(workflow, picture), picture)
+
+
+def drafting(prompt: dict, picture: Picture) -> dict:
+    """The prompt by the preset draft, at the picture's own size, in place."""
+    width, height = picture.image.size
     for node in prompt.values():
         node["inputs"] |= {"preset": PRESET} if "preset" in node["inputs"] else {}
         if node["class_type"] == "ImageScaleToTotalPixels":
@@ -164,10 +169,8 @@ def clicked(session: Session, workflow: str, picture: Picture, places: Points) -
 
 
 def refined(session: Session, picture: Picture, strokes: tuple[Stroke, ...]) -> Shown:
-    rough, painted_over = brushed(picture.image, strokes), picture.image.copy()
-    painted_over.putalpha(Image.fromarray(np.uint8(255) * ~rough))  # as the mask editor saves a mask
-    session.server.put_input(f"{picture.name}_rough.png", png(painted_over))
-    prompt = with_inputs(prompt_on(session, REFINE, picture), "LoadImage", image=f"{picture.name}_rough.png")
+    rough = brushed(picture.image, strokes)
+    prompt = drafting(session.prompt_with_mask(REFINE, picture, rough), picture)
     lifting = find(prompt, "EmerDiffLiftMask")
     grey = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[lifting, 1]), 0])
     nodes = {"lifted": lifting, "soft": grey, "cut_out": find(prompt, "SaveImage")}

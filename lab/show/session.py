@@ -6,6 +6,7 @@ import sys
 import time
 from typing import Self
 
+import numpy as np
 from PIL import Image
 from safetensors import safe_open
 
@@ -36,6 +37,13 @@ class Session:
         if self.checkpoint:
             return with_inputs(prompt, "CheckpointLoaderSimple", ckpt_name=self.checkpoint)
         return replace_loaders(prompt, picture.stand_in)
+
+    def prompt_with_mask(self, workflow: str, picture: Picture, mask: np.ndarray) -> dict:
+        """A workflow for this picture with a mask [H, W] bool, put there as the mask editor saves one."""
+        painted_over = picture.image.copy()
+        painted_over.putalpha(Image.fromarray(np.uint8(255) * ~mask))
+        self.server.put_input(f"{picture.name}_rough.png", png(painted_over))
+        return with_inputs(self.prompt(workflow, picture), "LoadImage", image=f"{picture.name}_rough.png")
 
     def run(self, title: str, prompt: dict) -> dict:
         with ProgressLine(title) as line:

@@ -61,12 +61,7 @@ class EmerDiffLabSmallSD(io.ComfyNode):
             category="EmerDiff/lab",
             description="The small Stable Diffusion of the development lab, in place of a checkpoint: for photographs.",
             inputs=[],
-            outputs=[
-                io.Model.Output(),
-                io.Conditioning.Output(display_name="empty prompt"),
-                io.Vae.Output(),
-                io.Clip.Output(),
-            ],
+            outputs=loaded(),
         )
 
     @classmethod
