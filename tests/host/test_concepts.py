@@ -8,11 +8,11 @@ import torch
 from comfy.text_encoders.flux import FluxTokenizer, KleinTokenizer
 from comfy.text_encoders.qwen_image import QwenImageTokenizer
 from comfy.text_encoders.sd3_clip import SD3Tokenizer
-from emerdiff.nodes.host import hooks, network
+from emerdiff.nodes.host import network
 from emerdiff.nodes.host.clip import concepts_of
 from emerdiff.nodes.host.concepts import Concepts
 from emerdiff.nodes.host.recipes import RECIPES, recipe_of, stack_of
-from emerdiff.nodes.host.session import run_session
+from emerdiff.nodes.host.session import capture_once
 from emerdiff.nodes.host.unet import network_of
 from emerdiff.nodes.steps.by_concepts import Looked
 from emerdiff.nodes.steps.score_text import Asked, Reader, signs_of
@@ -37,14 +37,7 @@ class Loaded(NamedTuple):
         return own.grid_of(own.find_place("auto"), CELLS)
 
     def run(self, hook, level: float):
-        def work(x0, predict):
-            try:
-                predict(network.with_noise(self.look.model, x0, level, self.noise.to(x0)), level, hook)
-            except hooks.Captured:
-                pass
-            return x0
-
-        run_session(self.look.model, self.look.conditioning, self.latent, work)
+        capture_once(self.look.model, self.look.conditioning, self.latent, level, hook, self.noise)
         return hook
 
 
