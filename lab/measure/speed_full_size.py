@@ -11,7 +11,7 @@ from emerdiff.nodes.host.latents import decode
 from emerdiff.nodes.host.progress import Progress
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import extract_features
-from emerdiff.nodes.steps.modulate import Push, Run
+from emerdiff.nodes.steps.modulate import Push, Run, subjects_of
 from emerdiff.nodes.steps.read_out import READOUTS
 from emerdiff.nodes.steps.values import Source
 
@@ -43,7 +43,9 @@ def full_jobs(source: Source, size: int, count: int) -> dict:
     layer = unet.find_layer(source.model, "auto", last=True)
 
     def exact(start):
-        return Run(source, trajectory, low_res, Push(timestep=start), Progress()).variants(0)
+        subjects = subjects_of(trajectory, low_res, [None])
+        levels = levels_of(source.model, trajectory, start)
+        return Run(source, subjects, levels, Push(timestep=start), Progress()).variants(0)
 
     def plain(start):
         levels = levels_of(source.model, trajectory, start)

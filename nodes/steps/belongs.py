@@ -44,8 +44,21 @@ def check_belongs(image: Tensor, shape: Sequence[int], read: str | None = None) 
     return pictures
 
 
-def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks) -> None:
-    """ValueError unless both suit the model and the VAE, and both are of the same pictures."""
+def check_together(
+    source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, image: Tensor | None
+) -> Sequence[Tensor | None]:
+    """The pictures [any, any, 3], None for each where no image came in; ValueError unless all belong together."""
+    check_kind(trajectory, Trajectory)
+    check_kind(low_res_masks, LowResMasks)
+    check_trajectory(source, trajectory)
+    check_masks(trajectory, low_res_masks)
+    if image is None:
+        return [None] * len(trajectory.latent)
+    return [*check_belongs(image, (len(trajectory.latent), *trajectory.image_size), trajectory.pictures)]
+
+
+def check_trajectory(source: Source, trajectory: Trajectory) -> None:
+    """ValueError unless it suits the model and the VAE."""
     name = network.latent_format_name(source.model)
     check_latent(source.model, trajectory.latent, "the trajectory's")
     if trajectory.latent_format != name:
@@ -53,16 +66,20 @@ def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowR
             f"the trajectory was made with another kind of model ({trajectory.latent_format}, not {name}); "
             "run EmerDiff Extract Features with this model"
         )
-    covered = [pixels_per_cell(source.vae) * cells for cells in size_of(trajectory.latent)]
+    covered = [pixels_per_cell(source.vae) * cells for cells in trajectory.latent_size]
     if any(side > most for side, most in zip(trajectory.working_size, covered)):
         raise ValueError(
             f"the trajectory's latents stand for {covered[1]} x {covered[0]} pixels and its picture is "
             f"{trajectory.working_size[1]} x {trajectory.working_size[0]}: run EmerDiff Extract Features again"
         )
-    if low_res_masks.latent_size != tuple(trajectory.latent.shape[-2:]):
+
+
+def check_masks(trajectory: Trajectory, low_res_masks: LowResMasks) -> None:
+    """ValueError unless both are of the same pictures."""
+    if low_res_masks.latent_size != trajectory.latent_size:
         raise ValueError(
             f"the masks were made for latents of {low_res_masks.latent_size}, the trajectory has "
-            f"{tuple(trajectory.latent.shape[-2:])}; take both from one EmerDiff Extract Features"
+            f"{trajectory.latent_size}; take both from one EmerDiff Extract Features"
         )
     if len(low_res_masks.masks) != len(trajectory.latent):
         raise ValueError(
@@ -75,7 +92,7 @@ def check_trajectory(source: Source, trajectory: Trajectory, low_res_masks: LowR
 def check_same_pictures(features: Features, trajectory: Trajectory) -> None:
     """ValueError unless both are of the same pictures: as many, with latents of the same size."""
     of_features = len(features.features), *features.latent_size
-    of_trajectory = len(trajectory.latent), *size_of(trajectory.latent)
+    of_trajectory = len(trajectory.latent), *trajectory.latent_size
     if of_features != of_trajectory:
         raise ValueError(
             f"the features are of {of_features[0]} pictures as latents of {of_features[2]} x {of_features[1]}, the "

@@ -31,7 +31,7 @@ from ..host.memory import RowsAtOnce, Workplace, room_to_spare
 from ..host.network import sigma_of
 from ..host.progress import Progress
 from ..host.session import run_session
-from .belongs import check_belongs, check_kind, check_trajectory
+from .belongs import check_together
 from .checks import check_predicted, check_source
 from .presets import check_suits
 from .read_out import READOUTS, guide_of
@@ -45,6 +45,19 @@ BORDERS = 0.02  # assumed cost of a map along the picture's borders against a ro
 BYTES_AT_WORK, BYTES_AT_END = 4 * 60, 4 * 16
 
 Maps = Callable[[torch.device], Iterator[Tensor]]  # the difference maps [H, W] of a picture, made on a device
+
+
+class Subject(NamedTuple):
+    """A picture whose difference maps are made."""
+
+    latent: Tensor  # [1, c, h', w']
+    masks: Tensor  # [K, h, w]
+    grid: Grid  # of the masks, over the picture at working size
+    picture: Tensor | None  # [any, any, 3]; None: as the VAE decodes the latent
+
+    def look(self, vae, progress: Progress) -> Look:
+        """The picture whose borders are followed."""
+        return Look(guide_of(vae, self.latent, self.grid.working, progress, self.picture), self.grid)
 
 
 class Push(NamedTuple):
@@ -86,8 +99,6 @@ def modulate_attention(
     `preview` shows the label map as it forms; not for nodes that return pictures, which the front end would hide.
     `image`: the pictures [B, any, any, 3] whose borders some presets follow; None: as the VAE decodes them.
     """
-    check_kind(trajectory, Trajectory)
-    check_kind(low_res_masks, LowResMasks)
     pictures = maps_of_pictures(source, trajectory, low_res_masks, push, Progress("steps", preview), rows, image)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)
     count = low_res_masks.masks.shape[1]
@@ -119,24 +130,27 @@ def maps_of_pictures(
 ) -> Iterator[Maps]:
     """Yields for every picture a function that makes its difference maps [H, W] on a device; keeps none of them."""
     check_source(source)
-    check_trajectory(source, trajectory, low_res_masks)
-    seen = seen_of(image, trajectory)
+    pictures = check_together(source, trajectory, low_res_masks, image)
     check_suits(source.model, push.preset)
-    if PRESETS[push.preset].lifts:
-        yield from lifted(source, trajectory, low_res_masks, push, progress, rows, seen)
-    else:
-        yield from drafts(source, trajectory, low_res_masks, progress, seen)
+    subjects = subjects_of(trajectory, low_res_masks, pictures)
+    if not PRESETS[push.preset].lifts:
+        return drafts(source.vae, subjects, progress)
+    levels = noise_levels(source.model, trajectory, push.timestep, PRESETS[push.preset])
+    return lifted(Run(source, subjects, levels, push, progress, rows))
 
 
-def drafts(source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, progress: Progress, seen):
+def subjects_of(trajectory: Trajectory, low_res_masks: LowResMasks, pictures: Sequence[Tensor | None]) -> list[Subject]:
+    """Each picture with its own latent and masks."""
+    grid = grid_over(size_of(low_res_masks.masks), trajectory.latent_size, trajectory.working_size)
+    return [Subject(trajectory.of(i), low_res_masks.of(i), grid, picture) for i, picture in enumerate(pictures)]
+
+
+def drafts(vae, subjects: list[Subject], progress: Progress) -> Iterator[Maps]:
     """The coarse masks of every picture, refined along its borders without modulation."""
-    grid = grid_of_masks(low_res_masks, trajectory)
-    masks = [low_res_masks.of(picture) for picture in range(len(trajectory.latent))]
-    progress.expect("decoding", sum(picture is None for picture in seen), decoding_weight(source.vae))
-    progress.expect("borders", 2 * sum(map(len, masks)), BORDERS)
-    for latent, picture, own in zip(trajectory.latent.split(1), seen, masks, strict=True):
-        guide = guide_of(source.vae, latent, trajectory.working_size, progress, picture)
-        yield partial(draft, Look(guide, grid), own, progress)
+    progress.expect("decoding", sum(each.picture is None for each in subjects), decoding_weight(vae))
+    progress.expect("borders", 2 * sum(len(each.masks) for each in subjects), BORDERS)
+    for subject in subjects:
+        yield partial(draft, subject.look(vae, progress), subject.masks, progress)
 
 
 def draft(look: Look, masks: Tensor, progress: Progress, device: torch.device) -> Iterator[Tensor]:
@@ -144,21 +158,19 @@ def draft(look: Look, masks: Tensor, progress: Progress, device: torch.device) -
     return drafted(look.on(device), masks.to(device), partial(progress.step, "borders"), room_to_spare(device))
 
 
-def lifted(source, trajectory, low_res_masks, push: Push, progress: Progress, rows, seen) -> Iterator[Maps]:
+def lifted(run: Run) -> Iterator[Maps]:
     """The response of every picture to a push along each of its masks."""
-    preset, grid, size = PRESETS[push.preset], grid_of_masks(low_res_masks, trajectory), trajectory.working_size
-    readout, prior = READOUTS[preset.readout], push.prior and preset.prior
-    looks, counts = readout.guided or prior, [len(low_res_masks.of(picture)) for picture in range(len(seen))]
-    run = Run(source, trajectory, low_res_masks, push, progress, rows)
-    decodings = looks * sum(picture is None for picture in seen) + sum(map(readout.decodings, counts))
-    progress.expect("decoding", decodings, decoding_weight(source.vae))
+    vae, progress, preset = run.source.vae, run.progress, run.preset
+    readout, prior = READOUTS[preset.readout], run.push.prior and preset.prior
+    looks, counts = readout.guided or prior, [len(each.masks) for each in run.subjects]
+    decodings = looks * sum(each.picture is None for each in run.subjects) + sum(map(readout.decodings, counts))
+    progress.expect("decoding", decodings, decoding_weight(vae))
     progress.expect("borders", sum(counts), BORDERS)
-    for picture, latent in enumerate(trajectory.latent.split(1)):
-        finals = run.variants(picture)
-        look = Look(guide_of(source.vae, latent, size, progress, seen[picture]), grid) if looks else None
-        masks = low_res_masks.of(picture) if prior else None
-        read = partial(readout.maps, source.vae, finals)
-        yield partial(responses, read, look, masks, size, preset.evenness, progress)
+    for number, subject in enumerate(run.subjects):
+        read = partial(readout.maps, vae, run.variants(number))
+        look = subject.look(vae, progress) if looks else None
+        masks = subject.masks if prior else None
+        yield partial(responses, read, look, masks, subject.grid.working, preset.evenness, progress)
 
 
 def responses(
@@ -174,30 +186,17 @@ def responses(
         progress.step("borders")
 
 
-def grid_of_masks(low_res_masks: LowResMasks, trajectory: Trajectory) -> Grid:
-    return grid_over(size_of(low_res_masks.masks), low_res_masks.latent_size, trajectory.working_size)
-
-
-def seen_of(image: Tensor | None, trajectory: Trajectory) -> Sequence[Tensor | None]:
-    """The pictures [any, any, 3] of a trajectory, or None for each."""
-    count = len(trajectory.latent)
-    if image is None:
-        return [None] * count
-    return [*check_belongs(image, (count, *trajectory.image_size), trajectory.pictures)]
-
-
 class Run:
     """The modulated denoising of all pictures: the layer and timestep of the push, and how many rows run at once."""
 
-    def __init__(self, source, trajectory, low_res_masks, push, progress, rows=None):
-        model, latent_size = source.model, size_of(trajectory.latent)
+    def __init__(self, source, subjects, levels, push, progress, rows=None):
+        model, latent_size = source.model, size_of(subjects[0].latent)
         self.source, self.push, self.preset, self.progress = source, push, PRESETS[push.preset], progress
+        self.subjects, (self.noises, self.sigmas) = subjects, levels
         self.layer = unet.find_layer(model, push.layer, last=True)
-        self.latent = trajectory.latent
-        self.noises, self.sigmas = noise_levels(model, trajectory, push.timestep, self.preset)
         self.rows = RowsAtOnce(model, latent_size, rows)
-        grid, pictures = unet.grid_of(model, self.layer, latent_size), range(len(self.latent))
-        masks = [masks_on_grid(low_res_masks.of(picture)[None], grid)[0] for picture in pictures]
+        grid = unet.grid_of(model, self.layer, latent_size)
+        masks = [masks_on_grid(each.masks[None], grid)[0] for each in subjects]
         offsets = [variant_offsets(each, push.size) for each in masks]  # [2K, h*w] a picture
         self.chunks = [list(in_chunks(each, self.rows.most - 1, together=2)) for each in offsets]
         self.expect()
@@ -225,7 +224,7 @@ class Run:
             return torch.cat([finals[0], *(each[1:] for each in finals[1:])])
 
         rows = min(self.rows.most, 1 + max(map(len, chunks)))
-        latent = self.latent[picture : picture + 1]
+        latent = self.subjects[picture].latent
         return check_predicted(run_session(self.source.model, self.source.conditioning, latent, work, rows))
 
     def denoise(self, predict, first: int, x: Tensor, sigma: float, offsets: Tensor | None) -> Tensor:

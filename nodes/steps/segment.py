@@ -3,7 +3,6 @@
 from ...emerdiff_ops.segments.regions import tidied
 from ..host.progress import Progress
 from .assemble import ASSEMBLY, as_segmentation, label_picture, pictures_under
-from .belongs import check_kind
 from .modulate import Push, maps_of_pictures, workplace
 from .values import LowResMasks, Segmentation, Source, Trajectory
 
@@ -14,8 +13,6 @@ def segment_pictures(
     source: Source, image, trajectory: Trajectory, low_res_masks: LowResMasks, preset: str, specks=0.0
 ) -> Segmentation:
     """Modulation and assembly at their defaults; parts and holes below `specks` of the picture go to neighbours."""
-    check_kind(trajectory, Trajectory)
-    check_kind(low_res_masks, LowResMasks)
     progress, push = Progress("steps"), Push(preset, relative=True)
     pictures = maps_of_pictures(source, trajectory, low_res_masks, push, progress, image=image)
     under = pictures_under(image, (len(trajectory.latent), *trajectory.image_size))

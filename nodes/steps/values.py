@@ -71,6 +71,15 @@ class Trajectory(NamedTuple):
     latent_format: str
     pictures: str | None = None
 
+    @property
+    def latent_size(self) -> Size:
+        """h', w'; larger than the picture by the VAE's padding at the right and at the bottom."""
+        return size_of(self.latent)
+
+    def of(self, picture: int) -> Tensor:
+        """The latent of one picture: [1, c, h', w']."""
+        return self.latent[picture : picture + 1]
+
 
 Merges = list[tuple[int, int]]  # (number kept, number merged into it), the most alike first
 Counts = tuple[int, ...]  # how many segments each picture has, where each has its own count
