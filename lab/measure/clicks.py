@@ -27,10 +27,9 @@ from measure.log import Row
 from measure.metrics import interior, iou
 from measure.photographs import Photographs
 from measure.pipeline import Pipeline
-from measure.pointing import written
 from measure.study import Study
 from measure.tables import means
-from measure.things import Thing, things, with_grabcut
+from measure.things import Thing, things, with_grabcut, written
 from small_model.photographs import Photograph
 
 GOALS, AFTER = (0.85, 0.9), (1, 2, 3, 5)

@@ -1,8 +1,7 @@
-"""The pack on photographs with people's regions: coarse masks and presets, rough masks lifted, and single clicks.
+"""The pack on photographs with people's regions: coarse masks, presets, and rough masks lifted.
 
   --part segments   every preset beside the bilinear baseline: mIoU, ARI, boundary F (2 pixels of 512)
   --part lifting    five kinds of rough masks of a thing, lifted: IoU with people's masks, and theirs with each other
-  --part clicks     a thing pointed at: the segment under a click, what is like one point, like two, in a box
 
 With a small model, or with --checkpoint FILE of Stable Diffusion at the paper's settings. The photographs are not part
 of the project: --root FOLDER has coco/, bsds/ and weizmann/, each with NAME.jpg beside NAME.npz (truth [people, H, W]).
@@ -26,13 +25,12 @@ from measure.log import Row
 from measure.metrics import FIGURES, bilinear_labels, iou
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
-from measure.pointing import clicked
 from measure.rough import rough_masks
 from measure.study import Study
 from measure.tables import means
 from small_model.photographs import FOLDER, HALVES, Photograph, names, photograph
 
-SETS = {"segments": ("coco", "bsds"), "lifting": ("weizmann",), "clicks": ("weizmann",)}
+SETS = {"segments": ("coco", "bsds"), "lifting": ("weizmann",)}
 
 
 class Photographs(NamedTuple):
@@ -98,13 +96,6 @@ def lifting(pipeline: Pipeline, found: Photograph, preset: str) -> list[Row]:
     return rows
 
 
-def clicks(pipeline: Pipeline, found: Photograph, preset: str) -> list[Row]:
-    """A thing pointed at in every way."""
-    thing, agreement = agreed(found)
-    scores = clicked(pipeline, found.image, thing, lambda mask: people(mask, found), preset)
-    return [{"case": "pointed at", **scores, "people": agreement}]
-
-
 def agreed(found: Photograph) -> tuple[np.ndarray, float]:
     """What most people drew, bool [H, W], and the mean IoU of every person's mask with those of the others."""
     drawn = found.truths > 0
@@ -117,4 +108,4 @@ def people(mask: np.ndarray, found: Photograph) -> float:
     return float(np.mean([iou(mask, truth > 0) for truth in found.truths]))
 
 
-PARTS = {"segments": segments, "lifting": lifting, "clicks": clicks}
+PARTS = {"segments": segments, "lifting": lifting}

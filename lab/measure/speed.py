@@ -8,19 +8,17 @@ leaves its table in demo_output/benchmark/.
   --part full      Stable Diffusion 1.5 at full size, random weights: a variant and step, and the decoder
   --part complete  the same, complete runs; for a GPU
   --part click     from picture to draft and from click to mask, beside lifting every segment, small and full size
-  --part growth    how time grows with segments, pixels and pictures
   --part progress  how true the announced time left is
   --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
   --part outside   everything outside the network, step by step, from 512 to 4096 pixels, 20 and 60 segments
   --part widget    how soon the click widget answers on a large picture, in Chromium
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
-  --publish        write docs/measured/benchmark.md and its plot of all tables there are
+  --publish        write docs/measured/benchmark.md of all tables there are
 """
 
 import argparse
 import datetime
 import platform
-import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -31,19 +29,20 @@ from emerdiff.nodes.steps.modulate import Push
 from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, plain_pipeline, scene_image, table, whole_jobs
-from measure.log import publish as publish_tables
+from measure.log import publish
 from measure.speed_click import click
 from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
-from measure.speed_growth import FEW_LEVELS, OUTPUT, growth, progress
 from measure.speed_outside import outside
+from measure.speed_progress import progress
 from measure.speed_widget import widget
 from measure.timing import PRECISIONS, compare, fastest_precision
 from small_model.model import load
 from small_model.settings import SEGMENTS, STRENGTH
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, PICTURES = ROOT / "docs" / "measured" / "benchmark.md", ROOT / "docs" / "images"
+PAGE, OUTPUT = ROOT / "docs" / "measured" / "benchmark.md", ROOT / "demo_output" / "benchmark"
+FEW_LEVELS = 81  # a timestep: 5 of the paper's 15 steps
 GUARD_SEGMENTS = 6
 GUARD_ATTEMPTS = 3  # other work on the machine can spoil one measurement; code that has become slow fails them all
 RECORDED = {"fp32": 1.9, "bf16": 1.66, "fp16": 1.66}  # times as fast as plain in the guard's work, the least seen
@@ -58,12 +57,12 @@ def main() -> None:
             (OUTPUT / f"{part}.md").write_text(report)
             print(report, flush=True)
     if options.publish:
-        publish()
+        publish(PAGE, "benchmark", __doc__ or "", OUTPUT)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "growth", "progress"])
+    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "progress"])
     parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pixels", type=int, nargs="+", default=[512, 768], help="for the part complete")
@@ -79,13 +78,6 @@ def heading() -> str:
     cores = f"{torch.get_num_threads()} processor cores ({torch.backends.cpu.get_cpu_capability()})"
     name = torch.cuda.get_device_name() if device.type == "cuda" else cores
     return f"{datetime.date.today()}, {name}, {platform.machine()}, PyTorch {torch.__version__.split('+')[0]}."
-
-
-def publish() -> None:
-    """The newest tables and the plot into the page."""
-    publish_tables(PAGE, "benchmark", __doc__ or "", OUTPUT)
-    if (OUTPUT / "growth.png").exists():
-        shutil.copy(OUTPUT / "growth.png", PICTURES / "growth.png")
 
 
 def small(options) -> str:
@@ -115,6 +107,6 @@ def guard(options) -> str:
 
 
 PARTS = {
-    "small": small, "full": full, "complete": complete, "click": click, "growth": growth,
-    "progress": progress, "cluster": cluster, "outside": outside, "widget": widget, "guard": guard,
+    "small": small, "full": full, "complete": complete, "click": click, "progress": progress, "cluster": cluster,
+    "outside": outside, "widget": widget, "guard": guard,
 }  # fmt: skip

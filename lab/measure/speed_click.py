@@ -14,8 +14,8 @@ from emerdiff.nodes.steps.values import Source
 
 from measure.jobs import pipeline, scene_image, table
 from measure.metrics import interior
-from measure.pointing import written
 from measure.speed_full_size import decoding, full_jobs, seconds_computed
+from measure.things import written
 from measure.timing import PRECISIONS, Measured, compare
 from reference import full_size
 from small_model.model import load

@@ -1,5 +1,6 @@
 """Single things on photographs, to be pointed at: objects, and regions by their size."""
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -20,6 +21,11 @@ class Thing(NamedTuple):
     called: str  # its set, and its size where that counts
     mask: np.ndarray  # [H, W] bool
     counts: np.ndarray  # [H, W] bool: where a mask is judged; GrabCut's borders are not
+
+
+def written(points) -> str:
+    """Points (row, column) as points editors write them."""
+    return json.dumps([{"x": column, "y": row} for row, column in points])
 
 
 def with_grabcut(items: Iterable[Row], root: Path) -> Iterator[str]:

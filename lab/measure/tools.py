@@ -1,7 +1,4 @@
-"""What rough masks and clicks come to on scenes whose true regions are known.
-
-  --part lifting    rough masks of an object, lifted: IoU with the object before and after
-  --part clicks     an object pointed at: the segment under a click, what is like one point, like two, in a box
+"""What rough masks of an object come to on scenes whose true regions are known: IoU before and after lifting.
 
 On any small model. Every scene's scores are appended to demo_output/tools/MODEL PART.jsonl, so an interrupted run
 goes on where it stopped; the table is made from all of them.
@@ -16,7 +13,6 @@ from measure.log import Row
 from measure.metrics import iou
 from measure.pictures import Scenes
 from measure.pipeline import Pipeline
-from measure.pointing import clicked
 from measure.rough import rough_masks
 from measure.study import Study
 from measure.tables import means
@@ -27,12 +23,7 @@ SMALLEST_OBJECT = 60 / SIZE**2  # of a picture; less is left of an object that o
 
 def main() -> None:
     study = Study("tools", __doc__, Scenes())
-    study.add_parts(PARTS)
-    for part in study.options.part:
-        study.measure(PARTS[part], partial(means, by=("case",)), part=part)
-
-
-# --- lifting ---
+    study.measure(lifting, partial(means, by=("case",)), part="lifting")
 
 
 def lifting(pipeline: Pipeline, seed: int, _) -> list[Row]:
@@ -54,21 +45,3 @@ def lifting(pipeline: Pipeline, seed: int, _) -> list[Row]:
         row = {"case": kind, "rough mask": iou(given > 0.5, region)}
         rows.append(row | {f"lifted, {name}": iou(masks[number], region) for name, masks in lifted.items()})
     return rows
-
-
-# --- clicks ---
-
-
-def clicks(pipeline: Pipeline, seed: int, _) -> list[Row]:
-    """The two objects drawn first, pointed at in every way."""
-    true = scene(seed, pipeline.bed.size)
-    objects = [true.labels == number for number in range(2, 4)]
-    return [
-        {"case": preset, **clicked(pipeline, true.image, region, partial(iou, region), preset)}
-        for preset in ("draft", "fast")
-        for region in objects
-        if region.mean() >= SMALLEST_OBJECT
-    ]
-
-
-PARTS = {"lifting": lifting, "clicks": clicks}

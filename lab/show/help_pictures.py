@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 
 from measure.metrics import interior
 from measure.pipeline import Pipeline
-from measure.pointing import written
+from measure.things import written
 from measure.timing import PRECISIONS, fastest_precision
 from show.sheet import Panel, enlarged, strip, to_image
 from small_model.model import load_clip

@@ -10,8 +10,7 @@ from measure.beds import SMALL_MODEL
 from measure.clicks import READING, answers_of, clicks_to, scores
 from measure.metrics import interior
 from measure.pipeline import Pipeline
-from measure.pointing import written
-from measure.things import Thing, things, with_grabcut
+from measure.things import Thing, things, with_grabcut, written
 from small_model.photographs import Photograph
 from small_model.scenes import HELD_OUT, scene
 
