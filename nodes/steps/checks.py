@@ -71,7 +71,8 @@ def check_finds_words(model) -> None:
         known = ", ".join(FAMILIES[each].name for each in (*RECIPES, *SEED_RECIPES))
         raise ValueError(
             f"EmerDiff Select by Text finds words with UNets (SD1.x, SD2.x, SDXL) and with {known}; this model is "
-            f"{own.name()}: use EmerDiff Select Segments or EmerDiff Pick by Points, which work with it"
+            f"{own.name()}, whose picture attends to text apart from itself, for which nothing is built: use EmerDiff "
+            "Select Segments or EmerDiff Pick by Points, which work with it"
         )
 
 
@@ -106,9 +107,10 @@ def check_conditioning(model, conditioning) -> None:
                 f"this conditioning has no {missing[0]}, which this model needs: connect "
                 "CLIPTextEncode with an empty prompt and the text encoders of the same model"
             )
-        if "reference_latents" in extras and not own.takes_references():
+        others = [node for name, node in own.other_pictures().items() if name in extras]
+        if others:
             raise ValueError(
-                f"the conditioning brings other pictures along (ReferenceLatent), and {own.name()} is not known to "
+                f"the conditioning brings other pictures along ({others[0]}), and {own.name()} is not known to "
                 "read a picture without them: connect CLIPTextEncode with an empty prompt"
             )
         if "area" in extras or extras.get("set_area_to_bounds"):

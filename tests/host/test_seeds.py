@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from comfy.text_encoders.hidream import HiDreamTokenizer
 from comfy.text_encoders.z_image import ZImageTokenizer
 from emerdiff.emerdiff_ops.seeds import shares_of
 from emerdiff.nodes.host import network
 from emerdiff.nodes.host.clip import words_in_prompt
-from emerdiff.nodes.host.recipes import SEED_RECIPES, seed_recipe_of
+from emerdiff.nodes.host.recipes import SEED_RECIPES, SeedRecipe, seed_recipe_of
 from emerdiff.nodes.host.session import capture_once
 from emerdiff.nodes.steps.by_seeds import Told, seed_maps_of
 from emerdiff.nodes.steps.score_text import Asked, Reader, signs_of
@@ -16,8 +17,9 @@ from emerdiff.nodes.steps.values import Segmentation
 from emerdiff.nodes.steps.word_masks import find_words
 from plain_seeds import plain_seeds, plain_shares
 from transformer_layouts import LAYOUTS, normal
+from transformers import PreTrainedTokenizerFast
 
-NAMES = ("Z-Image", "Lumina 2", "Krea 2")
+NAMES = ("Z-Image", "Lumina 2", "Krea 2", "HiDream-I1")
 CELLS = (18, 22)  # of the latent: 99 tokens, which Z-Image fills up
 PHRASES, BACKGROUND = [[2, 3], [5], [7, 8, 9]], [0, 10, 11]
 
@@ -44,8 +46,8 @@ def loaded(request):
         pytest.skip(f"this ComfyUI has no {layout.family}")
     model = layout.load()
     recipe = seed_recipe_of(model)
-    blocks = list(network.of(model).blocks())
-    told = Told(model, recipe, blocks[1], layout.conditioning(), PHRASES, BACKGROUND)
+    block = network.of(model).find_place(layout.blocks[1])
+    told = Told(model, recipe, block, layout.conditioning(), PHRASES, BACKGROUND)
     latent = normal(1, layout.latent_channels, *CELLS, seed=9)
     return Loaded(told, latent, normal(*latent.shape, seed=10))
 
@@ -55,7 +57,7 @@ def test_scores_and_shares_are_those_of_the_equations(loaded):
     tokens, model = loaded.grid[0] * loaded.grid[1], loaded.told.model
     latent = loaded.latent[:, :, None] if network.latent_axes(model) == 3 else loaded.latent
     x = latent, loaded.noise.view_as(latent), loaded.told.recipe.level
-    plain = plain_seeds(model, loaded.told.conditioning, x, 1, [*PHRASES, BACKGROUND], tokens)
+    plain = plain_seeds(model, loaded.told.conditioning, x, loaded.told.block.number, [*PHRASES, BACKGROUND], tokens)
     shares = shares_of(hook.scores[:-1], hook.scores[-1], hook.features[0])
     pairs = (hook.scores, plain.scores), (hook.features[0], plain.output), (shares, plain_shares(plain.maps))
     for found, expected in pairs:
@@ -101,7 +103,7 @@ class Words:
 
 def written(clip, phrases, before=0):
     """The texts of the tokens that are each phrase's words."""
-    conditioning, groups = words_in_prompt(clip, phrases, 512)
+    conditioning, groups = words_in_prompt(clip, phrases, SeedRecipe())
     (chunks,) = clip.tokenize(", ".join(phrases)).values()
     numbers = [entry[0] for chunk in chunks for entry in chunk][before:]
     assert conditioning[0][0].shape[1] == len(numbers)
@@ -119,7 +121,43 @@ def test_words_are_found_where_they_stand_in_the_template(before):
     assert "".join(found[3]) == "hippopotamus" and len(found[3]) > 1, "a word of several tokens"
     assert written(clip, ["the", "a house on the hill"], before) == [["the"], ["house", "hill"]]
     with pytest.raises(ValueError, match=r"are \d+ tokens with the encoder's template, 512 at most: name fewer"):
-        words_in_prompt(clip, ["dog"] * 300, 512)
+        words_in_prompt(clip, ["dog"] * 300, SeedRecipe())
+
+
+class Texts:
+    """A CLIP with HiDream's own tokenizers, whose texts are the tokens' numbers; Llama's are left out where asked."""
+
+    def __init__(self, llama=True):
+        self.tokenizer, self.llama = HiDreamTokenizer(), llama
+        own = self.tokenizer.llama  # as its file has it: the host's class drops spaces under transformers 5
+        own.tokenizer = PreTrainedTokenizerFast.from_pretrained(own.tokenizer.name_or_path)
+
+    def tokenize(self, text, return_word_ids=False):
+        return self.tokenizer.tokenize_with_weights(text, return_word_ids)
+
+    def encode_from_tokens_scheduled(self, tokens):
+        own = [torch.tensor([float(entry[0]) for entry in tokens[name][0]]) for name in ("t5xxl", "llama")]
+        return [[own[0][None, :, None], {"conditioning_llama3": own[1][None, None, : None if self.llama else 1, None]}]]
+
+
+@pytest.mark.once
+def test_words_are_found_in_every_text_that_a_network_is_given():
+    """HiDream's: T5's, and twice Llama's; each by its own tokenizer."""
+    clip, recipe, phrases = Texts(), SEED_RECIPES["HiDream"], ["dog", "a red dress", "a hippopotamus"]
+    [[text, extras]], groups = words_in_prompt(clip, phrases, recipe)
+    llama = extras["conditioning_llama3"]
+    rows = torch.cat([text[0, :, 0], llama[0, 0, :, 0], llama[0, 0, :, 0]]).int()
+    decode = [getattr(clip.tokenizer, name).tokenizer.decode for name in ("t5xxl", "llama")]
+    found = ["".join(decode[row >= 128]([rows[row]]).strip() for row in group) for group in groups]
+    assert found == [3 * "dog", 3 * "reddress", 3 * "hippopotamus"] and len(groups[2]) > 3, "a word of several tokens"
+    with pytest.raises(ValueError, match="this CLIP lacks one of the model's text encoders: load all of them"):
+        words_in_prompt(Texts(llama=False), phrases, recipe)
+    with pytest.raises(ValueError, match=r"are \d+ tokens with the encoder's template, 126 at most: name fewer"):
+        words_in_prompt(clip, ["dog"] * 70, recipe)
+    with pytest.raises(
+        ValueError, match="encoders are qwen3_4b, the model takes llama and t5xxl: connect MODEL and CLIP"
+    ):
+        words_in_prompt(Words(LAYOUTS["Z-Image"]), phrases, recipe)
 
 
 def test_a_word_gives_masks_of_segments_and_of_its_own(photo):
@@ -153,10 +191,10 @@ def test_encoders_of_others_are_refused(photo):
         ValueError, match="2304 numbers wide, this model takes 2560: connect MODEL and CLIP of the same"
     ):
         signs_of(Reader(model, lumina, vae), segmentation, photo, Asked("dog"))
-    several = Words(layout)
-    several.tokenize = lambda text, return_word_ids=False: 2 * tuple(ZImageTokenizer().tokenize_with_weights(text))
-    with pytest.raises(ValueError, match="this CLIP has several text encoders, the model one"):
-        words_in_prompt(several, ["dog"], 512)
+    with pytest.raises(
+        ValueError, match="encoders are g, l, llama, t5xxl, the model takes one alone: connect MODEL and"
+    ):
+        words_in_prompt(Texts(), ["dog"], SeedRecipe())
 
 
 def test_attention_of_another_pack_that_leaves_blocks_out_is_named(photo):

@@ -124,6 +124,10 @@ def test_other_pictures_in_the_conditioning_are_refused_where_no_model_edits(pho
     for name in ("SD3", "Z-Image", "Chroma"):
         with pytest.raises(ValueError, match="brings other pictures along.*CLIPTextEncode with an empty prompt"):
             extract_features(with_another_picture(source_of(name)), photo)
+    hidream = source_of("HiDream-I1")
+    hidream.conditioning[0][1]["concat_latent_image"] = torch.zeros(1, 16, 16, 16)
+    with pytest.raises(ValueError, match="brings other pictures along .InstructPixToPixConditioning., and HiDream-I1"):
+        extract_features(hidream, photo)
 
 
 @pytest.mark.parametrize("name", ["Flux.1 dev", "Flux.2", "LongCat-Image", "Qwen-Image"])
