@@ -21,7 +21,7 @@ from emerdiff.nodes.steps.score_text import Asked, Reader, signs_of
 from emerdiff.nodes.steps.values import Segmentation
 from emerdiff.nodes.steps.word_masks import find_words
 from plain_concepts import FORMS, plain_scores
-from transformer_layouts import LAYOUTS, normal
+from transformer_layouts import LAYOUTS, Words, normal
 
 NAMES = ("Flux.1 dev", "Flux.1 schnell", "Flux.2", "SD3", "SD3.5 medium", "SD3.5 large", "Chroma", "Qwen-Image",
          "AuraFlow", "LongCat-Image", "Hunyuan Image 2.1")  # fmt: skip
@@ -146,25 +146,9 @@ def test_a_concept_is_the_token_that_its_recipe_names(phrase):
         concepts_of(Encoder(SD3Tokenizer()), ["dog"] * 90, RECIPES["SD3"])
 
 
-class Words:
-    """A CLIP of random texts, as wide as a family takes them."""
-
-    def __init__(self, layout):
-        self.layout = layout
-        self.tokenizer = FluxTokenizer()
-
-    def tokenize(self, text, return_word_ids=False):
-        return {"l": self.tokenizer.clip_l.tokenize_with_weights(text, return_word_ids), "text": text}
-
-    def encode_from_tokens_scheduled(self, tokens):
-        [[_, extras]] = self.layout.conditioning()
-        seed = sum(map(ord, tokens["text"]))
-        return [[normal(1, 77, self.layout.width, seed=seed), extras]]
-
-
 def test_a_word_gives_masks_of_segments_and_of_its_own(photo):
     layout = LAYOUTS["Flux.1 dev"]
-    reader = Reader(layout.load(), Words(layout), layout.vae())
+    reader = Reader(layout.load(), Words(layout, FluxTokenizer()), layout.vae())
     labels = torch.zeros(2, 128, 128, dtype=torch.int16)
     labels[:, 64:], labels[1, :, 60:] = 1, 2
     pictures = torch.cat([photo, photo.flip(1)])

@@ -16,7 +16,7 @@ from emerdiff.nodes.steps.score_text import Asked, Reader, signs_of
 from emerdiff.nodes.steps.values import Segmentation
 from emerdiff.nodes.steps.word_masks import find_words
 from plain_seeds import plain_seeds, plain_shares
-from transformer_layouts import LAYOUTS, normal
+from transformer_layouts import LAYOUTS, Words, normal
 from transformers import PreTrainedTokenizerFast
 
 NAMES = ("Z-Image", "Lumina 2", "Krea 2", "HiDream-I1")
@@ -85,20 +85,8 @@ def test_block_noise_and_words_of_evidence():
     assert "nothing is published" in lumina.source_of(26) and "nothing is published" in krea.source_of(28)
 
 
-class Words:
-    """A CLIP with Z-Image's own tokenizer and random texts, as wide as the family takes them."""
-
-    def __init__(self, layout, before=0):
-        self.layout, self.before, self.tokenizer = layout, before, ZImageTokenizer()
-
-    def tokenize(self, text, return_word_ids=False):
-        return self.tokenizer.tokenize_with_weights(text, return_word_ids)
-
-    def encode_from_tokens_scheduled(self, tokens):
-        (chunks,) = tokens.values()
-        numbers = torch.tensor([float(entry[0]) for chunk in chunks for entry in chunk])[self.before :]
-        text = normal(1, len(numbers), self.layout.width, seed=int(numbers.sum())) + 1e-3 * numbers[None, :, None]
-        return [[text, self.layout.extras()]]
+def z_image_words(name="Z-Image", before=0):
+    return Words(LAYOUTS[name], ZImageTokenizer(), before)
 
 
 def written(clip, phrases, before=0):
@@ -115,7 +103,7 @@ def written(clip, phrases, before=0):
 @pytest.mark.parametrize("before", [0, 3])
 def test_words_are_found_where_they_stand_in_the_template(before):
     """By the encoder's own tokens, whatever it leaves out of its template's beginning."""
-    clip = Words(LAYOUTS["Z-Image"], before)
+    clip = z_image_words(before=before)
     found = written(clip, ["dog", "a red dress", "dog house", "a hippopotamus"], before)
     assert found[:3] == [["dog"], ["red", "dress"], ["dog", "house"]]
     assert "".join(found[3]) == "hippopotamus" and len(found[3]) > 1, "a word of several tokens"
@@ -157,12 +145,12 @@ def test_words_are_found_in_every_text_that_a_network_is_given():
     with pytest.raises(
         ValueError, match="encoders are qwen3_4b, the model takes llama and t5xxl: connect MODEL and CLIP"
     ):
-        words_in_prompt(Words(LAYOUTS["Z-Image"]), phrases, recipe)
+        words_in_prompt(z_image_words(), phrases, recipe)
 
 
 def test_a_word_gives_masks_of_segments_and_of_its_own(photo):
     layout = LAYOUTS["Z-Image"]
-    reader = Reader(layout.load(), Words(layout), layout.vae())
+    reader = Reader(layout.load(), z_image_words(), layout.vae())
     labels = torch.zeros(2, 128, 128, dtype=torch.int16)
     labels[:, 64:], labels[1, :, 60:] = 1, 2
     pictures = torch.cat([photo, photo.flip(1)])
@@ -186,7 +174,7 @@ def test_encoders_of_others_are_refused(photo):
     layout = LAYOUTS["Z-Image"]
     model, vae = layout.load(), layout.vae()
     segmentation = Segmentation(torch.zeros(1, 128, 128, dtype=torch.int16), 1)
-    lumina = Words(LAYOUTS["Lumina 2"])
+    lumina = z_image_words("Lumina 2")
     with pytest.raises(
         ValueError, match="2304 numbers wide, this model takes 2560: connect MODEL and CLIP of the same"
     ):
@@ -204,4 +192,4 @@ def test_attention_of_another_pack_that_leaves_blocks_out_is_named(photo):
     for layer in model.model.diffusion_model.layers:
         layer.attention.forward = lambda x, *args, **kwargs: x
     with pytest.raises(ValueError, match="another node replaces or skips blocks of this model"):
-        seed_maps_of(model, Words(layout), normal(1, 16, 16, 16, seed=3), ["dog"], ["sky"], 0)
+        seed_maps_of(model, z_image_words(), normal(1, 16, 16, 16, seed=3), ["dog"], ["sky"], 0)
