@@ -56,7 +56,9 @@ def words_in_prompt(clip, phrases: list[str], recipe: SeedRecipe) -> tuple[list,
 
     A template may surround the text. ValueError for more tokens than the recipe allows.
     """
-    _check_encoders(clip, recipe)
+    has, takes = set(clip.tokenize("")), set(recipe.encoders) - {""}
+    if takes - has or not takes and len(has) > 1:
+        raise _other_encoders(has, ", ".join(sorted(takes)) or "one alone")
     places = [_places(clip, phrases, encoder, recipe.tokens) for encoder in recipe.encoders]
     conditioning = conditioning_of(clip, ", ".join(phrases))
     groups: list[list[int]] = [[] for _ in phrases]
@@ -71,13 +73,11 @@ def words_in_prompt(clip, phrases: list[str], recipe: SeedRecipe) -> tuple[list,
     return conditioning, groups
 
 
-def _check_encoders(clip, recipe: SeedRecipe) -> None:
-    has, takes = set(clip.tokenize("")), set(recipe.encoders) - {""}
-    if takes - has or not takes and len(has) > 1:
-        raise ValueError(
-            f"this CLIP's text encoders are {', '.join(sorted(has))}, the model takes "
-            f"{' and '.join(sorted(takes)) or 'one alone'}: connect MODEL and CLIP of the same model"
-        )
+def _other_encoders(has: set[str], takes: str) -> ValueError:
+    return ValueError(
+        f"this CLIP's text encoders are {', '.join(sorted(has))}, the model takes {takes}: connect MODEL and CLIP of "
+        "the same model"
+    )
 
 
 def _places(clip, phrases: list[str], encoder: str, most: int) -> tuple[list[list[int]], int]:
@@ -114,21 +114,25 @@ def _after(clip, phrase: str, encoder: str = "") -> int:
 
 def concepts_of(clip, phrases: list[str], recipe: Recipe) -> torch.Tensor:
     """The encoder's vector of each phrase, after those of the unscored tokens: [1, left_out + P, width]."""
+    has = set(clip.tokenize(""))
+    if ("g" in has) != recipe.joined:  # SD3's text is as wide as Flux.1's
+        raise _other_encoders(has, "g, l, t5xxl" if recipe.joined else "others")
     if recipe.joined:
         text, counts = " ".join(phrases), torch.tensor([_words_in_chunk(clip, phrase) for phrase in phrases])
         rows = [*range(recipe.left_out), *(recipe.left_out - 1 + counts.cumsum(0)).tolist()]
         return _of_one_chunk(clip, text)[:, rows]
     if recipe.last:
-        return torch.cat([_last_word(clip, phrase, recipe.open_ended) for phrase in phrases], 1)
+        return torch.cat([_last_word(clip, phrase) for phrase in phrases], 1)
     return torch.cat([conditioning_of(clip, phrase)[0][0][:, :1] for phrase in phrases], 1)
 
 
-def _last_word(clip, phrase: str, open_ended: bool) -> torch.Tensor:
+def _last_word(clip, phrase: str) -> torch.Tensor:
     """The vector of the phrase's last token, which the end of the encoder's template follows: [1, 1, width]."""
     tokens, after = _words(clip, phrase), _after(clip, phrase)
     text, (place, _, length) = conditioning_of(clip, phrase)[0][0], tokens[-1 - after]
     row = place - length  # from the end, because encoders drop the beginning of their template
-    row += after if open_ended else 0
+    if after and tokens[-after][0] > place + 1:  # LongCat-Image's, which pads inside its template, drops the end too
+        row += after
     return text[:, row : row + 1 or None]
 
 
@@ -137,7 +141,7 @@ def _words(clip, text: str, encoder: str = "") -> list[tuple[int, int, int]]:
     texts = clip.tokenize(text, return_word_ids=True)
     chunks = texts[encoder] if encoder else next(iter(texts.values()))
     every = [entry for chunk in chunks for entry in chunk]
-    # LongCat-Image's tokenizer numbers no words: its tokens end with their weight, and its padding with 0.
+    # LongCat-Image's numbers no words: an entry ends with the token's weight, and that of padding with 0.
     return [(place, entry[0], len(every)) for place, entry in enumerate(every) if entry[-1] > 0]
 
 

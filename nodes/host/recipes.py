@@ -26,8 +26,7 @@ class Recipe(NamedTuple):
     embed: Callable[[Any, Tensor, Tensor], Tensor]  # the network's embedding of the encoder's text at a timestep
     levels: tuple[float, ...] = (0.5,)  # shares of noise
     last: bool = False  # a concept is its phrase's last token, for encoders that read forwards; else its first
-    open_ended: bool = False  # the encoder leaves the end of its template out
-    joined: bool = False  # all phrases are encoded as one text
+    joined: bool = False  # all phrases are encoded as one text, by encoders with CLIP-G
     left_out: int = 0  # tokens before the first concept that run beside it and are not scored
     place: int = 0  # of concepts, among the text's positions
     unpooled: bool = False  # no pooled text and no guidance
@@ -73,7 +72,7 @@ RECIPES = {  # by the host's name of the model's class
     "Chroma": UNKNOWN,
     "QwenImage": UNKNOWN._replace(blocks=lambda count: range(count * 15 // 57, count * 19 // 57), last=True),
     "AuraFlow": UNKNOWN._replace(embed=lambda net, text, _: net.cond_seq_linear(text)),
-    "LongCatImage": UNKNOWN._replace(last=True, open_ended=True),
+    "LongCatImage": UNKNOWN._replace(last=True),
     "HunyuanImage21": UNKNOWN._replace(embed=each_alone, last=True),
 }
 

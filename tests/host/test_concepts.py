@@ -10,6 +10,7 @@ from comfy.text_encoders.hunyuan_image import HunyuanImageTokenizer
 from comfy.text_encoders.longcat_image import LongCatImageTokenizer
 from comfy.text_encoders.qwen_image import QwenImageTokenizer
 from comfy.text_encoders.sd3_clip import SD3Tokenizer
+from comfy.text_encoders.z_image import ZImageTokenizer
 from emerdiff.nodes.host import network
 from emerdiff.nodes.host.clip import concepts_of
 from emerdiff.nodes.host.concepts import Concepts
@@ -144,6 +145,11 @@ def test_a_concept_is_the_token_that_its_recipe_names(phrase):
     assert words == [clip_g(each)["input_ids"][-2] for each in ("sky", phrase, "sky")]
     with pytest.raises(ValueError, match="more than this text encoder takes at once: name fewer"):
         concepts_of(Encoder(SD3Tokenizer()), ["dog"] * 90, RECIPES["SD3"])
+    for tokenizer, family in ((SD3Tokenizer(), "Flux"), (FluxTokenizer(), "SD3")):
+        with pytest.raises(
+            ValueError, match="the model takes (others|g, l, t5xxl): connect MODEL and CLIP of the same"
+        ):
+            concepts_of(Encoder(tokenizer), [phrase], RECIPES[family])
 
 
 def test_a_word_gives_masks_of_segments_and_of_its_own(photo):
@@ -163,6 +169,28 @@ def test_a_word_gives_masks_of_segments_and_of_its_own(photo):
     torch.testing.assert_close(signs.attention[0, 0, :2], torch.stack([first[:height].mean(), first[height:].mean()]))
     alone = signs_of(reader, segmentation, pictures, asked._replace(counter_words=" , "))
     assert (alone.maps[:, 0] + alone.maps[:, 1] - 1).abs().max() < 1e-5, "shares of two"
+
+
+def test_what_cannot_be_looked_for_is_refused(photo):
+    layout = LAYOUTS["Flux.1 dev"]
+    reader = Reader(layout.load(), Words(layout, FluxTokenizer()), layout.vae())
+    segmentation, narrow = Segmentation(torch.zeros(1, 128, 128, dtype=torch.int16), 1), LAYOUTS["Z-Image"]
+    other = reader._replace(clip=Words(narrow, ZImageTokenizer()))
+    for asked, given, sentence in (
+        (Asked("dog"), other, "2560 numbers wide, this model takes 4096: connect MODEL and CLIP of the same"),
+        (Asked("dog"), reader._replace(clip=None), "no text encoder: load one"),
+        (Asked(" , "), reader, "text is empty: type what to look for"),
+        (Asked("dog, dog", counter_words="dog"), reader, '"dog" has nothing to compete with'),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            signs_of(given, segmentation, photo, asked)
+    qwen = LAYOUTS["Qwen-Image"]
+    bracketed = Reader(qwen.load(), Words(qwen, QwenImageTokenizer()), qwen.vae())
+    with pytest.raises(ValueError, match="takes brackets for text: leave brackets and weights out"):
+        signs_of(bracketed, segmentation, photo, Asked("(dog:1.3), sky"))
+    reader.model.set_model_patch_replace(lambda given, extra: given, "dit", "double_block", 0)
+    with pytest.raises(ValueError, match="another node replaces or skips blocks of this model"):
+        signs_of(reader, segmentation, photo, Asked("dog"))
 
 
 def test_families_without_a_recipe_are_refused_by_name(photo):

@@ -142,9 +142,7 @@ def test_words_are_found_in_every_text_that_a_network_is_given():
         words_in_prompt(Texts(llama=False), phrases, recipe)
     with pytest.raises(ValueError, match=r"are \d+ tokens with the encoder's template, 126 at most: name fewer"):
         words_in_prompt(clip, ["dog"] * 70, recipe)
-    with pytest.raises(
-        ValueError, match="encoders are qwen3_4b, the model takes llama and t5xxl: connect MODEL and CLIP"
-    ):
+    with pytest.raises(ValueError, match="encoders are qwen3_4b, the model takes llama, t5xxl: connect MODEL and CLIP"):
         words_in_prompt(z_image_words(), phrases, recipe)
 
 
