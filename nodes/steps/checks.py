@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..host import clip as clips
-from ..host import network
+from ..host import memory, network
 from ..host.latents import pixels_per_cell
 from ..host.recipes import RECIPES, SEED_RECIPES, recipe_of, seed_recipe_of
 from ..host.transformers import FAMILIES
@@ -129,6 +129,16 @@ def check_clip(model, clip) -> None:
         raise ValueError(
             f"the CLIP's text is {width} numbers wide, this model takes {needed}: connect MODEL and CLIP of the same "
             "checkpoint"
+        )
+
+
+def check_phrases_fit(count: int, labels: Tensor) -> None:
+    """ValueError where mask, soft mask and overlay of so many phrases for labels [B, H, W] are more than is free."""
+    need, free = 20 * count * labels.numel(), memory.free_on_processor()
+    if need > free:
+        raise ValueError(
+            f"masks of {count} phrases take {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: name fewer at once, "
+            "or make the batch or the pictures smaller"
         )
 
 

@@ -171,7 +171,7 @@ def test_a_word_gives_masks_of_segments_and_of_its_own(photo):
     assert (alone.maps[:, 0] + alone.maps[:, 1] - 1).abs().max() < 1e-5, "shares of two"
 
 
-def test_what_cannot_be_looked_for_is_refused(photo):
+def test_what_cannot_be_looked_for_is_refused(photo, monkeypatch):
     layout = LAYOUTS["Flux.1 dev"]
     reader = Reader(layout.load(), Words(layout, FluxTokenizer()), layout.vae())
     segmentation, narrow = Segmentation(torch.zeros(1, 128, 128, dtype=torch.int16), 1), LAYOUTS["Z-Image"]
@@ -188,6 +188,10 @@ def test_what_cannot_be_looked_for_is_refused(photo):
     bracketed = Reader(qwen.load(), Words(qwen, QwenImageTokenizer()), qwen.vae())
     with pytest.raises(ValueError, match="takes brackets for text: leave brackets and weights out"):
         signs_of(bracketed, segmentation, photo, Asked("(dog:1.3), sky"))
+    with monkeypatch.context() as full:
+        full.setattr(comfy.model_management, "get_free_memory", lambda *device: 10**6)
+        with pytest.raises(ValueError, match="masks of 4 phrases take 0.0 GB and 0.0 GB are free: name fewer at once"):
+            signs_of(reader, segmentation, photo, Asked("dog, sky, grass, tree"))
     reader.model.set_model_patch_replace(lambda given, extra: given, "dit", "double_block", 0)
     with pytest.raises(ValueError, match="another node replaces or skips blocks of this model"):
         signs_of(reader, segmentation, photo, Asked("dog"))
