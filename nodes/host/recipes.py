@@ -53,7 +53,7 @@ RECIPES = {  # by the host's name of the model's class
     "SD3": Recipe(
         "published (ConceptAttention, SD3.5 large turbo)",
         range,
-        lambda net, text, _: net.context_embedder(text),
+        lambda net, text, timestep: net.context_embedder(text),
         levels=(0.602,),
         last=True,
         joined=True,
@@ -71,7 +71,7 @@ RECIPES = {  # by the host's name of the model's class
     ),
     "Chroma": UNKNOWN,
     "QwenImage": UNKNOWN._replace(blocks=lambda count: range(count * 15 // 57, count * 19 // 57), last=True),
-    "AuraFlow": UNKNOWN._replace(embed=lambda net, text, _: net.cond_seq_linear(text)),
+    "AuraFlow": UNKNOWN._replace(embed=lambda net, text, timestep: net.cond_seq_linear(text)),
     "LongCatImage": UNKNOWN._replace(last=True),
     "HunyuanImage21": UNKNOWN._replace(embed=each_alone, last=True),
 }

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import pytest
 import torch
 from comfy.text_encoders.hidream import HiDreamTokenizer
+from comfy.text_encoders.hunyuan_image import HunyuanImageTokenizer
+from comfy.text_encoders.longcat_image import LongCatImageTokenizer
 from comfy.text_encoders.z_image import ZImageTokenizer
 from emerdiff.emerdiff_ops.seeds import shares_of
 from emerdiff.nodes.host import network
@@ -12,7 +14,7 @@ from emerdiff.nodes.host.clip import words_in_prompt
 from emerdiff.nodes.host.recipes import SEED_RECIPES, SeedRecipe, seed_recipe_of
 from emerdiff.nodes.host.session import capture_once
 from emerdiff.nodes.steps.by_seeds import Told, seed_maps_of
-from emerdiff.nodes.steps.score_text import Asked, Reader, signs_of
+from emerdiff.nodes.steps.score_text import Asked, Reader, maps_for, signs_of
 from emerdiff.nodes.steps.values import Segmentation
 from emerdiff.nodes.steps.word_masks import find_words
 from plain_seeds import plain_seeds, plain_shares
@@ -86,7 +88,7 @@ def test_block_noise_and_words_of_evidence():
 
 
 def z_image_words(name="Z-Image", before=0):
-    return Words(LAYOUTS[name], ZImageTokenizer(), before)
+    return Words(LAYOUTS[name], ZImageTokenizer(), slice(before, None))
 
 
 def written(clip, phrases, before=0):
@@ -113,7 +115,7 @@ def test_words_are_found_where_they_stand_in_the_template(before):
 
 
 class Texts:
-    """A CLIP with HiDream's own tokenizers, whose texts are the tokens' numbers; Llama's are left out where asked."""
+    """A CLIP with HiDream's own tokenizers and a random vector for each number; Llama's are left out where asked."""
 
     def __init__(self, llama=True):
         self.tokenizer, self.llama = HiDreamTokenizer(), llama
@@ -124,17 +126,19 @@ class Texts:
         return self.tokenizer.tokenize_with_weights(text, return_word_ids)
 
     def encode_from_tokens_scheduled(self, tokens):
-        own = [torch.tensor([float(entry[0]) for entry in tokens[name][0]]) for name in ("t5xxl", "llama")]
-        return [[own[0][None, :, None], {"conditioning_llama3": own[1][None, None, : None if self.llama else 1, None]}]]
+        numbers = [[entry[0] for entry in tokens[name][0]] for name in ("t5xxl", "llama")]
+        t5, llama = (torch.stack([normal(4096, seed=each) for each in own])[None] for own in numbers)
+        layers = llama[:, None, : None if self.llama else 1].expand(1, 3, -1, -1)
+        return [[t5, {"pooled_output": normal(1, 2048, seed=6), "conditioning_llama3": layers}]]
 
 
 @pytest.mark.once
 def test_words_are_found_in_every_text_that_a_network_is_given():
     """HiDream's: T5's, and twice Llama's; each by its own tokenizer."""
     clip, recipe, phrases = Texts(), SEED_RECIPES["HiDream"], ["dog", "a red dress", "a hippopotamus"]
-    [[text, extras]], groups = words_in_prompt(clip, phrases, recipe)
-    llama = extras["conditioning_llama3"]
-    rows = torch.cat([text[0, :, 0], llama[0, 0, :, 0], llama[0, 0, :, 0]]).int()
+    _, groups = words_in_prompt(clip, phrases, recipe)
+    tokens = clip.tokenize(", ".join(phrases))
+    rows = [entry[0] for name in recipe.encoders for entry in tokens[name][0]]
     decode = [getattr(clip.tokenizer, name).tokenizer.decode for name in ("t5xxl", "llama")]
     found = ["".join(decode[row >= 128]([rows[row]]).strip() for row in group) for group in groups]
     assert found[:2] == [3 * "dog", 3 * "reddress"] and found[2].endswith(2 * "hippopotamus")
@@ -144,6 +148,23 @@ def test_words_are_found_in_every_text_that_a_network_is_given():
         words_in_prompt(clip, ["dog"] * 70, recipe)
     with pytest.raises(ValueError, match="encoders are qwen3_4b, the model takes llama, t5xxl: connect MODEL and CLIP"):
         words_in_prompt(z_image_words(), phrases, recipe)
+
+
+TOKENIZERS = {
+    "LongCat-Image": (LongCatImageTokenizer, slice(36, -5)),
+    "Hunyuan Image 2.1": (HunyuanImageTokenizer, slice(34, None)),
+}
+
+
+@pytest.mark.parametrize("name", ["HiDream-I1", *TOKENIZERS])
+def test_every_place_is_shared_out_among_words(name):
+    layout = LAYOUTS[name]
+    tokenizer, kept = TOKENIZERS.get(name, (None, None))
+    clip, model = Words(layout, tokenizer(), kept) if tokenizer else Texts(), layout.load()
+    latents = normal(1, layout.latent_channels, 16, 16, seed=3)
+    maps = maps_for(model)(model, clip, latents, ["dog", "red dress"], ["sky"], 0)
+    assert maps.shape == (1, 2, 16 // layout.patch, 16 // layout.patch) and maps.isfinite().all()
+    assert 0 <= maps.min() and maps.sum(1).max() <= 1 and not torch.equal(maps[0, 0], maps[0, 1])
 
 
 def test_a_word_gives_masks_of_segments_and_of_its_own(photo):

@@ -81,18 +81,18 @@ class Layout(NamedTuple):
 class Words:
     """A CLIP of random vectors, one for each number that a family's own tokenizer makes.
 
-    Extras are the conditioning's. `before`: how many tokens of the template's beginning are left out.
+    `kept`: which tokens are left when the template's are taken away.
     """
 
-    def __init__(self, layout: Layout, tokenizer, before: int = 0):
-        self.layout, self.tokenizer, self.before = layout, tokenizer, before
+    def __init__(self, layout: Layout, tokenizer, kept: slice = slice(None)):
+        self.layout, self.tokenizer, self.kept = layout, tokenizer, kept
 
     def tokenize(self, text, return_word_ids=False, **others):
         return self.tokenizer.tokenize_with_weights(text, return_word_ids, **others)
 
     def encode_from_tokens_scheduled(self, tokens):
         entries = [entry[0] for chunk in list(tokens.values())[-1] for entry in chunk]
-        numbers = [entry if isinstance(entry, int) else 0 for entry in entries][self.before :]  # 0: a picture
+        numbers = [entry if isinstance(entry, int) else 0 for entry in entries][self.kept]  # 0: a picture
         return [[torch.stack([normal(self.layout.width, seed=each) for each in numbers])[None], self.layout.extras()]]
 
 
