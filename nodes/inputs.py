@@ -25,7 +25,7 @@ def knows_words(**options):
     return io.Model.Input(
         "model",
         tooltip="A Stable Diffusion model (SD1.x, SD2.x, SDXL), or a transformer: SD3, Flux.1, Flux.2, Chroma, "
-        "Qwen-Image, AuraFlow, Z-Image, Lumina 2, Krea 2. It is not changed.",
+        "Qwen-Image, AuraFlow, LongCat-Image, Hunyuan Image, Z-Image, Lumina 2, Krea 2, HiDream. It is not changed.",
         **options,
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 
 from ...emerdiff_ops.seeds import words_among
-from .recipes import Recipe
+from .recipes import Recipe, SeedRecipe
 
 SPACES = "\u0120\u2581 "  # how vocabularies write a space before a word
 
@@ -49,38 +51,61 @@ def words_together(clip, phrases: list[str]) -> tuple[list, torch.Tensor]:
     return conditioning_of(clip, text), marks
 
 
-def words_in_prompt(clip, phrases: list[str], most: int) -> tuple[list, list[list[int]]]:
-    """CONDITIONING of all phrases as one text, and the rows of it that hold each phrase's words.
+def words_in_prompt(clip, phrases: list[str], recipe: SeedRecipe) -> tuple[list, list[list[int]]]:
+    """CONDITIONING of all phrases as one text, and the rows of the network's text that hold each phrase's words.
 
-    For encoders with one tokenizer, whose template may surround the text. ValueError for more than `most` tokens.
+    A template may surround the text. ValueError for more tokens than the recipe allows.
     """
-    if len(clip.tokenize("")) > 1:
-        raise ValueError("this CLIP has several text encoders, the model one: connect MODEL and CLIP of the same model")
-    text, after = ", ".join(phrases), _after(clip, phrases[0])
-    tokens = _words(clip, text)
+    has, takes = set(clip.tokenize("")), set(recipe.encoders) - {""}
+    if takes - has or not takes and len(has) > 1:
+        raise _other_encoders(has, ", ".join(sorted(takes)) or "one alone")
+    places = [_places(clip, phrases, encoder, recipe.tokens) for encoder in recipe.encoders]
+    conditioning = conditioning_of(clip, ", ".join(phrases))
+    groups: list[list[int]] = [[] for _ in phrases]
+    begin = 0
+    for (own, length), rows in zip(places, recipe.rows(*conditioning[0]), strict=True):
+        above = rows - length  # encoders drop the beginning of their template
+        for group, each in zip(groups, own, strict=True):
+            if min(each) + above < 0:
+                raise ValueError("this CLIP lacks one of the model's text encoders: load all of them")
+            group += [begin + above + place for place in each]
+        begin += rows
+    return conditioning, groups
+
+
+def _other_encoders(has: set[str], takes: str) -> ValueError:
+    return ValueError(
+        f"this CLIP's text encoders are {', '.join(sorted(has))}, the model takes {takes}: connect MODEL and CLIP of "
+        "the same model"
+    )
+
+
+def _places(clip, phrases: list[str], encoder: str, most: int) -> tuple[list[list[int]], int]:
+    """The places of each phrase's words among an encoder's tokens, and the count of all tokens with padding."""
+    read, after = partial(_words, clip, encoder=encoder), _after(clip, phrases[0], encoder)
+    tokens = read(", ".join(phrases))
     if len(tokens) > most:
         raise ValueError(
             f"the phrases and counter-words are {len(tokens)} tokens with the encoder's template, {most} at most: name "
             "fewer of them"
         )
-    ends = [len(_words(clip, ", ".join(phrases[:count]))) - after for count in range(1, len(phrases) + 1)]
-    begins = [len(_words(clip, "")) - after, *ends]
-    conditioning = conditioning_of(clip, text)
-    above = conditioning[0][0].shape[1] - tokens[0][2]  # encoders drop the beginning of their template
-    own = [[tokens[begin:end][word] for word in _kept(clip, tokens[begin:end])] for begin, end in zip(begins, ends)]
-    return conditioning, [[above + place for place, *_ in each] for each in own]
+    ends = [len(read(", ".join(phrases[:count]))) - after for count in range(1, len(phrases) + 1)]
+    begins = [len(read("")) - after, *ends]
+    tokenizer = getattr(clip.tokenizer, encoder) if encoder else clip.tokenizer
+    own = [tokens[begin:end] for begin, end in zip(begins, ends)]
+    return [[each[word][0] for word in _kept(tokenizer, each)] for each in own], tokens[0][2]
 
 
-def _kept(clip, tokens: list[tuple]) -> list[int]:
+def _kept(tokenizer, tokens: list[tuple]) -> list[int]:
     """Which of a phrase's tokens are words."""
-    pieces = clip.tokenizer.untokenize([(number, 1.0) for _, number, _ in tokens if isinstance(number, int)])
+    pieces = tokenizer.untokenize([(number, 1.0) for _, number, _ in tokens if isinstance(number, int)])
     written = iter(piece.lstrip(SPACES) for _, piece in pieces)
     return words_among([next(written) if isinstance(number, int) else "embedding" for _, number, _ in tokens])
 
 
-def _after(clip, phrase: str) -> int:
+def _after(clip, phrase: str, encoder: str = "") -> int:
     """How many tokens the encoder's template has after a phrase."""
-    tokens, nothing = (_words(clip, text) for text in (phrase, ""))
+    tokens, nothing = (_words(clip, text, encoder) for text in (phrase, ""))
     after = 0
     while after < len(nothing) and nothing[-1 - after][1] == tokens[-1 - after][1]:
         after += 1
@@ -89,16 +114,16 @@ def _after(clip, phrase: str) -> int:
 
 def concepts_of(clip, phrases: list[str], recipe: Recipe) -> torch.Tensor:
     """The encoder's vector of each phrase, after those of the unscored tokens: [1, left_out + P, width]."""
+    has = set(clip.tokenize(""))
+    if ("g" in has) != recipe.joined:  # SD3's text is as wide as Flux.1's
+        raise _other_encoders(has, "g, l, t5xxl" if recipe.joined else "others")
     if recipe.joined:
         text, counts = " ".join(phrases), torch.tensor([_words_in_chunk(clip, phrase) for phrase in phrases])
         rows = [*range(recipe.left_out), *(recipe.left_out - 1 + counts.cumsum(0)).tolist()]
         return _of_one_chunk(clip, text)[:, rows]
-    row = _last_word if recipe.last else _first_word
-    return torch.cat([row(clip, phrase) for phrase in phrases], 1)
-
-
-def _first_word(clip, phrase: str) -> torch.Tensor:
-    return conditioning_of(clip, phrase)[0][0][:, :1]
+    if recipe.last:
+        return torch.cat([_last_word(clip, phrase) for phrase in phrases], 1)
+    return torch.cat([conditioning_of(clip, phrase)[0][0][:, :1] for phrase in phrases], 1)
 
 
 def _last_word(clip, phrase: str) -> torch.Tensor:
@@ -106,13 +131,17 @@ def _last_word(clip, phrase: str) -> torch.Tensor:
     tokens, after = _words(clip, phrase), _after(clip, phrase)
     text, (place, _, length) = conditioning_of(clip, phrase)[0][0], tokens[-1 - after]
     row = place - length  # from the end, because encoders drop the beginning of their template
+    if after and tokens[-after][0] > place + 1:  # LongCat-Image's, which pads inside its template, drops the end too
+        row += after
     return text[:, row : row + 1 or None]
 
 
-def _words(clip, text: str) -> list[tuple[int, int, int]]:
+def _words(clip, text: str, encoder: str = "") -> list[tuple[int, int, int]]:
     """(place, number, count of all tokens with padding) of each token that is not padding."""
-    (chunks, *_) = clip.tokenize(text, return_word_ids=True).values()
+    texts = clip.tokenize(text, return_word_ids=True)
+    chunks = texts[encoder] if encoder else next(iter(texts.values()))
     every = [entry for chunk in chunks for entry in chunk]
+    # LongCat-Image's numbers no words: an entry ends with the token's weight, and that of padding with 0.
     return [(place, entry[0], len(every)) for place, entry in enumerate(every) if entry[-1] > 0]
 
 

@@ -97,6 +97,11 @@ def room_to_spare(device: torch.device) -> int:
     return min(SPARE, int(comfy.model_management.get_free_memory(device)) // 4)
 
 
+def free_on_processor() -> int:
+    """Bytes for finished masks."""
+    return int(comfy.model_management.get_free_memory(PROCESSOR))
+
+
 def tokens_that_fit(model, pictures: int, work: int) -> int:
     """How many tokens' attention to each other fits into a quarter of the free memory on the model's device.
 

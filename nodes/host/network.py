@@ -73,8 +73,8 @@ class Network(Protocol[Place]):
     def needs_beside_text(self) -> dict[str, str]:
         """What the conditioning must carry beside the text: the host's names, and words for them."""
 
-    def takes_references(self) -> bool:
-        """Whether the conditioning may carry other pictures, as for models that edit."""
+    def other_pictures(self) -> dict[str, str]:
+        """Other pictures that a conditioning must not carry: the host's names, and the nodes that put them there."""
 
     def read_with(self, conditioning: list) -> list:
         """The CONDITIONING to read pictures with."""
@@ -149,3 +149,8 @@ def with_noise(model, x0: Tensor, sigma: float, noise: Tensor) -> Tensor:
     """A latent at noise level sigma: x0 + sigma * noise; for a flow model, (1 - sigma) * x0 + sigma * noise."""
     sampling = model.get_model_object("model_sampling")
     return sampling.noise_scaling(torch.tensor(sigma, device=x0.device), noise, x0)
+
+
+def timestep_of(model, sigma: float) -> Tensor:
+    """The timestep [1] that the network is told at noise level sigma."""
+    return model.get_model_object("model_sampling").timestep(torch.tensor([sigma])).float()

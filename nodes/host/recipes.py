@@ -23,10 +23,10 @@ class Recipe(NamedTuple):
 
     source: str
     blocks: Callable[[int], range]  # by the number of two-stream blocks, those that are scored
-    embed: Callable[[Any, Tensor], Tensor]  # the network's embedding of the encoder's text
+    embed: Callable[[Any, Tensor, Tensor], Tensor]  # the network's embedding of the encoder's text at a timestep
     levels: tuple[float, ...] = (0.5,)  # shares of noise
     last: bool = False  # a concept is its phrase's last token, for encoders that read forwards; else its first
-    joined: bool = False  # all phrases are encoded as one text
+    joined: bool = False  # all phrases are encoded as one text, by encoders with CLIP-G
     left_out: int = 0  # tokens before the first concept that run beside it and are not scored
     place: int = 0  # of concepts, among the text's positions
     unpooled: bool = False  # no pooled text and no guidance
@@ -34,9 +34,15 @@ class Recipe(NamedTuple):
     temperature: float = 0.0  # of the softmax of the mean score; 0: the mean of the softmax of each score
 
 
-def as_flux(network, text: Tensor) -> Tensor:
+def as_flux(network, text: Tensor, timestep: Tensor) -> Tensor:
     norm = getattr(network, "txt_norm", None)
     return network.txt_in(norm(text) if norm is not None else text)
+
+
+def each_alone(network, text: Tensor, timestep: Tensor) -> Tensor:
+    """Each token [1, n, width] as a text of its own, where the network's embedding mixes the tokens of a text."""
+    texts = text.transpose(0, 1)
+    return network.txt_in(texts, timestep.to(text.device).expand(len(texts)), None).transpose(0, 1)
 
 
 FLUX = Recipe("published (ConceptAttention)", lambda count: range(max(0, count - 4), count), as_flux, unpooled=True)
@@ -47,7 +53,7 @@ RECIPES = {  # by the host's name of the model's class
     "SD3": Recipe(
         "published (ConceptAttention, SD3.5 large turbo)",
         range,
-        lambda net, text: net.context_embedder(text),
+        lambda net, text, timestep: net.context_embedder(text),
         levels=(0.602,),
         last=True,
         joined=True,
@@ -65,7 +71,9 @@ RECIPES = {  # by the host's name of the model's class
     ),
     "Chroma": UNKNOWN,
     "QwenImage": UNKNOWN._replace(blocks=lambda count: range(count * 15 // 57, count * 19 // 57), last=True),
-    "AuraFlow": UNKNOWN._replace(embed=lambda net, text: net.cond_seq_linear(text)),
+    "AuraFlow": UNKNOWN._replace(embed=lambda net, text, timestep: net.cond_seq_linear(text)),
+    "LongCatImage": UNKNOWN._replace(last=True),
+    "HunyuanImage21": UNKNOWN._replace(embed=each_alone, last=True),
 }
 
 
@@ -77,6 +85,10 @@ class SeedRecipe(NamedTuple):
     share: float = 0.6  # of the depth: block 18 of 30
     level: float = 0.938  # of noise: step 3 of 12
     tokens: int = 512  # at most, of all words together
+    # The network's text is one text after another: which of the CLIP's encoders makes each ("": its only one), and how
+    # many rows it has in a conditioning.
+    encoders: tuple[str, ...] = ("",)
+    rows: Callable[[Tensor, dict], list[int]] = lambda text, extras: [text.shape[1]]
 
     def source_of(self, blocks: int) -> str:
         return self.source if blocks == self.blocks or not self.blocks else SeedRecipe().source
@@ -85,6 +97,11 @@ class SeedRecipe(NamedTuple):
 SEED_RECIPES = {  # by the host's name of the model's class
     "Lumina2": SeedRecipe("found by eye (FreeFuse, Z-Image-Turbo while painting)", blocks=30),
     "Krea2": SeedRecipe(),
+    "HiDream": SeedRecipe(  # in single blocks: T5's text, Llama's last layer and the layer of the block
+        tokens=126,  # T5 cuts at 128
+        encoders=("t5xxl", "llama", "llama"),
+        rows=lambda text, extras: [text.shape[1], *2 * extras["conditioning_llama3"].shape[2:3]],
+    ),
 }
 
 

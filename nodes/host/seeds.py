@@ -14,7 +14,8 @@ from .hooks import AttentionOutput, _by_head, _tensor
 class AttendedWords(AttentionOutput):
     """Keeps the picture's features and their attention to groups of the prompt's tokens, [groups, h*w]; stops there.
 
-    `groups`: the rows of the prompt's text in each group; the text comes first in the sequence. Changes nothing.
+    `groups`: the rows of the prompt's text in each group. The text comes before the picture, or else right after it.
+    Changes nothing.
     """
 
     def __init__(self, groups: list[list[int]], *where):
@@ -26,7 +27,8 @@ class AttendedWords(AttentionOutput):
         queries, keys = (_by_head(_left_in_place(each), heads) for each in (query, key))
         super().keep(attend, query, key, heads)
         own = self._picture(queries.shape[1])
-        self.scores = stack([attended_by(queries[:, own], keys[:, group]) for group in self.groups])
+        text = keys[:, own.stop :] if self.filled is None else keys
+        self.scores = stack([attended_by(queries[:, own], text[:, group]) for group in self.groups])
 
 
 def _left_in_place(value) -> Tensor:

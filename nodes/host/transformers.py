@@ -17,7 +17,8 @@ from .hooks import AttentionOutput, JointAttention, ProjectionInput
 from .places import Block
 from .unet import POOLED, network_of
 
-REFERENCES = "reference_latents"  # the host's name for other pictures in a conditioning
+# The host's names for other pictures in a conditioning, and the nodes that put them there.
+REFERENCES = {"reference_latents": "ReferenceLatent"}
 
 
 class Unasked(NamedTuple):
@@ -62,6 +63,7 @@ class Family(NamedTuple):
     pixels: int = 1024  # on the shorter side of the pictures it was trained on
     projection: Callable[[Any], Any] | None = None  # of a block, where no attention gets the host's options
     least: int = 0  # cells of the latent, mean of both sides, below which the host divides by zero
+    others: dict[str, str] = REFERENCES  # how other pictures become tokens beside this one's
     edits: bool = False  # whether it edits with other pictures beside, and also knows pictures without any
 
 
@@ -141,6 +143,7 @@ FAMILIES = {  # by the host's name of the model's class
         (Stack("double", "double_stream_blocks"), Stack("single", "single_stream_blocks")),
         lambda net: net.caption_projection[-1].linear.in_features,
         needs={**POOLED, "conditioning_llama3": "text of Llama 3"},
+        others={**REFERENCES, "concat_latent_image": "InstructPixToPixConditioning"},  # E1's
         picture_first=True,
     ),
     "CosmosPredict2": COSMOS,
@@ -284,9 +287,9 @@ class Transformer:
     def needs_beside_text(self) -> dict[str, str]:
         return self.family.needs
 
-    def takes_references(self) -> bool:
-        return self.family.edits
+    def other_pictures(self) -> dict[str, str]:
+        return {} if self.family.edits else self.family.others
 
     def read_with(self, conditioning: list) -> list:
         """Drops other pictures, because their tokens would be taken for this one's."""
-        return [[text, {k: each for k, each in extras.items() if k != REFERENCES}] for text, extras in conditioning]
+        return [[text, {k: each for k, each in extras.items() if k not in REFERENCES}] for text, extras in conditioning]

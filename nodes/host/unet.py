@@ -80,8 +80,8 @@ class UNet:
     def needs_beside_text(self) -> dict[str, str]:
         return POOLED if self.model.get_model_object("adm_channels") in SDXL_VECTORS else {}
 
-    def takes_references(self) -> bool:
-        return True  # it ignores them
+    def other_pictures(self) -> dict[str, str]:
+        return {}  # ReferenceLatent's are ignored, the others are channels of this one
 
     def read_with(self, conditioning: list) -> list:
         return conditioning

@@ -29,10 +29,10 @@ class Looked(NamedTuple):
     conditioning: list
     words: Tensor  # [1, n, width]
 
-    def hook(self, grid: Size) -> Concepts:
-        """The hook that scores the concepts in one evaluation."""
+    def hook(self, grid: Size, level: float) -> Concepts:
+        """The hook that scores the concepts in one evaluation at a share of noise."""
         blocks = self.recipe.blocks(len(stack_of(self.model)))
-        embed = partial(self.recipe.embed, network_of(self.model))
+        embed = partial(self.recipe.embed, network_of(self.model), timestep=network.timestep_of(self.model, level))
         return Concepts(self.recipe, blocks, self.words, embed, grid[0] * grid[1])
 
 
@@ -77,7 +77,7 @@ def _maps_of_picture(look: Looked, latent: Tensor, seed: int, progress: Progress
 
     def work(x0, predict):
         for level in look.recipe.levels:
-            hook = look.hook(grid)
+            hook = look.hook(grid, level)
             with suppress(hooks.Captured):
                 predict(network.with_noise(look.model, x0, level, noise.to(x0)), level, hook)
             scores.extend(_found(hook))

@@ -58,7 +58,7 @@ def told_of(model, clip, phrases: list[str], counter_words: list[str]) -> Told:
     recipe = seed_recipe_of(model)
     assert recipe
     every, count = rivals_of(phrases, counter_words), len(set(phrases))
-    conditioning, groups = words_in_prompt(clip, every, recipe.tokens)
+    conditioning, groups = words_in_prompt(clip, every, recipe)
     check_conditioning(model, conditioning)
     blocks = list(network.transformer_of(model).blocks())
     block = blocks[int(recipe.share * len(blocks))]

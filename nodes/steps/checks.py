@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..host import clip as clips
-from ..host import network
+from ..host import memory, network
 from ..host.latents import pixels_per_cell
 from ..host.recipes import RECIPES, SEED_RECIPES, recipe_of, seed_recipe_of
 from ..host.transformers import FAMILIES
@@ -71,7 +71,8 @@ def check_finds_words(model) -> None:
         known = ", ".join(FAMILIES[each].name for each in (*RECIPES, *SEED_RECIPES))
         raise ValueError(
             f"EmerDiff Select by Text finds words with UNets (SD1.x, SD2.x, SDXL) and with {known}; this model is "
-            f"{own.name()}: use EmerDiff Select Segments or EmerDiff Pick by Points, which work with it"
+            f"{own.name()}, whose picture attends to text apart from itself, for which nothing is built: use EmerDiff "
+            "Select Segments or EmerDiff Pick by Points, which work with it"
         )
 
 
@@ -106,9 +107,10 @@ def check_conditioning(model, conditioning) -> None:
                 f"this conditioning has no {missing[0]}, which this model needs: connect "
                 "CLIPTextEncode with an empty prompt and the text encoders of the same model"
             )
-        if "reference_latents" in extras and not own.takes_references():
+        others = [node for name, node in own.other_pictures().items() if name in extras]
+        if others:
             raise ValueError(
-                f"the conditioning brings other pictures along (ReferenceLatent), and {own.name()} is not known to "
+                f"the conditioning brings other pictures along ({others[0]}), and {own.name()} is not known to "
                 "read a picture without them: connect CLIPTextEncode with an empty prompt"
             )
         if "area" in extras or extras.get("set_area_to_bounds"):
@@ -127,6 +129,16 @@ def check_clip(model, clip) -> None:
         raise ValueError(
             f"the CLIP's text is {width} numbers wide, this model takes {needed}: connect MODEL and CLIP of the same "
             "checkpoint"
+        )
+
+
+def check_phrases_fit(count: int, labels: Tensor) -> None:
+    """ValueError where mask, soft mask and overlay of so many phrases for labels [B, H, W] are more than is free."""
+    need, free = 20 * count * labels.numel(), memory.free_on_processor()
+    if need > free:
+        raise ValueError(
+            f"masks of {count} phrases take {need / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: name fewer at once, "
+            "or make the batch or the pictures smaller"
         )
 
 

@@ -40,6 +40,7 @@ from .checks import (
     check_grid,
     check_image,
     check_model,
+    check_phrases_fit,
     check_predicted,
     check_vae,
 )
@@ -100,6 +101,7 @@ def signs_of(reader: Reader, segmentation: Segmentation, image, asked: Asked) ->
     check_finds_words(reader.model)
     check_clip(reader.model, reader.clip)
     check_vae(reader.model, reader.vae)
+    check_phrases_fit(len(phrases), segmentation.labels)
     if network.of(reader.model).lifts and asked.by != GOCA:
         return segment_signs(reader, segmentation, image, phrases, asked.seed)
     return shared_signs(reader, segmentation, image, asked)

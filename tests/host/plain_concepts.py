@@ -77,7 +77,7 @@ def entries(form: Form, blocks, model, conditioning, x: tuple) -> list[Entered]:
     return found
 
 
-# --- Flux.1, Flux.2, Chroma ---
+# --- Flux.1, Flux.2, Chroma, LongCat-Image, Hunyuan Image ---
 
 
 def flux_mods(block, stream: str, vec):
@@ -179,9 +179,7 @@ FLUX = Form(
     flux_after,
 )
 FORMS = {  # by the host's class of the model
-    "Flux": FLUX,
-    "Flux2": FLUX,
-    "Chroma": FLUX,
+    **dict.fromkeys(("Flux", "Flux2", "Chroma", "LongCatImage", "HunyuanImage21"), FLUX),
     "SD3": Form("joint_blocks", lambda args, given: Entered(args[1], args[0], given["c"]), sd3_heads, sd3_after),
     "QwenImage": Form(
         "transformer_blocks",

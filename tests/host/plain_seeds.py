@@ -35,12 +35,12 @@ class Plain(NamedTuple):
 def plain_seeds(model, conditioning, x: tuple, number: int, groups: list[list[int]], tokens: int) -> Plain:
     """Of block `number`; groups: the text's rows of n phrases and of the background; tokens: of the picture."""
     network = model.model.diffusion_model
-    blocks, form = (network.layers, of_lumina) if hasattr(network, "layers") else (network.blocks, of_krea)
-    module = blocks[number].attention if hasattr(network, "layers") else blocks[number].attn
-    q, k, v = entered(module, form, model, conditioning, x)
+    module, form, first = FORMS[type(network).__name__]
+    q, k, v = entered(module(network, number), form, model, conditioning, x)
     multiple = getattr(network, "pad_tokens_multiple", None) or 1
-    begin = q.shape[2] - -(-tokens // multiple) * multiple
+    begin = 0 if first else q.shape[2] - -(-tokens // multiple) * multiple
     own = slice(begin, begin + tokens)
+    groups = [[row + tokens if first else row for row in group] for group in groups]
     q, k, v = (each[0].double() for each in (q, k, v))
     output = torch.cat([(a @ b.T / a.shape[-1] ** 0.5).softmax(-1) @ c for a, b, c in zip(q, k, v)], -1)[own]
     scores = torch.stack([plain_score(q[:, own], k[:, group]) for group in groups])
@@ -91,7 +91,21 @@ def of_krea(own, x, places, mask=None, transformer_options=None) -> Entered:
     return _placed(own.qknorm.qnorm(q), own.qknorm.knorm(k), v, places)
 
 
+def of_hidream(own, x, mask=None, text=None, rope=None, transformer_options=None) -> Entered:
+    layers = (own.to_q, own.q_rms_norm), (own.to_k, own.k_rms_norm), (own.to_v, lambda value: value)
+    q, k, v = (norm(layer(x)).unflatten(-1, (own.heads, -1)).transpose(1, 2) for layer, norm in layers)
+    return _placed(q, k, v, rope.movedim(1, 2))
+
+
 def _placed(q: Tensor, k: Tensor, v: Tensor, places: Tensor) -> Entered:
     times = q.shape[1] // k.shape[1]
     k, v = (each.repeat_interleave(times, 1) for each in (k, v))
     return Entered(turned(q, places), turned(k, places), v)
+
+
+FORMS = {  # by the host's class of the network: a block's attention, what goes into it, whether the picture comes first
+    "NextDiT": (lambda net, number: net.layers[number].attention, of_lumina, False),
+    "SingleStreamDiT": (lambda net, number: net.blocks[number].attn, of_krea, False),
+    "HiDreamImageTransformer2DModel": (
+        lambda net, number: net.single_stream_blocks[number].block.attn1, of_hidream, True),
+}  # fmt: skip

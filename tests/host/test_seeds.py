@@ -4,20 +4,24 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from comfy.text_encoders.hidream import HiDreamTokenizer
+from comfy.text_encoders.hunyuan_image import HunyuanImageTokenizer
+from comfy.text_encoders.longcat_image import LongCatImageTokenizer
 from comfy.text_encoders.z_image import ZImageTokenizer
 from emerdiff.emerdiff_ops.seeds import shares_of
 from emerdiff.nodes.host import network
 from emerdiff.nodes.host.clip import words_in_prompt
-from emerdiff.nodes.host.recipes import SEED_RECIPES, seed_recipe_of
+from emerdiff.nodes.host.recipes import SEED_RECIPES, SeedRecipe, seed_recipe_of
 from emerdiff.nodes.host.session import capture_once
 from emerdiff.nodes.steps.by_seeds import Told, seed_maps_of
-from emerdiff.nodes.steps.score_text import Asked, Reader, signs_of
+from emerdiff.nodes.steps.score_text import Asked, Reader, maps_for, signs_of
 from emerdiff.nodes.steps.values import Segmentation
 from emerdiff.nodes.steps.word_masks import find_words
 from plain_seeds import plain_seeds, plain_shares
-from transformer_layouts import LAYOUTS, normal
+from transformer_layouts import LAYOUTS, Words, normal
+from transformers import PreTrainedTokenizerFast
 
-NAMES = ("Z-Image", "Lumina 2", "Krea 2")
+NAMES = ("Z-Image", "Lumina 2", "Krea 2", "HiDream-I1")
 CELLS = (18, 22)  # of the latent: 99 tokens, which Z-Image fills up
 PHRASES, BACKGROUND = [[2, 3], [5], [7, 8, 9]], [0, 10, 11]
 
@@ -44,8 +48,8 @@ def loaded(request):
         pytest.skip(f"this ComfyUI has no {layout.family}")
     model = layout.load()
     recipe = seed_recipe_of(model)
-    blocks = list(network.of(model).blocks())
-    told = Told(model, recipe, blocks[1], layout.conditioning(), PHRASES, BACKGROUND)
+    block = network.of(model).find_place(layout.blocks[1])
+    told = Told(model, recipe, block, layout.conditioning(), PHRASES, BACKGROUND)
     latent = normal(1, layout.latent_channels, *CELLS, seed=9)
     return Loaded(told, latent, normal(*latent.shape, seed=10))
 
@@ -55,7 +59,7 @@ def test_scores_and_shares_are_those_of_the_equations(loaded):
     tokens, model = loaded.grid[0] * loaded.grid[1], loaded.told.model
     latent = loaded.latent[:, :, None] if network.latent_axes(model) == 3 else loaded.latent
     x = latent, loaded.noise.view_as(latent), loaded.told.recipe.level
-    plain = plain_seeds(model, loaded.told.conditioning, x, 1, [*PHRASES, BACKGROUND], tokens)
+    plain = plain_seeds(model, loaded.told.conditioning, x, loaded.told.block.number, [*PHRASES, BACKGROUND], tokens)
     shares = shares_of(hook.scores[:-1], hook.scores[-1], hook.features[0])
     pairs = (hook.scores, plain.scores), (hook.features[0], plain.output), (shares, plain_shares(plain.maps))
     for found, expected in pairs:
@@ -83,25 +87,13 @@ def test_block_noise_and_words_of_evidence():
     assert "nothing is published" in lumina.source_of(26) and "nothing is published" in krea.source_of(28)
 
 
-class Words:
-    """A CLIP with Z-Image's own tokenizer and random texts, as wide as the family takes them."""
-
-    def __init__(self, layout, before=0):
-        self.layout, self.before, self.tokenizer = layout, before, ZImageTokenizer()
-
-    def tokenize(self, text, return_word_ids=False):
-        return self.tokenizer.tokenize_with_weights(text, return_word_ids)
-
-    def encode_from_tokens_scheduled(self, tokens):
-        (chunks,) = tokens.values()
-        numbers = torch.tensor([float(entry[0]) for chunk in chunks for entry in chunk])[self.before :]
-        text = normal(1, len(numbers), self.layout.width, seed=int(numbers.sum())) + 1e-3 * numbers[None, :, None]
-        return [[text, self.layout.extras()]]
+def z_image_words(name="Z-Image", before=0):
+    return Words(LAYOUTS[name], ZImageTokenizer(), slice(before, None))
 
 
 def written(clip, phrases, before=0):
     """The texts of the tokens that are each phrase's words."""
-    conditioning, groups = words_in_prompt(clip, phrases, 512)
+    conditioning, groups = words_in_prompt(clip, phrases, SeedRecipe())
     (chunks,) = clip.tokenize(", ".join(phrases)).values()
     numbers = [entry[0] for chunk in chunks for entry in chunk][before:]
     assert conditioning[0][0].shape[1] == len(numbers)
@@ -113,18 +105,71 @@ def written(clip, phrases, before=0):
 @pytest.mark.parametrize("before", [0, 3])
 def test_words_are_found_where_they_stand_in_the_template(before):
     """By the encoder's own tokens, whatever it leaves out of its template's beginning."""
-    clip = Words(LAYOUTS["Z-Image"], before)
+    clip = z_image_words(before=before)
     found = written(clip, ["dog", "a red dress", "dog house", "a hippopotamus"], before)
     assert found[:3] == [["dog"], ["red", "dress"], ["dog", "house"]]
     assert "".join(found[3]) == "hippopotamus" and len(found[3]) > 1, "a word of several tokens"
     assert written(clip, ["the", "a house on the hill"], before) == [["the"], ["house", "hill"]]
     with pytest.raises(ValueError, match=r"are \d+ tokens with the encoder's template, 512 at most: name fewer"):
-        words_in_prompt(clip, ["dog"] * 300, 512)
+        words_in_prompt(clip, ["dog"] * 300, SeedRecipe())
+
+
+class Texts:
+    """A CLIP with HiDream's own tokenizers and a random vector for each number; Llama's are left out where asked."""
+
+    def __init__(self, llama=True):
+        self.tokenizer, self.llama = HiDreamTokenizer(), llama
+        own = self.tokenizer.llama  # as its file has it: the host's class drops spaces under transformers 5
+        own.tokenizer = PreTrainedTokenizerFast.from_pretrained(own.tokenizer.name_or_path)
+
+    def tokenize(self, text, return_word_ids=False):
+        return self.tokenizer.tokenize_with_weights(text, return_word_ids)
+
+    def encode_from_tokens_scheduled(self, tokens):
+        numbers = [[entry[0] for entry in tokens[name][0]] for name in ("t5xxl", "llama")]
+        t5, llama = (torch.stack([normal(4096, seed=each) for each in own])[None] for own in numbers)
+        layers = llama[:, None, : None if self.llama else 1].expand(1, 3, -1, -1)
+        return [[t5, {"pooled_output": normal(1, 2048, seed=6), "conditioning_llama3": layers}]]
+
+
+@pytest.mark.once
+def test_words_are_found_in_every_text_that_a_network_is_given():
+    """HiDream's: T5's, and twice Llama's; each by its own tokenizer."""
+    clip, recipe, phrases = Texts(), SEED_RECIPES["HiDream"], ["dog", "a red dress", "a hippopotamus"]
+    _, groups = words_in_prompt(clip, phrases, recipe)
+    tokens = clip.tokenize(", ".join(phrases))
+    rows = [entry[0] for name in recipe.encoders for entry in tokens[name][0]]
+    decode = [getattr(clip.tokenizer, name).tokenizer.decode for name in ("t5xxl", "llama")]
+    found = ["".join(decode[row >= 128]([rows[row]]).strip() for row in group) for group in groups]
+    assert found[:2] == [3 * "dog", 3 * "reddress"] and found[2].endswith(2 * "hippopotamus")
+    with pytest.raises(ValueError, match="this CLIP lacks one of the model's text encoders: load all of them"):
+        words_in_prompt(Texts(llama=False), phrases, recipe)
+    with pytest.raises(ValueError, match=r"are \d+ tokens with the encoder's template, 126 at most: name fewer"):
+        words_in_prompt(clip, ["dog"] * 70, recipe)
+    with pytest.raises(ValueError, match="encoders are qwen3_4b, the model takes llama, t5xxl: connect MODEL and CLIP"):
+        words_in_prompt(z_image_words(), phrases, recipe)
+
+
+TOKENIZERS = {
+    "LongCat-Image": (LongCatImageTokenizer, slice(36, -5)),
+    "Hunyuan Image 2.1": (HunyuanImageTokenizer, slice(34, None)),
+}
+
+
+@pytest.mark.parametrize("name", ["HiDream-I1", *TOKENIZERS])
+def test_every_place_is_shared_out_among_words(name):
+    layout = LAYOUTS[name]
+    tokenizer, kept = TOKENIZERS.get(name, (None, None))
+    clip, model = Words(layout, tokenizer(), kept) if tokenizer else Texts(), layout.load()
+    latents = normal(1, layout.latent_channels, 16, 16, seed=3)
+    maps = maps_for(model)(model, clip, latents, ["dog", "red dress"], ["sky"], 0)
+    assert maps.shape == (1, 2, 16 // layout.patch, 16 // layout.patch) and maps.isfinite().all()
+    assert 0 <= maps.min() and maps.sum(1).max() <= 1 and not torch.equal(maps[0, 0], maps[0, 1])
 
 
 def test_a_word_gives_masks_of_segments_and_of_its_own(photo):
     layout = LAYOUTS["Z-Image"]
-    reader = Reader(layout.load(), Words(layout), layout.vae())
+    reader = Reader(layout.load(), z_image_words(), layout.vae())
     labels = torch.zeros(2, 128, 128, dtype=torch.int16)
     labels[:, 64:], labels[1, :, 60:] = 1, 2
     pictures = torch.cat([photo, photo.flip(1)])
@@ -148,15 +193,15 @@ def test_encoders_of_others_are_refused(photo):
     layout = LAYOUTS["Z-Image"]
     model, vae = layout.load(), layout.vae()
     segmentation = Segmentation(torch.zeros(1, 128, 128, dtype=torch.int16), 1)
-    lumina = Words(LAYOUTS["Lumina 2"])
+    lumina = z_image_words("Lumina 2")
     with pytest.raises(
         ValueError, match="2304 numbers wide, this model takes 2560: connect MODEL and CLIP of the same"
     ):
         signs_of(Reader(model, lumina, vae), segmentation, photo, Asked("dog"))
-    several = Words(layout)
-    several.tokenize = lambda text, return_word_ids=False: 2 * tuple(ZImageTokenizer().tokenize_with_weights(text))
-    with pytest.raises(ValueError, match="this CLIP has several text encoders, the model one"):
-        words_in_prompt(several, ["dog"], 512)
+    with pytest.raises(
+        ValueError, match="encoders are g, l, llama, t5xxl, the model takes one alone: connect MODEL and"
+    ):
+        words_in_prompt(Texts(), ["dog"], SeedRecipe())
 
 
 def test_attention_of_another_pack_that_leaves_blocks_out_is_named(photo):
@@ -166,4 +211,4 @@ def test_attention_of_another_pack_that_leaves_blocks_out_is_named(photo):
     for layer in model.model.diffusion_model.layers:
         layer.attention.forward = lambda x, *args, **kwargs: x
     with pytest.raises(ValueError, match="another node replaces or skips blocks of this model"):
-        seed_maps_of(model, Words(layout), normal(1, 16, 16, 16, seed=3), ["dog"], ["sky"], 0)
+        seed_maps_of(model, z_image_words(), normal(1, 16, 16, 16, seed=3), ["dog"], ["sky"], 0)

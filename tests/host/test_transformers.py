@@ -1,10 +1,13 @@
 """Features of every family of transformers: equal to a direct capture, also beside other packs, and made to masks."""
 
 import gc
+import math
 from typing import NamedTuple
 
+import comfy.controlnet
 import comfy.model_management
 import comfy.sample
+import comfy.sd
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from emerdiff.emerdiff_ops.kmeans import one_hot
 from emerdiff.emerdiff_ops.schedule import noise_for
 from emerdiff.emerdiff_ops.views import canvas_of, mean_reading, views
 from emerdiff.nodes.host import network
+from emerdiff.nodes.host.transformers import Transformer, family_of
 from emerdiff.nodes.steps import attention
 from emerdiff.nodes.steps.assemble import assemble_masks
 from emerdiff.nodes.steps.cluster import cluster_features
@@ -22,7 +26,7 @@ from emerdiff.nodes.steps.extract import Reading, extract_features
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source, Trajectory
 from torch.nn.modules import module as hooks_of_torch
-from transformer_layouts import LAYOUTS, Layout
+from transformer_layouts import LAYOUTS, Layout, normal
 
 LEVEL = 281  # of Stable Diffusion's 1000: where transformers are read unasked
 SEED = 3
@@ -223,6 +227,36 @@ def with_blocks_added_to(model, calls) -> None:
     model.set_model_patch(patch, "double_block")
 
 
+def with_other_weights(model, calls) -> None:
+    """What a LoRA comes to once it is loaded."""
+    weights = {name: value for name, value in model.model_state_dict().items() if value.ndim == 2}
+    shifts = {name: ("diff", (0.1 * value.std() * normal(*value.shape, seed=8),)) for name, value in weights.items()}
+    calls += model.add_patches(shifts, 1.0)
+
+
+class Packed(torch.nn.Module):
+    """A projection whose weights are numbers of four bits, unpacked as it runs: as those of GGUF."""
+
+    def __init__(self, linear, calls):
+        super().__init__()
+        self.scale, self.bias, self.calls = linear.weight.abs().amax(1, keepdim=True) / 7, linear.bias, calls
+        self.packed = (linear.weight / self.scale).round().to(torch.int8)
+
+    def forward(self, x):
+        self.calls.append(x.shape)
+        return torch.nn.functional.linear(x, self.packed * self.scale, self.bias)
+
+
+def with_packed_weights(model, calls) -> None:
+    """Those of the first block."""
+    network = model.model.diffusion_model
+    first = next(iter(Transformer(model, family_of(model)).blocks().values()))
+    path = next(name for name, module in network.named_modules() if module is first)
+    for name, module in first.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            model.add_object_patch(f"diffusion_model.{path}.{name}", Packed(module, calls))
+
+
 NOT_TOLD = "PixArt alpha", "PixArt sigma", "Hunyuan-DiT"  # of other packs' attention
 NOT_REPLACED = ("Lumina 2", "Z-Image", "Krea 2", "HiDream-I1", "Cosmos Predict2", "Anima", "PixArt alpha",
                 "PixArt sigma")  # fmt: skip
@@ -231,7 +265,7 @@ ADDED_TO = "Qwen-Image", "Lumina 2", "Z-Image"
 
 def patches_for(name: str) -> list:
     """What ComfyUI lets other packs do to a family of transformers."""
-    patches = [with_a_wrapper]
+    patches = [with_a_wrapper, *((with_other_weights, with_packed_weights) if name in WAYS else ())]
     patches += [] if name in NOT_TOLD else [with_doubled_values]
     patches += [] if name in NOT_REPLACED else [with_first_blocks_replaced]
     return patches + ([with_blocks_added_to] if name in ADDED_TO else [])
@@ -262,3 +296,30 @@ def test_a_block_that_another_pack_replaces_altogether_is_not_read(loaded):
     reading = Reading(layer=loaded.layout.blocks[0])
     with pytest.raises(ValueError, match=f"replaces or skips.*{loaded.layout.blocks[0]}.*choose another feature_layer"):
         extract_features(loaded.source._replace(model=model), loaded.picture(), SEED, reading=reading)
+
+
+class Control(comfy.controlnet.ControlBase):
+    """A ControlNet that adds the same to Flux.1's tokens after every double block."""
+
+    def get_control(self, x, *others):
+        tokens = math.prod(-(-side // 2) for side in x.shape[-2:])
+        return {"input": 2 * [normal(1, tokens, 256, seed=11).to(x)], "output": []}
+
+    def copy(self):
+        self.copy_to(copied := Control())
+        return copied
+
+
+@pytest.mark.parametrize("kind", ["ControlNet", "fp8"])
+def test_what_is_put_on_the_model_and_its_text_counts(kind):
+    layout = LAYOUTS["Flux.1 dev"]
+    options = {"dtype": torch.float8_e4m3fn} if kind == "fp8" else {}
+    model, [[text, extras]] = comfy.sd.load_diffusion_model_state_dict(layout.state(), options), layout.conditioning()
+    control = {"control": Control(), "control_apply_to_uncond": True} if kind == "ControlNet" else {}
+    loaded = Loaded("Flux.1 dev", layout, Source(model, layout.vae(), [[text, extras | control]]))
+    block = layout.blocks[1]
+    features, trajectory = extract_features(loaded.source, loaded.picture(), SEED, reading=Reading(layer=block))
+    x = trajectory.latent, noise_of(trajectory)
+    check_equal(features.features, loaded.capture(block, *x))
+    usual = loaded._replace(source=Source(layout.load(), layout.vae(), layout.conditioning())).capture(block, *x)
+    assert (features.features - usual).abs().max() > 1e-2 * usual.abs().max(), "it must make a difference"

@@ -4,14 +4,18 @@ import comfy.model_base
 import comfy.model_patcher
 import pytest
 import torch
+from comfy.text_encoders.qwen_image import QwenImageTokenizer
+from comfy_extras.nodes_edit_model import ReferenceLatent
+from comfy_extras.nodes_flux import FluxKontextMultiReferenceLatentMethod
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
+from comfy_extras.nodes_qwen import TextEncodeQwenImageEditPlus
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import Reading, extract_features
 from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import Source
 from transformer_forms import COSMOS, HUNYUAN_IMAGE, QWEN, Z_IMAGE
-from transformer_layouts import LAYOUTS, Layout
+from transformer_layouts import LAYOUTS, Layout, Words
 
 VIDEO = {**HUNYUAN_IMAGE, "in_channels": 16, "out_channels": 16, "patch_size": [1, 2, 2], "axes_dim": [16, 56, 56]}
 OF_COSMOS = ("max_img_h", "max_img_w", "max_frames", "in_channels", "out_channels", "patch_spatial", "patch_temporal",
@@ -114,9 +118,11 @@ def test_conditionings_that_lack_what_the_model_needs_are_refused(photo, name):
 
 
 def with_another_picture(source: Source) -> Source:
-    [[tokens, extras]] = source.conditioning
-    channels = source.vae.latent_channels
-    return source._replace(conditioning=[[tokens, {**extras, "reference_latents": [torch.zeros(1, channels, 8, 8)]}]])
+    """As the host's nodes put it there."""
+    latent = {"samples": torch.zeros(1, source.vae.latent_channels, 8, 8)}
+    (conditioning,) = ReferenceLatent.execute(source.conditioning, latent).args
+    (conditioning,) = FluxKontextMultiReferenceLatentMethod.execute(conditioning, "index").args
+    return source._replace(conditioning=conditioning)
 
 
 def test_other_pictures_in_the_conditioning_are_refused_where_no_model_edits(photo):
@@ -124,6 +130,10 @@ def test_other_pictures_in_the_conditioning_are_refused_where_no_model_edits(pho
     for name in ("SD3", "Z-Image", "Chroma"):
         with pytest.raises(ValueError, match="brings other pictures along.*CLIPTextEncode with an empty prompt"):
             extract_features(with_another_picture(source_of(name)), photo)
+    hidream = source_of("HiDream-I1")
+    hidream.conditioning[0][1]["concat_latent_image"] = torch.zeros(1, 16, 16, 16)
+    with pytest.raises(ValueError, match="brings other pictures along .InstructPixToPixConditioning., and HiDream-I1"):
+        extract_features(hidream, photo)
 
 
 @pytest.mark.parametrize("name", ["Flux.1 dev", "Flux.2", "LongCat-Image", "Qwen-Image"])
@@ -134,6 +144,18 @@ def test_models_that_edit_read_the_picture_without_the_others(photo, name):
     before = repr(edited.conditioning)
     ours, alone = (extract_features(each, photo)[0].features for each in (edited, source))
     assert torch.equal(ours, alone) and repr(edited.conditioning) == before
+
+
+def test_the_text_of_an_editors_own_node_is_read_without_its_picture(photo):
+    """Qwen-Image-Edit's, whose encoder sees the picture too."""
+    layout = LAYOUTS["Qwen-Image"]
+    vae, words = layout.vae(), Words(layout, QwenImageTokenizer())
+    ((entry,),) = TextEncodeQwenImageEditPlus.execute(words, "a red dress", vae, photo).args
+    text, extras = entry
+    assert extras.pop("reference_latents")[0].shape[-2:] == (128, 128)
+    alone = Source(layout.load(), vae, [[text, dict(extras)]])
+    ours, read = (extract_features(each, photo)[0].features for each in (with_another_picture(alone), alone))
+    assert torch.equal(ours, read) and text.shape[1] > 20
 
 
 def test_vaes_of_another_model_are_refused(photo):

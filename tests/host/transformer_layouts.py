@@ -78,6 +78,24 @@ class Layout(NamedTuple):
         return projecting_vae(self.latent_channels, self.cell, moving=self.latent_axes == 3)
 
 
+class Words:
+    """A CLIP of random vectors, one for each number that a family's own tokenizer makes.
+
+    `kept`: which tokens are left when the template's are taken away.
+    """
+
+    def __init__(self, layout: Layout, tokenizer, kept: slice = slice(None)):
+        self.layout, self.tokenizer, self.kept = layout, tokenizer, kept
+
+    def tokenize(self, text, return_word_ids=False, **others):
+        return self.tokenizer.tokenize_with_weights(text, return_word_ids, **others)
+
+    def encode_from_tokens_scheduled(self, tokens):
+        entries = [entry[0] for chunk in list(tokens.values())[-1] for entry in chunk]
+        numbers = [entry if isinstance(entry, int) else 0 for entry in entries][self.kept]  # 0: a picture
+        return [[torch.stack([normal(self.layout.width, seed=each) for each in numbers])[None], self.layout.extras()]]
+
+
 def normal(*shape: int, seed: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 

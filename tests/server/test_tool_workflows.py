@@ -66,7 +66,7 @@ def test_a_draft_is_clicked_in_and_only_what_was_clicked_is_lifted(client):
     selecting, lifting = find(prompt, "EmerDiffSelectSegments"), find(prompt, "EmerDiffLiftMask")
     assert client.evaluations(prompt) == 2, "the picture with its surroundings, and mirrored"
     entry = client.run(prompt)[selecting]["emerdiff_segments"][0]
-    labels = segment_numbers(client, entry)
+    labels = client.labels(entry)
     region = SCENE.labels == 2
     clicked = with_inputs(prompt, "EmerDiffSelectSegments", selection=str(labels[interior(region)]))
     shown = add(clicked, "PreviewImage", images=[add(clicked, "MaskToImage", mask=[lifting, 0]), 0])
@@ -137,7 +137,61 @@ def test_a_word_becomes_segments_and_a_soft_mask_with_a_transformer(client):
     assert soft.max() > 128 > soft.min() and soft[found].mean() > soft[~found].mean()
 
 
-def segment_numbers(client, entry) -> np.ndarray:
-    """The label map that the click widget got, [H, W]."""
-    file = client.server.fetch(entry["labels"])
-    return np.asarray(Image.open(io.BytesIO(file)))[..., 0] >> 3
+# Of the models that these workflows load: the class, and the tokenizer.
+TRUE = {
+    Z_IMAGE: ("Z-Image", "z_image.ZImageTokenizer"),
+    QWEN_EDIT: ("Qwen-Image", "qwen_image.QwenImageTokenizer"),
+    KLEIN: ("Flux.2", "flux.KleinTokenizer"),
+    WORD_WITH_FLUX: ("Flux.1 schnell", "flux.FluxTokenizer"),
+}
+
+
+def with_true_class(client, name: str) -> tuple[dict, np.ndarray]:
+    """A workflow with a small random model of the class that it names, and its picture."""
+    prompt = replace_loaders(load_prompt(name, client.info))
+    family, tokenizer = TRUE[name]
+    prompt[find(prompt, "EmerDiffLabSmallFlux")] = {
+        "class_type": "TestFamily",
+        "inputs": {"name": family, "tokenizer": tokenizer},
+    }
+    image, _, _ = scene(HELD_OUT + 1, 2 * SIZE)
+    pixels = (image * 255).round().astype(np.uint8)
+    prompt = with_inputs(prompt, "LoadImage", image=client.put_image("true.png", Image.fromarray(pixels)))
+    return with_inputs(prompt, "EmerDiffSegmentImage", segments=5), pixels
+
+
+@pytest.mark.parametrize("name", [Z_IMAGE, QWEN_EDIT, KLEIN])
+def test_a_click_is_painted_over_by_the_true_class_of_model(client, name):
+    """Weights are random: where the mask lies and what is painted means nothing, but that the click decides on it."""
+    prompt, pixels = with_true_class(client, name)
+    prompt = with_inputs(prompt, "ImageScaleToTotalPixels", megapixels=pixels.shape[0] ** 2 / 2**20)
+    prompt = with_inputs(prompt, "Flux2Scheduler" if name == KLEIN else "KSampler", steps=1)
+    if name == QWEN_EDIT:
+        way = {"reference_latents_method": "index_timestep_zero"}
+        prompt = with_inputs(prompt, "FluxKontextMultiReferenceLatentMethod", **way)
+    mask = add(prompt, "PreviewImage", images=[add(prompt, "MaskToImage", mask=[find(prompt, "GrowMask"), 0]), 0])
+    saving = find(prompt, "SaveImage")
+    unpainted = {key: node for key, node in prompt.items() if key != saving}
+    picking = client.run(unpainted)[find(prompt, "EmerDiffSelectSegments")]
+    labels = client.labels(picking["emerdiff_segments"][0])
+    one, other = np.unique(labels)[:2]
+    outputs = client.run(with_inputs(unpainted, "EmerDiffSelectSegments", selection=str(one)))
+    assert (client.pixels(outputs[mask])[0, ..., 0] > 0)[labels == one].all()
+    outputs = client.run(with_inputs(prompt, "EmerDiffSelectSegments", selection=str(other)))
+    inside = client.pixels(outputs[mask])[0, ..., 0] > 0
+    changed = np.abs(client.pixels(outputs[saving])[0].astype(int) - pixels).max(-1)
+    assert inside[labels == other].all() and not inside[labels == one].all()
+    assert changed[~inside].max() <= 1 and np.median(changed[inside]) > 1
+
+
+def test_a_word_is_looked_for_by_the_true_class_of_model(client):
+    """Weights are random: where a word is found means nothing, but that the word decides on it."""
+    prompt, pixels = with_true_class(client, WORD_WITH_FLUX)
+    softs = []
+    for word in ("star", "dog"):
+        worded = with_inputs(prompt, "EmerDiffSelectByText", text=word)
+        outputs = client.run(worded)
+        softs.append(client.pixels(outputs[find(prompt, "MaskPreview")])[0, ..., 0])
+        assert cut_out(client, worded, outputs).any() and softs[-1].shape == pixels.shape[:2]
+        assert softs[-1].max() > softs[-1].min()
+    assert (softs[0] != softs[1]).any()
