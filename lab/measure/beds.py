@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import comfy.sd
 import torch
@@ -19,6 +19,7 @@ from small_model.settings import SEGMENTS, STRENGTH
 class Bed(NamedTuple):
     name: str
     load: Callable[[torch.dtype], tuple]  # -> MODEL, VAE, CONDITIONING of the empty prompt
+    load_clip: Callable[[], Any]
     size: int  # pixels of its scenes; photographs are seen at this shorter side; 0: the model's own
     segments: int = SEGMENTS
     strength: float = STRENGTH  # lambda of the paper's way; the others take theirs from the layer's output
@@ -28,20 +29,24 @@ class Bed(NamedTuple):
         return Source(*self.load(dtype))
 
 
-SMALL_MODEL = Bed("small-model", model.load, SIZE)
-SMALL_SD = Bed("small-sd", small_sd.load, small_sd.SIZE, strength=small_sd.STRENGTH)
-SMALL_FLUX = Bed("small-flux", small_flux.load, small_sd.SIZE, pushes=False)  # a transformer
+SMALL_MODEL = Bed("small-model", model.load, model.load_clip, SIZE)
+SMALL_SD = Bed("small-sd", small_sd.load, small_sd.load_clip, small_sd.SIZE, strength=small_sd.STRENGTH)
+SMALL_FLUX = Bed("small-flux", small_flux.load, small_flux.load_clip, small_sd.SIZE, pushes=False)  # a transformer
 BEDS = {bed.name: bed for bed in (SMALL_MODEL, SMALL_SD, SMALL_FLUX)}
 
 
 def of_checkpoint(file: Path) -> Bed:
     """A checkpoint at the paper's settings."""
-    return Bed(file.stem, partial(load_checkpoint, file), 0, 20, 10.0)
+    return Bed(file.stem, partial(load_checkpoint, file), partial(clip_of, file), 0, 20, 10.0)
 
 
 def load_checkpoint(file: Path, dtype: torch.dtype) -> tuple:
     loaded, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(str(file), model_options={"dtype": dtype})
     return loaded, vae, conditioning_of(clip, "")
+
+
+def clip_of(file: Path) -> Any:
+    return comfy.sd.load_checkpoint_guess_config(str(file), output_model=False, output_vae=False)[1]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

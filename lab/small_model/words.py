@@ -33,7 +33,7 @@ class WordList:
 
     def tokenize(self, text: str, return_word_ids: bool = False, **_) -> dict:
         """{"words": one list of (token, weight[, word number])}; the padding has the word number 0."""
-        words = text.split()[: self.length]
+        words = text.replace(",", " ").split()[: self.length]
         unknown = sorted(set(words) - set(self.vocabulary[1:]))
         if unknown:
             raise ValueError(f"the small model knows only the words {self.vocabulary[1:]}, not {unknown}")

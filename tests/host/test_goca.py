@@ -16,7 +16,6 @@ from emerdiff.nodes.steps.score_text import GOCA, Asked, Reader, scores_of, sign
 from emerdiff.nodes.steps.values import Segmentation
 from torch.nn.functional import interpolate
 
-from measure.words import WithoutCommas
 from small_model.model import load_clip
 from small_model.scenes import HELD_OUT, scene
 
@@ -166,14 +165,14 @@ def test_sd1_is_read_where_published_and_others_as_sdxl(monkeypatch):
 
 
 def test_words_are_marked_in_the_text_of_all(small):
-    _, groups = words_together(WithoutCommas(load_clip()), ["disc", "sky", "star"])
+    _, groups = words_together(load_clip(), ["disc", "sky", "star"])
     assert groups[:, :3].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]] and groups.sum() == 3
 
 
 def test_words_of_the_small_model_are_scored(small):
     true = scene(HELD_OUT + 300)
     segmentation = Segmentation(torch.from_numpy(true.labels)[None].to(torch.int16), len(true.words))
-    reader = Reader(small.model, WithoutCommas(load_clip()), small.vae)
+    reader = Reader(small.model, load_clip(), small.vae)
     asked = Asked(", ".join(true.words[2:]), 0, GOCA, ", ".join(true.words[:2]))
     signs = signs_of(reader, segmentation, torch.from_numpy(true.image)[None], asked)
     assert signs.maps.amin() >= 0 and signs.maps.amax() <= 1

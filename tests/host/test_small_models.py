@@ -11,6 +11,7 @@ from comparing import NoHooks, scene_picture
 from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.host.transformers import Block
+from emerdiff.nodes.steps.by_concepts import concept_maps_of
 from emerdiff.nodes.steps.checks import check_source
 from emerdiff.nodes.steps.values import Source
 
@@ -19,6 +20,7 @@ from measure.metrics import bilinear_labels, iou
 from measure.pictures import Pictured
 from measure.pipeline import Pipeline
 from measure.rough import rough_masks
+from measure.words import most_frequent, right_words
 from small_model import small_flux, small_sd
 from small_model.scenes import HELD_OUT, scene
 from small_model.words import COCO, SCENES, SMALL_SD
@@ -131,6 +133,20 @@ def test_it_removes_noise_better_than_no_model_and_better_with_the_right_words(r
     means = {name: float(np.mean(each)) for name, each in errors.items()}
     assert means["empty"] < 0.7 * means["nothing"]
     assert means["words"] < means["empty"]
+
+
+def test_words_find_their_places_on_the_small_flux(flux):
+    """By ConceptAttention among a scene's words; another word of the scene does not."""
+    found, shuffled = [], []
+    for number in range(4):
+        true, latent = scene(HELD_OUT + number, SMALL_FLUX.size), flux.vae.encode(picture(number))
+        (maps,) = concept_maps_of(flux.model, small_flux.load_clip(), latent, list(true.words), [], number)
+        shown, named = maps.argmax(0).numpy(), most_frequent(true.labels, (16, 16))
+        found.append(list(right_words(shown, named).values()))
+        shuffled.append(list(right_words((shown + 1) % len(true.words), named).values()))
+    places, _, words = np.mean(found, 0)
+    assert places > 0.8 and words > 0.5
+    assert all(share < 0.3 for share in np.mean(shuffled, 0))
 
 
 def test_the_draft_of_the_small_flux_is_better_than_its_clusters_enlarged():

@@ -123,7 +123,7 @@ def test_a_thing_that_was_clicked_is_replaced_and_the_rest_stays(client, name):
 
 
 def test_a_word_becomes_segments_and_a_soft_mask_with_a_transformer(client):
-    """Of the small Flux, which hardly knows words: that masks come out, and where they lie beside each other."""
+    """Of the small Flux, which hardly tells one thing from another: masks come out, and where they lie together."""
     image, labels, _ = scene(HELD_OUT + 1, 2 * SIZE)
     pixels = Image.fromarray((image * 255).round().astype(np.uint8))
     prompt = replace_loaders(load_prompt(WORD_WITH_FLUX, client.info))
