@@ -3,6 +3,7 @@
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
 import { BrushTools } from "./brush_tools.js"
+import { Fit } from "./fit.js"
 import { NodeTexts } from "./node_texts.js"
 import { button, element, ownStyles, percent } from "./parts.js"
 import { CORRECTION, NEGATIVE, Picks, POSITIVE } from "./picks.js"
@@ -80,6 +81,11 @@ export class Picker {
     return ["invert", ...EDGES, CORRECTION]
   }
 
+  /** The node that has the picture. */
+  get shownOn() {
+    return this.node
+  }
+
   /** Changes the texts by `act`, which gives why it cannot, or nothing. */
   change(act) {
     const refused = act()
@@ -94,6 +100,7 @@ export class Picker {
 
   start() {
     this.stop()
+    this.fit ??= new Fit(this.shownOn, this.stage)
     this.timer = setInterval(() => this.look(), LOOK_EVERY)
     this.look()
   }
@@ -104,6 +111,7 @@ export class Picker {
 
   look() {
     this.takePlace()
+    if (!this.picks.stroke && !this.picks.box) this.fit?.look()
     const sent = this.sentEntries()
     if (sent !== this.sent) this.receive(sent)
     this.brush.look()
