@@ -75,6 +75,21 @@ def test_a_cached_node_shows_its_picture_in_a_page_loaded_again(front_end):
 
 
 @classic_own
+def test_a_cached_node_shows_its_picture_in_a_workflow_with_other_ids(front_end):
+    front_end.make(SEGMENT, "EmerDiffSegmentImage")
+    front_end.set("EmerDiffLabSmallModel", "pause", 0)
+    front_end.forget()
+    front_end.run()
+    result = given(front_end, "EmerDiffSegmentImage")
+    front_end.load_page()  # which has seen no results
+    moved = [node._replace(links={name: (at + 1, slot) for name, (at, slot) in node.links.items()}) for node in SEGMENT]
+    front_end.make([Node("PrimitiveString", (0, 600), {"value": ""}), *moved], "EmerDiffSegmentImage")
+    front_end.set("EmerDiffLabSmallModel", "pause", 0)
+    front_end.run()
+    front_end.assert_shows("EmerDiffSegmentImage", result)
+
+
+@classic_own
 def test_a_cached_node_in_a_subgraph_shows_its_picture_too(front_end):
     node = "EmerDiffSegmentImage"
     image = Node("PreviewImage", (660, 400), {}, {"images": (1, 0)})

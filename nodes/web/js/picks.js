@@ -186,19 +186,21 @@ export class Picks {
     this.set(new Set(this.entry.colors.keys()))
   }
 
-  /** Whether a picked piece lies at a point, and there is a tree for it to grow by. */
+  /** Whether a picked piece lies at a point. */
   isPicked(point) {
-    return Boolean(this.entry.tree) && this.list.has(this.pieceAt(point))
+    return this.list.has(this.pieceAt(point))
   }
 
-  /** Turns the pick at a point into the next larger or smaller branch. */
+  /** Turns the pick at a point into the next larger or smaller branch. Returns why it cannot, or null. */
   grow(point, larger) {
+    if (!this.entry.tree) return say("no_tree")
     const branches = branchesOf(this.pieceAt(point), this.map, this.entry, this.everywhere)
     const { list } = this
     const level = branches.findLastIndex((branch) => branch.every((piece) => list.has(piece)))
     const next = branches[larger ? level + 1 : level - 1]
     if (next && larger) this.replace(new Set([...list, ...next]))
     else if (next) this.replace(new Set([...list].filter((each) => next.includes(each) || !branches[level].includes(each))))
+    return null
   }
 
   /** Clears this page: the segments, and the points and the correction where they can be written. */
