@@ -60,9 +60,9 @@ def test_the_panel_of_properties_leaves_the_widget_as_wide_as_its_node(front_end
 
 
 POINTS = found("EmerDiffPickByPoints")
-STAGE = """() => {
-    const { offsetWidth, offsetHeight } = document.querySelector(".emerdiff-stage canvas")
-    return [offsetWidth, offsetHeight]
+FITS = """() => {
+    const { offsetWidth, offsetHeight } = document.querySelector(".emerdiff-stage canvas") ?? {}
+    return Math.abs(offsetHeight - offsetWidth / 2) < 3
 }"""
 CORNER = f"""(() => {{
     const {{ pos, size }} = {POINTS}
@@ -79,21 +79,20 @@ def heights(front_end) -> tuple[float, float]:
 
 
 def test_a_node_fits_its_picture_until_its_height_is_set_by_hand(front_end):
-    for name, size in (("wide.png", (300, 100)), ("tall.png", (100, 300))):
+    for name, size in (("wide.png", (200, 100)), ("tall.png", (100, 200))):
         picture = io.BytesIO()
         Image.new("RGB", size, "orange").save(picture, "png")
         front_end.server.put_input(name, picture.getvalue())
     image = Node("LoadImage", (0, 200), {"image": "wide.png"})
     front_end.make([image, Node("EmerDiffPickByPoints", (400, 0), {}, {"image": (0, 0)})], "EmerDiffPickByPoints")
-    front_end.wait_for_picture()
+    front_end.page.wait_for_function(FITS, timeout=10_000)
     fitted, stored = heights(front_end)
-    width, height = front_end.page.evaluate(STAGE)
-    assert height == pytest.approx(width / 3, abs=20) and fitted < stored - 100
+    assert fitted < stored - 50
     front_end.shot("fitted")
     front_end.set("LoadImage", "image", "tall.png")
-    front_end.page.wait_for_function(f"(stored) => Math.abs({POINTS}.size[1] - stored) < 2", arg=stored, timeout=5000)
+    front_end.page.wait_for_function(f"(stored) => Math.abs({POINTS}.size[1] - stored) < 2", arg=stored, timeout=10_000)
     front_end.set("LoadImage", "image", "wide.png")
-    front_end.page.wait_for_function(f"(fitted) => Math.abs({POINTS}.size[1] - fitted) < 2", arg=fitted, timeout=5000)
+    front_end.page.wait_for_function(f"(fitted) => Math.abs({POINTS}.size[1] - fitted) < 2", arg=fitted, timeout=10_000)
     front_end.page.evaluate(SETTLED)
     x, y = front_end.page.evaluate(CORNER)
     front_end.page.mouse.move(x, y)

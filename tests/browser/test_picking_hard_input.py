@@ -3,21 +3,22 @@
 import numpy as np
 import torch
 from emerdiff.emerdiff_ops.files.safetensors_file import save
-from emerdiff.nodes.steps.saved import to_file
-from emerdiff.nodes.steps.values import Segmentation
 from front_end import SCENES, SELECT
 from graphs import Node
 from ways import classic_own, two_ways, vue_newest
 
 CANVAS = ".emerdiff-stage canvas"
 HALVES = np.repeat([[0, 1]], 64, 1).repeat(128, 0)
-BARS = f"() => {{ {SELECT}.properties.own_height = true; {SELECT}.setSize([400, 1000]); app.canvas.setDirty(true, true) }}"
+BARS = (
+    f"() => {{ {SELECT}.properties.own_height = true; {SELECT}.setSize([400, 1000]); app.canvas.setDirty(true, true) }}"
+)
 
 
 def shown(front_end, labels: np.ndarray) -> None:
     """A saved segmentation without a tree, as files of version 0.1 are, in the widget."""
-    segmentation = Segmentation(torch.from_numpy(labels).to(torch.int16)[None], int(labels.max()) + 1)
-    save(front_end.server.base / "input" / "plain.safetensors", *to_file(segmentation))
+    tensors = {"labels": torch.from_numpy(labels).to(torch.int16)[None]}
+    file = front_end.server.base / "input" / "plain.safetensors"
+    save(file, "segmentation", tensors, {"count": str(labels.max() + 1)})
     load = Node("EmerDiffLoad", (320, 0), {"file_name": "plain.safetensors"})
     links = {"segmentation": (1, 0), "image": (0, 0)}
     image = Node("LoadImage", (0, 200), {"image": SCENES[0]})
@@ -34,8 +35,8 @@ def test_without_a_tree_the_wheel_changes_nothing_and_the_widget_says_why(front_
         turn()
         front_end.page.locator(".emerdiff-status", has_text="segment the picture again").wait_for(timeout=2000)
         assert front_end.picked == "1"
-        front_end.click(HALVES, 0)
-        front_end.click(HALVES, 0)
+        for _ in range(2):
+            front_end.click(HALVES, 1)
         assert front_end.status.startswith("1 of 2")
 
 

@@ -34,7 +34,7 @@ DRAWN_IN_PICTURE = f"document.querySelector('{CANVAS}').toDataURL()"
 
 
 def growth(labels: np.ndarray, tree: list, place: tuple[int, int]) -> list[np.ndarray]:
-    """What a pick at a place may grow to, by the merges that the node sent: each time what is connected with the place."""
+    """What a pick at a place may grow to, by the merges that the node sent: what is connected with the place."""
     owner, found = np.arange(labels.max() + 1), []
     for kept, gone in [(0, 0), *tree]:
         owner[owner == gone] = kept
