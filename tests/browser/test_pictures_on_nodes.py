@@ -75,15 +75,16 @@ def test_a_cached_node_shows_its_picture_in_a_page_loaded_again(front_end):
 
 
 @classic_own
-def test_a_cached_node_shows_its_picture_in_a_workflow_with_other_ids(front_end):
+def test_a_cached_node_shows_its_picture_in_a_workflow_with_other_ids_before_it(front_end):
     front_end.make(SEGMENT, "EmerDiffSegmentImage")
     front_end.set("EmerDiffLabSmallModel", "pause", 0)
     front_end.forget()
     front_end.run()
     result = given(front_end, "EmerDiffSegmentImage")
     front_end.load_page()  # which has seen no results
-    moved = [node._replace(links={name: (at + 1, slot) for name, (at, slot) in node.links.items()}) for node in SEGMENT]
-    front_end.make([Node("PrimitiveString", (0, 600), {"value": ""}), *moved], "EmerDiffSegmentImage")
+    model, image, segment, preview = SEGMENT
+    swapped = segment._replace(links={**model_links(1), "image": (0, 0)})
+    front_end.make([image, model, swapped, preview], "EmerDiffSegmentImage")
     front_end.set("EmerDiffLabSmallModel", "pause", 0)
     front_end.run()
     front_end.assert_shows("EmerDiffSegmentImage", result)
