@@ -75,22 +75,6 @@ def test_a_cached_node_shows_its_picture_in_a_page_loaded_again(front_end):
 
 
 @classic_own
-def test_a_cached_node_shows_its_picture_in_a_workflow_with_other_ids_before_it(front_end):
-    front_end.make(SEGMENT, "EmerDiffSegmentImage")
-    front_end.set("EmerDiffLabSmallModel", "pause", 0)
-    front_end.forget()
-    front_end.run()
-    result = given(front_end, "EmerDiffSegmentImage")
-    front_end.load_page()  # which has seen no results
-    model, image, segment, preview = SEGMENT
-    swapped = segment._replace(links={**model_links(1), "image": (0, 0)})
-    front_end.make([image, model, swapped, preview], "EmerDiffSegmentImage")
-    front_end.set("EmerDiffLabSmallModel", "pause", 0)
-    front_end.run()
-    front_end.assert_shows("EmerDiffSegmentImage", result)
-
-
-@classic_own
 def test_a_cached_node_in_a_subgraph_shows_its_picture_too(front_end):
     node = "EmerDiffSegmentImage"
     image = Node("PreviewImage", (660, 400), {}, {"images": (1, 0)})
