@@ -3,10 +3,13 @@
 Screenshots are kept of both, and of the help page.
 """
 
+import io
 import json
 
 import pytest
-from front_end import SELECT, SETTLED
+from front_end import SELECT, SETTLED, found
+from graphs import Node
+from PIL import Image
 from ways import other_two_ways, two_ways, vue_newest
 
 from comfyui.workflow import WORKFLOWS
@@ -54,6 +57,52 @@ def test_the_panel_of_properties_leaves_the_widget_as_wide_as_its_node(front_end
     front_end.page.wait_for_timeout(500)
     assert front_end.page.locator(".emerdiff-stage").last.bounding_box()["width"] == pytest.approx(width, rel=0.02)
     panel.click()
+
+
+POINTS = found("EmerDiffPickByPoints")
+FITS = """() => {
+    const { offsetWidth, offsetHeight } = document.querySelector(".emerdiff-stage canvas") ?? {}
+    return Math.abs(offsetHeight - offsetWidth / 2) < 3
+}"""
+CORNER = f"""(() => {{
+    const {{ pos, size }} = {POINTS}
+    const {{ left, top }} = app.canvas.canvas.getBoundingClientRect()
+    const {{ scale, offset }} = app.canvas.ds
+    return [0, 1].map((axis) => [left, top][axis] + (pos[axis] + size[axis] + offset[axis]) * scale - 3)
+}})()"""
+
+
+def heights(front_end) -> tuple[float, float]:
+    """The node's height, and the one that the workflow stores."""
+    front_end.page.evaluate(SETTLED)
+    return tuple(front_end.page.evaluate(f"[{POINTS}.size[1], {POINTS}.serialize().size[1]]"))
+
+
+def test_a_node_fits_its_picture_until_its_height_is_set_by_hand(front_end):
+    for name, size in (("wide.png", (200, 100)), ("tall.png", (100, 200))):
+        picture = io.BytesIO()
+        Image.new("RGB", size, "orange").save(picture, "png")
+        front_end.server.put_input(name, picture.getvalue())
+    image = Node("LoadImage", (0, 200), {"image": "wide.png"})
+    front_end.make([image, Node("EmerDiffPickByPoints", (400, 0), {}, {"image": (0, 0)})], "EmerDiffPickByPoints")
+    front_end.page.wait_for_function(FITS, timeout=10_000)
+    fitted, stored = heights(front_end)
+    assert fitted < stored - 50
+    front_end.shot("fitted")
+    front_end.set("LoadImage", "image", "tall.png")
+    front_end.page.wait_for_function(f"(stored) => Math.abs({POINTS}.size[1] - stored) < 2", arg=stored, timeout=10_000)
+    front_end.set("LoadImage", "image", "wide.png")
+    front_end.page.wait_for_function(f"(fitted) => Math.abs({POINTS}.size[1] - fitted) < 2", arg=fitted, timeout=10_000)
+    front_end.page.evaluate(SETTLED)
+    x, y = front_end.page.evaluate(CORNER)
+    front_end.page.mouse.move(x, y)
+    front_end.page.mouse.down()
+    front_end.page.mouse.move(x + 10, y + 60, steps=4)
+    front_end.page.wait_for_timeout(300)
+    front_end.page.mouse.move(x + 20, y + 120, steps=4)
+    front_end.page.mouse.up()
+    by_hand, stored = heights(front_end)
+    assert by_hand == stored and by_hand > fitted + 60, "it stays as the user sets it"
 
 
 @pytest.fixture

@@ -46,6 +46,10 @@ def test_what_is_painted_in_the_mask_editor_comes_back(picker):
     (mask,), (row, first, last) = picker.masks(), STROKE
     added = mask & (labels != chosen)
     assert mask[labels == chosen].all() and added[row, first + 2 : last - 2].all() and not added[: row - 20].any()
+    picker.page.evaluate("async () => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
+    picker.run()
+    picker.page.locator(".emerdiff-status", has_text="corrected by brush").wait_for()
+    assert (picker.masks()[0] == mask).all(), "saved and loaded, the workflow has the correction"
     picker.wait_for_picture()
     picker.click(labels, chosen)
     assert picker.selection == "" and picker.status == "painted by brush", "a correction stays as picks change"

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from front_end import SELECT
 from scipy import ndimage
-from ways import other_two_ways, two_ways
+from ways import other_two_ways, two_ways, vue_newest
 
 from measure.metrics import interior
 
 CANVAS = ".emerdiff-stage canvas"
-SELECTION = f"{SELECT}.widgets.find((each) => each.name === 'selection').value"
 
 
 @pytest.fixture
@@ -65,7 +63,7 @@ def test_a_click_takes_the_part_and_with_ctrl_the_segment(picker):
 
 
 @other_two_ways
-def test_a_part_grows_to_its_segment_and_an_undo_takes_a_click_back(picker):
+def test_an_undo_takes_a_click_on_a_part_back_and_enter_takes_the_segment(picker):
     (labels,) = picker.labels()
     number, _, second = largest_parts(labels)
     picker.page.mouse.click(*picker.on_page(labels.shape, *interior(second)))
@@ -75,13 +73,25 @@ def test_a_part_grows_to_its_segment_and_an_undo_takes_a_click_back(picker):
     picker.undo("Control+y")
     assert picker.picked == part
     picker.notice()
-    picker.page.locator(CANVAS).focus()
-    picker.page.mouse.move(*picker.on_page(labels.shape, *interior(second)))
-    for key, wanted in (("]", str(number)), ("[", part), ("[", part), ("]", str(number))):
-        picker.page.keyboard.press(key)
-        picker.page.wait_for_function(f"(text) => {SELECTION}.startsWith(text)", arg=f"{wanted} @", timeout=5000)
     picker.press("clear")
     picker.page.locator(CANVAS).focus()
     picker.page.mouse.move(*picker.on_page(labels.shape, *interior(second)))
     picker.page.keyboard.press("Enter")
     assert picker.picked == str(number), "Enter takes all of the segment"
+
+
+@vue_newest
+def test_keeping_picks_leaves_out_parts_that_are_gone(picker):
+    (labels,) = picker.labels()
+    number, _, second = largest_parts(labels)
+    row, column = interior(second)
+    elsewhere = next(each for each in range(6) if each != number)
+    gone = f"{elsewhere}:{column}:{row}"  # a part of a segment that is not there
+    picker.set("EmerDiffSelectSegments", "selection", f"{number}:{column}:{row}, {gone} @00000000")
+    picker.run()
+    picker.wait_for_picture()
+    picker.press("keep")
+    fingerprint = picker.outputs("EmerDiffSelectSegments")["emerdiff_segments"][0]["fingerprint"]
+    assert picker.selection == f"{number}:{column}:{row} @{fingerprint}"
+    picker.run()
+    assert (picker.masks()[0] == second).all()

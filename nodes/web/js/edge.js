@@ -19,7 +19,8 @@ export function edged(inside, width, height, edge) {
 
 function edgedWithin(inside, width, height, { grow, feather, fillHoles }) {
   const hard = fillHoles ? withoutHoles(inside, width, height) : inside
-  const [within, without] = [1, 0].map((side) => distances(hard, side, width, height))
+  const reach = Math.abs(grow) + feather / 2 + 1 // farther pixels are wholly in or out
+  const [within, without] = [1, 0].map((side) => distances(hard, side, width, height, reach))
   const alpha = new Float32Array(hard.length)
   for (let at = 0; at < alpha.length; at++) {
     const distance = (hard[at] ? Math.sqrt(within[at]) - 0.5 : 0.5 - Math.sqrt(without[at])) + grow
@@ -67,30 +68,41 @@ function withoutHoles(inside, width, height) {
   return filled
 }
 
-/** Squared distances to the nearest pixel not on `side`, by rows and then by columns; exact (Felzenszwalb, 2012). */
-function distances(hard, side, width, height) {
-  const squared = new Float64Array(hard.length)
-  for (let at = 0; at < squared.length; at++) squared[at] = hard[at] === side ? FAR : 0
-  const longest = Math.max(width, height)
-  const scratch = [new Float64Array(longest), new Int32Array(longest), new Float64Array(longest + 1)]
-  for (let y = 0; y < height; y++) lowerEnvelope(squared, y * width, 1, width, ...scratch)
+/** Squared distances to the nearest pixel not on `side`, by rows and then by columns (Felzenszwalb, 2012). They are exact up
+ *  to `reach`, and only known to be larger beyond. */
+function distances(hard, side, width, height, reach) {
+  const squared = new Float32Array(hard.length)
+  for (let y = 0; y < height; y++) alongRow(squared, hard, side, y * width, width, reach)
+  const scratch = [new Float64Array(height), new Int32Array(height), new Float64Array(height + 1)]
   for (let x = 0; x < width; x++) lowerEnvelope(squared, x, width, height, ...scratch)
   return squared
 }
 
+/** Squared distances within one row; FAR beyond the reach. */
+function alongRow(squared, hard, side, first, width, reach) {
+  for (let at = first, away = FAR; at < first + width; at++) {
+    away = hard[at] === side ? away + 1 : 0
+    squared[at] = away > reach ? FAR : away * away
+  }
+  for (let at = first + width - 1, away = FAR; at >= first; at--) {
+    away = hard[at] === side ? away + 1 : 0
+    if (away <= reach) squared[at] = Math.min(squared[at], away * away)
+  }
+}
+
+/** Adds the distances along a column. Most columns have few pixels within the reach, or none. */
 function lowerEnvelope(values, first, step, count, own, places, from) {
-  for (let each = 0; each < count; each++) own[each] = values[first + each * step]
-  let last = 0
-  places[0] = 0
-  from[0] = -Infinity
-  from[1] = Infinity
-  for (let each = 1; each < count; each++) {
-    let meet = meeting(own, each, places[last])
+  let last = -1
+  for (let each = 0; each < count; each++) {
+    own[each] = values[first + each * step]
+    if (own[each] === FAR) continue
+    let meet = last < 0 ? -Infinity : meeting(own, each, places[last])
     while (meet <= from[last]) meet = meeting(own, each, places[--last])
     places[++last] = each
     from[last] = meet
-    from[last + 1] = Infinity
   }
+  if (last < 0) return
+  from[last + 1] = Infinity
   for (let each = 0, at = 0; each < count; each++) {
     while (from[at + 1] < each) at++
     values[first + each * step] = (each - places[at]) * (each - places[at]) + own[places[at]]

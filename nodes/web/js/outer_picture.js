@@ -10,7 +10,7 @@ import { addPicture, chained, NODE } from "./select_segments.js"
 import { nodesOf } from "./subgraphs.js"
 
 const LOOK_EVERY = 300 // milliseconds
-const IN_VUE = "display: flex; flex: 1; min-height: 320px; padding: 0 12px"
+const IN_VUE = "display: flex; flex: 1; min-height: 240px; padding: 0 12px"
 const results = new WeakMap() // subgraph node -> {id: of the node inside, output: of its last run}
 
 app.registerExtension({
@@ -86,6 +86,10 @@ class OuterPicker extends Picker {
     super(node)
     this.host = host
     this.texts.host = host
+  }
+
+  get shownOn() {
+    return this.host
   }
 
   /** The node's own last result: the front end keeps one result of an inner node for all nodes of the subgraph. */

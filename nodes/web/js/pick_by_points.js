@@ -45,13 +45,6 @@ class PointPicker extends Picker {
     this.point(event)
   }
 
-  endBox() {
-    let refused
-    this.change(() => (refused = this.picks.endBox()))
-    this.refused = refused
-    this.show()
-  }
-
   /** One entry a picture: the result's levels, or the loaded picture where that is newer. */
   sentEntries() {
     const [result, loaded] = [this.result()?.emerdiff_levels, this.loaded()]

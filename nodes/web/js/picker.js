@@ -3,6 +3,7 @@
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
 import { BrushTools } from "./brush_tools.js"
+import { Fit } from "./fit.js"
 import { NodeTexts } from "./node_texts.js"
 import { button, element, ownStyles, percent } from "./parts.js"
 import { CORRECTION, NEGATIVE, Picks, POSITIVE } from "./picks.js"
@@ -80,10 +81,18 @@ export class Picker {
     return ["invert", ...EDGES, CORRECTION]
   }
 
+  /** The node that has the picture. */
+  get shownOn() {
+    return this.node
+  }
+
+  /** Changes the texts by `act`, which gives why it cannot, or nothing. */
   change(act) {
-    act()
+    const refused = act()
+    this.read = this.readTexts()
+    this.refused = refused ?? null // until something changes, or the next press
+    this.seen = null
     this.look()
-    this.show()
   }
 
   // --- the front end's state: polled, because no event tells when it restores a node's results (another tab, undo),
@@ -91,6 +100,7 @@ export class Picker {
 
   start() {
     this.stop()
+    this.fit ??= new Fit(this.shownOn, this.stage)
     this.timer = setInterval(() => this.look(), LOOK_EVERY)
     this.look()
   }
@@ -101,18 +111,23 @@ export class Picker {
 
   look() {
     this.takePlace()
+    if (!this.picks.stroke && !this.picks.box) this.fit?.look()
     const sent = this.sentEntries()
     if (sent !== this.sent) this.receive(sent)
     this.brush.look()
-    const { texts } = this
-    const values = [POSITIVE, NEGATIVE, ...this.watched].map((name) => texts.value(name))
-    const read = [texts.selection, ...values, texts.closed].join("\n")
+    const read = this.readTexts()
     if (read !== this.read) this.refused = null // the refusal's cause has changed
     this.read = read
     const seen = [read, ...this.stage.size()].join("\n")
     if (seen === this.seen) return
     this.seen = seen
     this.show()
+  }
+
+  readTexts() {
+    const { texts } = this
+    const values = [POSITIVE, NEGATIVE, ...this.watched].map((name) => texts.value(name))
+    return [texts.selection, ...values, texts.closed].join("\n")
   }
 
   /** An undo recreates the node, but the Vue nodes may go on showing the old node's element. */
@@ -271,10 +286,7 @@ export class Picker {
     const at = this.stage.pointAt(event)
     if (this.picks.labelAt(at) === null) return
     const name = event.button === RIGHT || event.altKey ? NEGATIVE : POSITIVE
-    let refused
-    this.change(() => (refused = this.picks.togglePoint(name, at, REACH * this.stage.pixelsEach())))
-    this.refused = refused // until something changes, or the next press
-    this.show()
+    this.change(() => this.picks.togglePoint(name, at, REACH * this.stage.pixelsEach()))
   }
 
   move(event) {
@@ -293,12 +305,8 @@ export class Picker {
   release(event) {
     if (event.button === 1) app.canvas.processMouseUp(event)
     if (!event.isPrimary) return
-    if (this.picks.box) this.endBox()
+    if (this.picks.box) this.change(() => this.picks.endBox())
     else if (this.picks.stroke) this.change(() => this.picks.end())
-  }
-
-  endBox() {
-    this.change(() => this.picks.endBox())
   }
 
   abandon() {

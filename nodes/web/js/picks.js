@@ -1,6 +1,7 @@
 // The picks on the page shown: those in the text, those of a stroke that is not written yet, and the points. The text has
 // numbers of segments and connected parts; here both are pieces of the map, which are the connected parts.
 
+import { branchesOf } from "./branches.js"
 import { readCorrections, writeCorrections } from "./correction_text.js"
 import { pieceAt, piecesOf, picksOf } from "./pieces.js"
 import { readPoints, writePoints } from "./points_text.js"
@@ -185,33 +186,21 @@ export class Picks {
     this.set(new Set(this.entry.colors.keys()))
   }
 
-  /** Whether a picked piece lies at a point, and there is a tree for it to grow by. */
+  /** Whether a picked piece lies at a point. */
   isPicked(point) {
-    return Boolean(this.entry.tree) && this.list.has(this.pieceAt(point))
+    return this.list.has(this.pieceAt(point))
   }
 
-  /** Turns the pick at a point into the next larger or smaller branch of the tree in which segments merge. */
+  /** Turns the pick at a point into the next larger or smaller branch. Returns why it cannot, or null. */
   grow(point, larger) {
-    const branches = this.branches(this.pieceAt(point))
+    if (!this.entry.tree) return say("no_tree")
+    const branches = branchesOf(this.pieceAt(point), this.map, this.entry, this.everywhere)
     const { list } = this
     const level = branches.findLastIndex((branch) => branch.every((piece) => list.has(piece)))
     const next = branches[larger ? level + 1 : level - 1]
     if (next && larger) this.replace(new Set([...list, ...next]))
     else if (next) this.replace(new Set([...list].filter((each) => next.includes(each) || !branches[level].includes(each))))
-  }
-
-  /** The tree's branches with a piece, from itself and its segment up to the whole picture, each a list of pieces. */
-  branches(piece) {
-    const number = this.map.segments[piece]
-    const found = [new Set([number])]
-    const parts = new Map(this.entry.colors.map((_, each) => [each, [each]]))
-    for (const [kept, gone] of this.entry.tree ?? []) {
-      const whole = [...parts.get(kept), ...parts.get(gone)]
-      parts.set(kept, whole)
-      if (whole.includes(number)) found.push(new Set(whole))
-    }
-    const branches = found.map((numbers) => [...this.piecesOf(numbers)])
-    return branches[0].length > 1 && !this.everywhere ? [[piece], ...branches] : branches
+    return null
   }
 
   /** Clears this page: the segments, and the points and the correction where they can be written. */

@@ -30,7 +30,7 @@ export function addPicture(node, picker) {
   const widget = node.addDOMWidget("segments", "emerdiff_segments", picker.root, {
     serialize: false, // not part of the prompt
     hideOnZoom: false,
-    getMinHeight: () => 320,
+    getMinHeight: () => 240,
     getValue: () => "",
     setValue: () => {},
   })

@@ -2,9 +2,9 @@
 
 import { corrected } from "./brush.js"
 import { edged } from "./edge.js"
+import { Painting } from "./painting.js"
 import { element, percent } from "./parts.js"
 import { NEGATIVE, POSITIVE } from "./picks.js"
-import { paintOver, sampled } from "./segment_map.js"
 import { say } from "./texts.js"
 
 const LARGEST_CANVAS = 2048 // pixels
@@ -22,7 +22,7 @@ export class Stage {
 
   /** Forgets what belongs to the previous picture. */
   reset() {
-    this.drawn = this.hovered = null
+    this.painting = this.hovered = null
   }
 
   /** Keeps the old drawing until the new picture has come; meanwhile nothing can be picked in it. */
@@ -93,14 +93,14 @@ export class Stage {
     if (!map || !width || !height) return
     if (this.canvas.width !== width || this.canvas.height !== height) {
       Object.assign(this.canvas, { width, height })
-      this.drawn = null
+      this.painting = null
     }
     const frame = this.frame(width, height)
     const [left, top, across, down] = [frame.left, frame.top, frame.width, frame.height].map(Math.round)
+    this.painting ??= new Painting(map, this.colors(), across, down)
     const context = this.canvas.getContext("2d")
     context.clearRect(0, 0, width, height)
-    context.drawImage(map.picture, left, top, across, down)
-    if (map.pieces) context.drawImage(this.segments(across, down), left, top)
+    context.putImageData(this.painted(), left, top)
     this.drawPoints(context, frame)
     for (const { x, y, width: wide, height: high } of this.picks.boxes) {
       this.drawBox(context, frame, { from: [x, y], to: [x + wide, y + high] })
@@ -108,19 +108,19 @@ export class Stage {
     if (this.picks.box) this.drawBox(context, frame, this.picks.box)
   }
 
-  /** The coloured segments, to be drawn over the picture. */
-  segments(across, down) {
+  colors() {
     const { map, entry } = this.picks
-    this.drawn ??= sampled(map, across, down)
-    const { picks } = this
+    return (map.segments ?? []).map((segment) => entry.colors[segment])
+  }
+
+  /** The picture with its segments in colour, an ImageData. */
+  painted() {
+    const { picks, painting } = this
+    if (!picks.map.pieces) return painting.image
     const selected = picks.mask()
-    const looked = this.hovered === null ? [] : picks.taken(this.hovered, this.whole)
-    const hovered = map.segments.map((_, piece) => looked.includes(piece))
-    const colors = map.segments.map((segment) => entry.colors[segment])
-    const layer = new OffscreenCanvas(across, down)
-    const painted = paintOver(this.drawn, { colors, selected, hovered }, this.alpha(selected), picks.inner)
-    layer.getContext("2d").putImageData(painted, 0, 0)
-    return layer
+    const looked = new Set(this.hovered === null ? [] : picks.taken(this.hovered, this.whole))
+    const hovered = selected.map((_, piece) => looked.has(piece))
+    return painting.show({ selected, hovered, inner: picks.inner }, this.alpha(selected))
   }
 
   /** The mask with its edge and its correction by brush, at drawing size; null where it is just that of the segments. */
@@ -128,9 +128,9 @@ export class Stage {
     const { edge, correction } = this.picks
     if (!correction && (!edge || !mask.some(Boolean))) return null
     const key = JSON.stringify([mask, edge])
-    const { kept, drawn } = this
-    if (kept?.key !== key || kept.drawn !== drawn || kept.correction !== correction) {
-      this.kept = { key, drawn, correction, alpha: finished(this.picks, mask, drawn) }
+    const { kept, painting } = this
+    if (kept?.key !== key || kept.painting !== painting || kept.correction !== correction) {
+      this.kept = { key, painting, correction, alpha: finished(this.picks, mask, painting) }
     }
     return this.kept.alpha
   }
