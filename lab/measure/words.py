@@ -4,7 +4,7 @@ On any small model; a second table says at how many places of a scene its own wo
 appended to demo_output/text/MODEL.jsonl as they come, so an interrupted run goes on where it stopped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -152,21 +152,21 @@ def figures_of_places(true: Scene, ways: dict[str, Way]) -> dict[str, dict]:
     for by, way in ways.items():
         if way.maps is None:
             continue
-        shown, named = way.maps.argmax(0).numpy(), most_frequent(true.labels, tuple(way.maps.shape[1:]))
+        shown, named = way.maps.argmax(0).numpy(), most_frequent(true.labels, way.maps.shape[1:])
         figures[f"the node, by {by}"] = right_words(shown, named)
         figures[f"the node, by {by}, another word of the scene"] = right_words((shown + 1) % len(true.words), named)
         figures["the word of most places, everywhere"] = right_words(np.bincount(named.ravel()).argmax(), named)
     return figures
 
 
-def most_frequent(labels: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
+def most_frequent(labels: np.ndarray, cells: Sequence[int]) -> np.ndarray:
     """The most frequent of the labels [H, W] in each cell of a grid that divides them, [h, w]."""
     h, w = cells
     inside = labels.reshape(h, labels.shape[0] // h, w, labels.shape[1] // w).swapaxes(1, 2).reshape(h, w, -1)
     return (inside[..., None] == np.arange(labels.max() + 1)).sum(2).argmax(-1)
 
 
-def right_words(shown: np.ndarray, named: np.ndarray) -> dict[str, float]:
+def right_words(shown: np.ndarray | np.integer, named: np.ndarray) -> dict[str, float]:
     """Shares of the places [h, w] where the number of the word that is shown is that of the word that is right."""
     right = shown == named
     return {

@@ -23,7 +23,7 @@ class Recipe(NamedTuple):
 
     source: str
     blocks: Callable[[int], range]  # by the number of two-stream blocks, those that are scored
-    embed: Callable[[Any, Tensor, Tensor], Tensor]  # the network's embedding of the encoder's text at a timestep
+    embed: Callable[[Any, Tensor, Tensor], Tensor]  # the network's embedding at a timestep [1] of the encoder's text
     levels: tuple[float, ...] = (0.5,)  # shares of noise
     last: bool = False  # a concept is its phrase's last token, for encoders that read forwards; else its first
     joined: bool = False  # all phrases are encoded as one text, by encoders with CLIP-G
@@ -34,12 +34,12 @@ class Recipe(NamedTuple):
     temperature: float = 0.0  # of the softmax of the mean score; 0: the mean of the softmax of each score
 
 
-def as_flux(network, text: Tensor, timestep: Tensor) -> Tensor:
+def as_flux(network, timestep: Tensor, text: Tensor) -> Tensor:
     norm = getattr(network, "txt_norm", None)
     return network.txt_in(norm(text) if norm is not None else text)
 
 
-def each_alone(network, text: Tensor, timestep: Tensor) -> Tensor:
+def each_alone(network, timestep: Tensor, text: Tensor) -> Tensor:
     """Each token [1, n, width] as a text of its own, where the network's embedding mixes the tokens of a text."""
     texts = text.transpose(0, 1)
     return network.txt_in(texts, timestep.to(text.device).expand(len(texts)), None).transpose(0, 1)
@@ -53,7 +53,7 @@ RECIPES = {  # by the host's name of the model's class
     "SD3": Recipe(
         "published (ConceptAttention, SD3.5 large turbo)",
         range,
-        lambda net, text, timestep: net.context_embedder(text),
+        lambda net, timestep, text: net.context_embedder(text),
         levels=(0.602,),
         last=True,
         joined=True,
@@ -71,7 +71,7 @@ RECIPES = {  # by the host's name of the model's class
     ),
     "Chroma": UNKNOWN,
     "QwenImage": UNKNOWN._replace(blocks=lambda count: range(count * 15 // 57, count * 19 // 57), last=True),
-    "AuraFlow": UNKNOWN._replace(embed=lambda net, text, timestep: net.cond_seq_linear(text)),
+    "AuraFlow": UNKNOWN._replace(embed=lambda net, timestep, text: net.cond_seq_linear(text)),
     "LongCatImage": UNKNOWN._replace(last=True),
     "HunyuanImage21": UNKNOWN._replace(embed=each_alone, last=True),
 }

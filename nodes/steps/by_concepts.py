@@ -32,7 +32,7 @@ class Looked(NamedTuple):
     def hook(self, grid: Size, level: float) -> Concepts:
         """The hook that scores the concepts in one evaluation at a share of noise."""
         blocks = self.recipe.blocks(len(stack_of(self.model)))
-        embed = partial(self.recipe.embed, network_of(self.model), timestep=network.timestep_of(self.model, level))
+        embed = partial(self.recipe.embed, network_of(self.model), network.timestep_of(self.model, level))
         return Concepts(self.recipe, blocks, self.words, embed, grid[0] * grid[1])
 
 

@@ -80,7 +80,7 @@ def embedded(model, recipe, words):
     """Concepts as the first block takes them; where the network mixes the tokens of a text, each alone."""
     timestep = network.timestep_of(model, recipe.levels[0])
     if type(model.model).__name__ != "HunyuanImage21":
-        return recipe.embed(network_of(model), words, timestep)
+        return recipe.embed(network_of(model), timestep, words)
     refine = network_of(model).txt_in
     return torch.cat([refine(words[:, [n]], timestep, None) for n in range(words.shape[1])], 1)
 
