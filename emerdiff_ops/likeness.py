@@ -84,6 +84,9 @@ def with_points(mask: torch.Tensor, points: Sequence[tuple[int, int]]) -> torch.
     parts, _ = label(mask.numpy(), np.ones((3, 3)))
     if not parts.any():
         return mask
-    rows, columns = distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
-    kept = {int(parts[rows[y, x], columns[y, x]]) for x, y in points}
-    return torch.from_numpy(np.isin(parts, sorted(kept)))
+    nearest = parts
+    if not all(parts[y, x] for x, y in points):
+        nearest = parts[tuple(distance_transform_edt(parts == 0, return_distances=False, return_indices=True))]
+    kept = np.zeros(parts.max() + 1, bool)
+    kept[[nearest[y, x] for x, y in points]] = True
+    return torch.from_numpy(kept[parts])

@@ -14,7 +14,7 @@ from ...emerdiff_ops.borders import ROUGH, Look
 from ...emerdiff_ops.difference import resize_maps
 from ...emerdiff_ops.flood import flood
 from ...emerdiff_ops.grid import Grid
-from ...emerdiff_ops.levels import Levels, nested, rises
+from ...emerdiff_ops.levels import Levels, area_of, nested, rises
 from ...emerdiff_ops.likeness import with_points
 from ...emerdiff_ops.markov import steps_from
 from ...emerdiff_ops.segments.texts import Box, Points
@@ -59,8 +59,8 @@ def around(first: Tensor, masks: list[Tensor], pointed: Pointed) -> Levels:
     def holds(mask: Tensor) -> bool:
         return all(mask[y, x] for x, y in pointed.positive) and not any(mask[y, x] for x, y in pointed.negative)
 
-    least = 0 if holds(first) else int(first.sum()) + 1
-    return nested(first, [mask for mask in masks if holds(mask) and mask.sum() >= least])
+    least = 0 if holds(first) else area_of(first) + 1
+    return nested(first, [mask for mask in masks if holds(mask) and area_of(mask) >= least])
 
 
 class Seen(NamedTuple):
