@@ -79,7 +79,7 @@ def answers_of(pipeline: Pipeline, image: np.ndarray) -> dict[str, tuple[Answer,
         """Without the levels around it, which are most of the work."""
         (pointed,) = pointed_at(size, 1, written(positive), written(negative))
         check_apart(pointed, features.grid, size)
-        return [picked(features.features[0], picture[0], pointed, features.grid, place).numpy() > 0.5]
+        return [picked(features, picture[0], pointed, place).numpy() > 0.5]
 
     every = 1000
     labels, tree = drafted(pipeline, image)

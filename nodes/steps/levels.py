@@ -14,6 +14,7 @@ from ...emerdiff_ops.borders import ROUGH, Look
 from ...emerdiff_ops.difference import resize_maps
 from ...emerdiff_ops.flood import flood
 from ...emerdiff_ops.grid import Grid
+from ...emerdiff_ops.kmeans import clustered
 from ...emerdiff_ops.levels import Levels, area_of, nested, rises
 from ...emerdiff_ops.likeness import with_points
 from ...emerdiff_ops.markov import steps_from
@@ -21,6 +22,8 @@ from ...emerdiff_ops.segments.texts import Box, Points
 from ..host.memory import Workplace
 from .values import Features, size_of
 
+FEW, MANY = 8, 20  # clusters: the rest of a picture competes with what is pointed at by few, and grows by many
+RESTARTS = 3  # few suffice for many clusters, because the levels hide which there were
 SIDE = 256  # pixels of the shorter side at which levels are searched; with 64 tokens a side, each has 4
 
 
@@ -30,6 +33,11 @@ class Pointed(NamedTuple):
     positive: Points
     negative: Points
     boxes: list[Box]
+
+
+def clusters_of(features: Tensor) -> Tensor:
+    """The clusters of features [h, w, C] that a point needs, whichever it is: by few and by many [2, h, w] int16."""
+    return torch.stack([clustered(features, FEW), clustered(features, MANY, RESTARTS)]).to(torch.int16)
 
 
 def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tensor, place: Workplace) -> Levels:
@@ -42,7 +50,7 @@ def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tenso
     if pointed.boxes or not pointed.positive:
         return nested(like, [])
     seen = seen_at(features, picture, pointed)
-    merged = [with_points(mask, seen.positive) for mask in merging(features.features[0], seen, place)]
+    merged = [with_points(mask, seen.positive) for mask in merging(features, seen, place)]
     if features.chains is None:
         return around(like, enlarged(merged, like), pointed)
     reached, nearest = reached_from(features, seen, place)
@@ -88,14 +96,15 @@ def enlarged(masks: list[Tensor], like: Tensor) -> list[Tensor]:
     return [resize_maps(mask[None].float(), size_of(like))[0] > 0.5 for mask in masks]
 
 
-def merging(features: Tensor, seen: Seen, place: Workplace) -> list[Tensor]:
+def merging(features: Features, seen: Seen, place: Workplace) -> list[Tensor]:
     """The clusters under positive points and what they merge into, as masks [h, w] bool along the picture's borders.
 
-    The list ends before the first that holds the cell of a negative point. features [h, w, C].
+    The list ends before the first that holds the cell of a negative point.
     """
-    grid = seen.grid
+    assert features.clusters is not None  # pick_levels adds them where they were not read
+    grid, of_picture = seen.grid, (features.features[0], features.clusters[0, 1])
     wanted, unwanted = (grid.of_points(points, grid.working) for points in (seen.positive, seen.negative))
-    cells = takewhile(lambda mask: not any(mask[cell] for cell in unwanted), ancestors(features, wanted))
+    cells = takewhile(lambda mask: not any(mask[cell] for cell in unwanted), ancestors(*of_picture, wanted))
     return [mask > 0.5 for mask in along_borders([each.float() for each in cells], seen.picture, grid, place)]
 
 
