@@ -25,6 +25,7 @@ from .values import Features, size_of
 FEW, MANY = 8, 20  # clusters: the rest of a picture competes with what is pointed at by few, and grows by many
 RESTARTS = 3  # few suffice for many clusters, because the levels hide which there were
 SIDE = 256  # pixels of the shorter side at which levels are searched; with 64 tokens a side, each has 4
+FITS = 128  # pixels of the shorter side at which levels are fitted to the picture's borders; a quarter of the work
 
 
 class Pointed(NamedTuple):
@@ -105,7 +106,7 @@ def merging(features: Features, seen: Seen, place: Workplace) -> list[Tensor]:
     grid, of_picture = seen.grid, (features.features[0], features.clusters[0, 1])
     wanted, unwanted = (grid.of_points(points, grid.working) for points in (seen.positive, seen.negative))
     cells = takewhile(lambda mask: not any(mask[cell] for cell in unwanted), ancestors(*of_picture, wanted))
-    return [mask > 0.5 for mask in along_borders([each.float() for each in cells], seen.picture, grid, place)]
+    return [mask > 0.5 for mask in along_borders([each.float() for each in cells], seen.picture, grid.reduced(FITS), place)]
 
 
 def along_borders(masks: Sequence[Tensor], picture: Tensor, grid: Grid, place: Workplace) -> list[Tensor]:
@@ -136,9 +137,10 @@ def floods(features: Features, picture: Tensor, points: Points, place: Workplace
     cells = [grid.of_points([point], grid.working)[0] for point in points]
     tokens = [row * grid.cells[1] + column for row, column in cells]
     maps = place.run(lambda device: steps_from(chain[0].to(device), tokens).cpu()).view(-1, *grid.cells)
-    follow = Look(picture, grid).filter(grid.covered[0] / grid.cells[0] / min(grid.working))  # windows of one token
+    fits = grid.reduced(FITS)
+    follow = Look(picture, fits).filter(grid.covered[0] / grid.cells[0] / min(grid.working))  # windows of one token
     found = []
     for steps, (x, y) in zip(maps, points, strict=True):
         most = steps.amax().clamp_min(1e-6)
-        found.append(flood(follow(grid.enlarged(steps[None] / most)[0]) * most, (y, x)))
+        found.append(flood(follow(fits.enlarged(steps[None] / most)[0]) * most, (y, x)))
     return torch.stack(found).amin(0)
