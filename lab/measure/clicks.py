@@ -50,7 +50,7 @@ def main() -> None:
     study = Study("clicks", __doc__, Clicked(("weizmann", "coco")))
     study.parser.add_argument("--most", type=int, default=20, help="clicks at a thing")
     measured = partial(clicked, study.options)
-    study.measure(measured, partial(means, by=("set", "way")))
+    study.measure(measured, lambda rows, title: means(rows, f"{title}, of {study.options.most} clicks", ("set", "way")))
 
 
 def clicked(options: argparse.Namespace, pipeline: Pipeline, found: Photograph, _) -> Iterator[Row]:
