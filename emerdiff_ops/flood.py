@@ -32,10 +32,10 @@ def _basins(levels: np.ndarray) -> np.ndarray:
         own, level, number = turn(flows), turn(levels), turn(numbers)
         np.copyto(own[1:], number[:-1], where=level[:-1] <= level[1:])
         np.copyto(own[:-1], number[1:], where=level[1:] < level[:-1])
-    bottoms, flows = (flows == numbers).ravel(), flows.ravel()
-    while not bottoms[flows].all():  # each round doubles the length of path that is covered
-        flows = flows[flows]
-    return (bottoms.cumsum(dtype=np.int32) - 1)[flows].reshape(levels.shape)
+    bottoms, ends = (flows == numbers).ravel(), flows.ravel()
+    while not bottoms[ends].all():  # each round doubles the length of path that is covered
+        ends = ends[ends]
+    return (bottoms.cumsum(dtype=np.int32) - 1)[ends].reshape(levels.shape)
 
 
 def _steps_between(levels: np.ndarray, basins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

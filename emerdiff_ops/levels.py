@@ -63,7 +63,7 @@ def overlap(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def area_of(mask: torch.Tensor) -> int:
-    return np.count_nonzero(mask.numpy())  # torch takes 7 times as long
+    return int(np.count_nonzero(mask.numpy()))  # torch takes 7 times as long
 
 
 def rises(reached: torch.Tensor) -> list[float]:

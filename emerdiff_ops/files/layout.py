@@ -162,7 +162,7 @@ def _content_problem(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str,
 
 
 def _numbered(labels: torch.Tensor) -> bool:
-    return labels.amin() == 0 and labels.unique().numel() == int(labels.amax()) + 1
+    return int(labels.amin()) == 0 and labels.unique().numel() == int(labels.amax()) + 1
 
 
 def _chains_problem(chains: torch.Tensor, metadata: Mapping[str, str]) -> str | None:
