@@ -6,25 +6,21 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from .kmeans import kmeans, one_hot
+from .kmeans import one_hot
 from .segments.merging import gram_of, merges
 
 Cell = tuple[int, int]  # row, column
-CLUSTERS = 20
-RESTARTS = 3  # few suffice, because the levels hide which clusters there were
 
 
-def ancestors(features: torch.Tensor, cells: Sequence[Cell], clusters: int = CLUSTERS) -> Iterator[torch.Tensor]:
+def ancestors(features: torch.Tensor, labels: torch.Tensor, cells: Sequence[Cell]) -> Iterator[torch.Tensor]:
     """Masks [h, w] bool of features [h, w, C], the finest first, which holds the clusters that the cells are in.
 
-    Each merge (by `merges` on the grid) that these take part in gives the next mask. The last merge, which gives the
-    whole grid, is left out. With fewer distinct features than `clusters` there is one cluster for each.
+    labels [h, w] are the clusters. Each merge (by `merges` on the grid) that the cells' clusters take part in gives the
+    next mask. The last merge, which gives the whole grid, is left out.
     """
-    points = features.flatten(0, 1).float()
-    found = kmeans(points, min(clusters, len(points.unique(dim=0))), torch.Generator().manual_seed(0), RESTARTS)
-    labels = found.labels.unflatten(0, features.shape[:2])
-    gram, labels = gram_of(features, one_hot(labels[None], len(found.centroids))[0]), labels.cpu()
-    owner = torch.arange(len(found.centroids))  # each cluster's number after the merges so far
+    count = int(labels.max()) + 1
+    gram, labels = gram_of(features, one_hot(labels[None], count)[0]), labels.long().cpu()
+    owner = torch.arange(count)  # each cluster's number after the merges so far
     chosen = torch.tensor([int(labels[cell]) for cell in cells])
     yield torch.isin(labels, chosen)
     for kept, gone in merges(labels, gram)[:-1]:

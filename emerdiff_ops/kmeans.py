@@ -80,6 +80,16 @@ def cluster_masks(
     return one_hot(labels, k)
 
 
+def clustered(features: torch.Tensor, k: int, restarts: int = 10) -> torch.Tensor:
+    """The cluster of each cell of one image's `features` [h, w, C]: [h, w] int64.
+
+    With fewer distinct features than `k` there is one cluster for each.
+    """
+    points = features.flatten(0, 1).float()
+    distinct = len(points.unique(dim=0))
+    return kmeans(points, min(k, distinct), torch.Generator().manual_seed(0), restarts).labels.view(features.shape[:2])
+
+
 def reference_masks(
     features: torch.Tensor,
     reference: torch.Tensor,

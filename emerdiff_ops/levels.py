@@ -7,8 +7,11 @@ The mask of a level holds the pixels that join at it or at a finer one. Masks [H
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 ALIKE = 0.85  # two masks with at least this intersection over union are one level
@@ -35,14 +38,14 @@ def nested(first: torch.Tensor, others: Sequence[torch.Tensor]) -> Levels:
 
     A mask that nearly equals the level before it is left out, and so is one that becomes empty.
     """
-    by_area = sorted(others, key=lambda mask: int(mask.sum()))
-    area = first.sum()
+    by_area = sorted(((area_of(mask), mask) for mask in others), key=itemgetter(0))
+    area = area_of(first)
     finer, coarser = [first], [first]
-    for mask in reversed([each for each in by_area if each.sum() <= area]):
+    for mask in reversed([mask for own, mask in by_area if own <= area]):
         mask = mask & finer[-1]
         if mask.any() and overlap(mask, finer[-1]) < ALIKE:
             finer.append(mask)
-    for mask in (each for each in by_area if each.sum() > area):
+    for mask in (mask for own, mask in by_area if own > area):
         mask = mask | coarser[-1]
         if overlap(mask, coarser[-1]) < ALIKE:
             coarser.append(mask)
@@ -55,17 +58,19 @@ def nested(first: torch.Tensor, others: Sequence[torch.Tensor]) -> Levels:
 
 def overlap(one: torch.Tensor, other: torch.Tensor) -> float:
     """Intersection over union of two masks; 1 for two empty masks."""
-    return float((one & other).sum() / (one | other).sum()) if (one | other).any() else 1.0
+    both, either = area_of(one & other), area_of(one | other)
+    return both / either if either else 1.0
+
+
+def area_of(mask: torch.Tensor) -> int:
+    return int(np.count_nonzero(mask.numpy()))  # torch takes 7 times as long
 
 
 def rises(reached: torch.Tensor) -> list[float]:
     """The thresholds at which a flood [H, W] rises most steeply over its area: one in each range of areas."""
-    rising, pixels = reached.flatten().sort().values, reached.numel()
+    rising, pixels = torch.from_numpy(np.sort(reached.flatten())), reached.numel()  # torch sorts ten times as long
     edges = (LEAST * (MOST / LEAST) ** (torch.arange(RANGES + 1) / RANGES) * pixels).long().clamp(1, pixels - 1)
-    found = []
-    for begin, end in zip(edges.tolist(), edges[1:].tolist()):
-        areas = torch.arange(begin, max(end, begin + 1))
-        below, above = rising[(areas / AROUND).long()], rising[(areas * AROUND).long().clamp(max=pixels - 1)]
-        rise = (1 + above).log() - (1 + below).log()
-        found.append(float(rising[areas[rise.argmax()]]))
-    return found
+    areas, logs = torch.arange(pixels), (1 + rising).log()
+    rise = logs[(areas * AROUND).long().clamp(max=pixels - 1)] - logs[(areas / AROUND).long()]
+    steepest = [begin + int(rise[begin : max(end, begin + 1)].argmax()) for begin, end in pairwise(edges.tolist())]
+    return rising[steepest].tolist()

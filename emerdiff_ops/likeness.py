@@ -13,30 +13,32 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt, label
 
-from .kmeans import kmeans
+from .kmeans import one_hot
 from .segments.boxes import mostly_inside
+from .segments.merging import mask_embeddings
 
 Cell = tuple[int, int]  # row, column
 STEEPNESS = 2.0  # of the likeness at equal distances
 
 
 def likeness(
-    features: torch.Tensor, wanted: Sequence[Cell], unwanted: Sequence[Cell], inside: torch.Tensor, clusters: int
+    features: torch.Tensor, labels: torch.Tensor, wanted: Sequence[Cell], unwanted: Sequence[Cell], inside: torch.Tensor
 ) -> torch.Tensor:
     """How far each cell of `features` [h, w, C] is like the wanted examples rather than the rest: [h, w] in 0..1.
 
-    1/2 means equal distances to the nearest example of each kind. `inside` [h, w] bool marks the cells in boxes. A
-    cluster that lies mostly there is wanted, or else the one with most cells there. Other clusters are unwanted, unless
-    a point asks for them. With fewer distinct features than `clusters` there is one cluster for each.
+    1/2 means equal distances to the nearest example of each kind. labels [h, w] are the clusters of the cells. `inside`
+    [h, w] bool marks the cells in boxes. A cluster that lies mostly there is wanted, or else the one with most cells
+    there. Other clusters are unwanted, unless a point asks for them.
     """
-    width, points = features.shape[1], features.flatten(0, 1).float()  # [h*w, C]
-    found = kmeans(points, min(clusters, len(points.unique(dim=0))), torch.Generator().manual_seed(0))
+    points, count = features.flatten(0, 1).float(), int(labels.max()) + 1  # [h*w, C]
+    points = points - points.mean(0)  # a far-off origin costs no accuracy
+    means = mask_embeddings(points, one_hot(labels.view(1, 1, -1), count)[0, :, 0].T)
+    width, labels = labels.shape[1], labels.cpu()  # connected parts are found on the processor only
     own, others = ([row * width + column for row, column in cells] for cells in (wanted, unwanted))
-    labels = found.labels.cpu()  # connected parts are found on the processor only
-    chosen = _pointed_at(labels.unflatten(0, features.shape[:2]), wanted) | _filled(labels, inside.flatten())
-    unlike = [number for number in range(len(found.centroids)) if number not in chosen]
+    chosen = _pointed_at(labels, wanted) | _filled(labels.flatten(), inside.flatten())
+    unlike = [number for number in range(count) if number not in chosen]
     near, far = (
-        _nearest_distance(points, torch.cat([points[cells], found.centroids[numbers]]))
+        _nearest_distance(points, torch.cat([points[cells], means[numbers]]))
         for cells, numbers in ((own, sorted(chosen)), (others, unlike))
     )
     contrast = (far - near) / (far + near).clamp_min(1e-9)  # -1..1
@@ -84,6 +86,9 @@ def with_points(mask: torch.Tensor, points: Sequence[tuple[int, int]]) -> torch.
     parts, _ = label(mask.numpy(), np.ones((3, 3)))
     if not parts.any():
         return mask
-    rows, columns = distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
-    kept = {int(parts[rows[y, x], columns[y, x]]) for x, y in points}
-    return torch.from_numpy(np.isin(parts, sorted(kept)))
+    nearest = parts
+    if not all(parts[y, x] for x, y in points):
+        nearest = parts[tuple(distance_transform_edt(parts == 0, return_distances=False, return_indices=True))]
+    kept = np.zeros(parts.max() + 1, bool)
+    kept[[nearest[y, x] for x, y in points]] = True
+    return torch.from_numpy(kept[parts])

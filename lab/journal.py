@@ -28,7 +28,7 @@ def read(file: Path, *needed: str) -> list[Record]:
 def parsed(line: bytes, needed: Iterable[str], where: str) -> Record:
     try:
         record = json.loads(line)
-        return {key: record[key] for key in record.keys() | set(needed)}
+        return {key: record[key] for key in [*record.keys(), *needed]}
     except (ValueError, KeyError, AttributeError):
         raise ValueError(f"{where} is not what this command writes: remove that line") from None
 

@@ -36,6 +36,7 @@ SPECS = {
     "features": {
         "features": Spec(("B", "h", "w", "C"), FLOATS),
         "chains": Spec(("B", "N", "N"), (torch.float16,), required=False),  # N tokens of the metadata's "chain_grid"
+        "clusters": Spec(("B", "two", "h", "w"), (torch.int16,), required=False),
     },
     "trajectory": {
         "latent": Spec(("B", "C", "h'", "w'"), FLOATS),
@@ -151,11 +152,17 @@ def _content_problem(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str,
         return "the masks hold values outside 0 to 1"
     if "image_size" in tensors and not _is_size(tensors["image_size"].tolist()):
         return f"the image size is below 1 or beyond {MOST_PIXELS} pixels: {tensors['image_size'].tolist()}"
+    if "clusters" in tensors and not all(_numbered(each) for each in tensors["clusters"].flatten(0, 1)):
+        return "the clusters are not numbered from 0 without gaps"
     if "chains" in tensors:
         return _chains_problem(tensors["chains"], metadata)
     if "labels" in tensors:
         return _labels_problem(tensors, metadata)
     return None
+
+
+def _numbered(labels: torch.Tensor) -> bool:
+    return int(labels.amin()) == 0 and labels.unique().numel() == int(labels.amax()) + 1
 
 
 def _chains_problem(chains: torch.Tensor, metadata: Mapping[str, str]) -> str | None:

@@ -49,7 +49,7 @@ def main() -> None:
     study = Study("clicks", __doc__, Clicked(("weizmann", "coco")))
     study.parser.add_argument("--most", type=int, default=20, help="clicks at a thing")
     measured = partial(clicked, study.options)
-    study.measure(measured, partial(means, by=("set", "way")))
+    study.measure(measured, lambda rows, title: means(rows, f"{title}, of {study.options.most} clicks", ("set", "way")))
 
 
 def clicked(options: argparse.Namespace, pipeline: Pipeline, found: Photograph, _) -> Iterator[Row]:
@@ -78,7 +78,7 @@ def answers_of(pipeline: Pipeline, image: np.ndarray) -> dict[str, tuple[Answer,
         """Without the levels around it, which are most of the work."""
         (pointed,) = pointed_at(size, 1, written(positive), written(negative))
         check_apart(pointed, features.grid, size)
-        return [picked(features.features[0], picture[0], pointed, features.grid, place).numpy() > 0.5]
+        return [picked(features, picture[0], pointed, place).numpy() > 0.5]
 
     every = 1000
     labels, tree = drafted(pipeline, image)

@@ -14,6 +14,7 @@ from ..host.places import Block, Layer
 from ..host.progress import Progress, show_notes
 from ..host.session import attend, capture_once
 from .checks import check_grid, check_predicted
+from .levels import clusters_of
 from .values import Features, Size, Source, Trajectory, size_of
 
 TIMESTEP = 100  # told to the network with the noiseless latent, as published
@@ -27,7 +28,7 @@ UNREACHED = "the attention of {} cannot be read: points pick by features alone, 
 
 
 def with_attention(features: Features, source: Source, trajectory: Trajectory, place: Layer | Block) -> Features:
-    """The features of encoded pictures, with a chain [N, N] added for each picture.
+    """The features of encoded pictures, with a chain [N, N] and the clusters added for each picture.
 
     A chain takes one evaluation of the latent without noise or surroundings. Where no hook of the host reaches the
     attention, a note says so and there are no chains.
@@ -46,7 +47,8 @@ def with_attention(features: Features, source: Source, trajectory: Trajectory, p
         capture_once(source.model, source.conditioning, latent, sigma, capture)
         chains.append(chain_of(check_attention(capture, grid)))
         progress.step("attention")
-    return features._replace(chains=torch.stack(chains), chain_grid=coarser(grid, finer))
+    clusters = torch.stack([clusters_of(each) for each in features.features])
+    return features._replace(chains=torch.stack(chains), chain_grid=coarser(grid, finer), clusters=clusters)
 
 
 def taken_as_one(grid: Size, fit: int) -> int:

@@ -14,14 +14,18 @@ from ...emerdiff_ops.borders import ROUGH, Look
 from ...emerdiff_ops.difference import resize_maps
 from ...emerdiff_ops.flood import flood
 from ...emerdiff_ops.grid import Grid
-from ...emerdiff_ops.levels import Levels, nested, rises
+from ...emerdiff_ops.kmeans import clustered
+from ...emerdiff_ops.levels import Levels, area_of, nested, rises
 from ...emerdiff_ops.likeness import with_points
 from ...emerdiff_ops.markov import steps_from
 from ...emerdiff_ops.segments.texts import Box, Points
 from ..host.memory import Workplace
 from .values import Features, size_of
 
+FEW, MANY = 8, 20  # clusters: the rest of a picture competes with what is pointed at by few, and grows by many
+RESTARTS = 3  # few suffice for many clusters, because the levels hide which there were
 SIDE = 256  # pixels of the shorter side at which levels are searched; with 64 tokens a side, each has 4
+FITS = 96  # pixels of the shorter side at which levels are fitted to the picture's borders, for a seventh of the work
 
 
 class Pointed(NamedTuple):
@@ -30,6 +34,11 @@ class Pointed(NamedTuple):
     positive: Points
     negative: Points
     boxes: list[Box]
+
+
+def clusters_of(features: Tensor) -> Tensor:
+    """The clusters of features [h, w, C] that a point needs, whichever it is: by few and by many [2, h, w] int16."""
+    return torch.stack([clustered(features, FEW), clustered(features, MANY, RESTARTS)]).to(torch.int16)
 
 
 def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tensor, place: Workplace) -> Levels:
@@ -42,11 +51,11 @@ def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tenso
     if pointed.boxes or not pointed.positive:
         return nested(like, [])
     seen = seen_at(features, picture, pointed)
-    merged = [with_points(mask, seen.positive) for mask in merging(features.features[0], seen, place)]
+    merged = [with_points(mask, seen.positive) for mask in merging(features, seen, place)]
     if features.chains is None:
         return around(like, enlarged(merged, like), pointed)
     reached, nearest = reached_from(features, seen, place)
-    flooded = [reached <= level for level in rises(reached)]
+    flooded = [reached <= level for level in dict.fromkeys(rises(reached))]
     return around(like, enlarged([mask & nearest for mask in (*flooded, *merged)], like), pointed)
 
 
@@ -59,8 +68,8 @@ def around(first: Tensor, masks: list[Tensor], pointed: Pointed) -> Levels:
     def holds(mask: Tensor) -> bool:
         return all(mask[y, x] for x, y in pointed.positive) and not any(mask[y, x] for x, y in pointed.negative)
 
-    least = 0 if holds(first) else int(first.sum()) + 1
-    return nested(first, [mask for mask in masks if holds(mask) and mask.sum() >= least])
+    least = 0 if holds(first) else area_of(first) + 1
+    return nested(first, [mask for mask in masks if holds(mask) and area_of(mask) >= least])
 
 
 class Seen(NamedTuple):
@@ -88,15 +97,17 @@ def enlarged(masks: list[Tensor], like: Tensor) -> list[Tensor]:
     return [resize_maps(mask[None].float(), size_of(like))[0] > 0.5 for mask in masks]
 
 
-def merging(features: Tensor, seen: Seen, place: Workplace) -> list[Tensor]:
+def merging(features: Features, seen: Seen, place: Workplace) -> list[Tensor]:
     """The clusters under positive points and what they merge into, as masks [h, w] bool along the picture's borders.
 
-    The list ends before the first that holds the cell of a negative point. features [h, w, C].
+    The list ends before the first that holds the cell of a negative point.
     """
-    grid = seen.grid
+    assert features.clusters is not None  # pick_levels adds them where they were not read
+    grid, of_picture = seen.grid, (features.features[0], features.clusters[0, 1])
     wanted, unwanted = (grid.of_points(points, grid.working) for points in (seen.positive, seen.negative))
-    cells = takewhile(lambda mask: not any(mask[cell] for cell in unwanted), ancestors(features, wanted))
-    return [mask > 0.5 for mask in along_borders([each.float() for each in cells], seen.picture, grid, place)]
+    cells = takewhile(lambda mask: not any(mask[cell] for cell in unwanted), ancestors(*of_picture, wanted))
+    masks = along_borders([each.float() for each in cells], seen.picture, grid.reduced(FITS), place)
+    return [mask > 0.5 for mask in masks]
 
 
 def along_borders(masks: Sequence[Tensor], picture: Tensor, grid: Grid, place: Workplace) -> list[Tensor]:
@@ -127,9 +138,10 @@ def floods(features: Features, picture: Tensor, points: Points, place: Workplace
     cells = [grid.of_points([point], grid.working)[0] for point in points]
     tokens = [row * grid.cells[1] + column for row, column in cells]
     maps = place.run(lambda device: steps_from(chain[0].to(device), tokens).cpu()).view(-1, *grid.cells)
-    follow = Look(picture, grid).filter(grid.covered[0] / grid.cells[0] / min(grid.working))  # windows of one token
+    fits = grid.reduced(FITS)
+    follow = Look(picture, fits).filter(grid.covered[0] / grid.cells[0] / min(grid.working))  # windows of one token
     found = []
     for steps, (x, y) in zip(maps, points, strict=True):
         most = steps.amax().clamp_min(1e-6)
-        found.append(flood(follow(grid.enlarged(steps[None] / most)[0]) * most, (y, x)))
+        found.append(flood(follow(fits.enlarged(steps[None] / most)[0]) * most, (y, x)))
     return torch.stack(found).amin(0)

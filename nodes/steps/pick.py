@@ -14,7 +14,7 @@ from ...emerdiff_ops.segments.texts import Box, parse_boxes_in, parse_points_in
 from ..host.memory import Workplace
 from ..host.progress import counted, show_notes
 from .belongs import check_belongs, check_kind, check_same_pictures
-from .levels import Pointed, along_borders, levels_of
+from .levels import Pointed, along_borders, clusters_of, levels_of
 from .modulate import workplace
 from .values import Features, Size, Trajectory, size_of
 
@@ -22,7 +22,6 @@ UNREAD = (
     "the features hold no attention, so there are few levels: turn attention on in EmerDiff Extract Features and read "
     "the picture again"
 )
-CLUSTERS = 8  # of the rest of a picture, which compete with what is pointed at
 
 
 class Picked(NamedTuple):
@@ -55,8 +54,11 @@ def pick_levels(features, trajectory, image, pointed: tuple, level: int = 0) -> 
     place = workplace(features.features.device, trajectory.working_size, trajectory.image_size)
     found, levels = [], []
     for number, (picture, own) in enumerate(counted([*zip(pictures, every, strict=True)], "pictures")):
-        soft = picked(features.features[number], picture, own, features.grid, place)
-        levels.append(levels_of(features.of(number), picture, own, soft > 0.5, place))
+        of_picture = features.of(number)
+        if of_picture.clusters is None:
+            of_picture = of_picture._replace(clusters=clusters_of(of_picture.features[0])[None])
+        soft = picked(of_picture, picture, own, place)
+        levels.append(levels_of(of_picture, picture, own, soft > 0.5, place))
         mask = levels[-1].at(level)
         found.append(soft if torch.equal(mask, soft > 0.5) else mask.float())
     return Picked(torch.stack(found), levels)
@@ -88,17 +90,18 @@ def check_apart(pointed: Pointed, grid: Grid, size: Size) -> None:
         )
 
 
-def picked(features: Tensor, picture: Tensor, pointed: Pointed, grid: Grid, place: Workplace) -> Tensor:
-    """The soft mask [H, W] of what is pointed at in one picture [H, W, 3], features [h, w, C]."""
+def picked(features: Features, picture: Tensor, pointed: Pointed, place: Workplace) -> Tensor:
+    """The soft mask [H, W] of what is pointed at in one picture [H, W, 3]."""
     positive, negative, boxes = pointed
     if not any(pointed):  # only other pictures of the batch have points
         return torch.zeros(picture.shape[:2])
     if not positive and not boxes:
-        return 1 - picked(features, picture, Pointed(negative, [], []), grid, place)
-    size = size_of(picture[..., 0])
+        return 1 - picked(features, picture, Pointed(negative, [], []), place)
+    assert features.clusters is not None  # pick_levels adds them where they were not read
+    size, grid = size_of(picture[..., 0]), features.grid
     inside = cells_inside(boxes, grid, size)
     wanted, unwanted = (grid.of_points(points, size) for points in (positive, negative))
-    coarse = likeness(features, wanted, unwanted, inside, CLUSTERS)
+    coarse = likeness(features.features[0], features.clusters[0, 0], wanted, unwanted, inside)
     (soft,) = along_borders([coarse], picture, grid, place)
     return soft * kept(soft > 0.5, pointed)
 

@@ -42,6 +42,7 @@ class Features(NamedTuple):
     pictures: str | None = None
     chains: Tensor | None = None  # float16: each picture's self-attention, where it was read for points
     chain_grid: Size | None = None  # of the chains' tokens
+    clusters: Tensor | None = None  # of each picture by the few and the many that points need; read with the chains
 
     @property
     def grid(self) -> Grid:
@@ -55,8 +56,9 @@ class Features(NamedTuple):
 
     def of(self, picture: int) -> Features:
         """The features of one picture."""
-        own = slice(picture, picture + 1)
-        return self._replace(features=self.features[own], chains=None if self.chains is None else self.chains[own])
+        tensors = {name: getattr(self, name) for name in ("features", "chains", "clusters")}
+        own = {name: each[picture : picture + 1] for name, each in tensors.items() if each is not None}
+        return self._replace(**own)
 
     def _over(self, cells: Size) -> Grid:
         return grid_over(cells, self.latent_size, self.working_size or self.latent_size)

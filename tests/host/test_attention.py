@@ -9,6 +9,7 @@ from emerdiff.nodes.host import network, unet
 from emerdiff.nodes.host.session import run_session
 from emerdiff.nodes.steps import attention
 from emerdiff.nodes.steps.extract import Reading, extract_features
+from emerdiff.nodes.steps.levels import clusters_of
 from emerdiff.nodes.steps.values import Source
 
 from small_model import small_flux, small_sd
@@ -53,6 +54,8 @@ def test_chains_of_a_unet_are_those_of_its_own_queries_and_keys(sd, picture):
     assert [(each.block, each.number) for each in layers] == [("output", 9), ("output", 10)]
     assert features.chain_grid == (25, 33) and features.chains.shape == (2, 825, 825)
     assert features.chains.dtype == torch.float16
+    assert features.clusters.shape == (2, 2, *features.features.shape[1:3])
+    assert torch.equal(features.of(1).clusters[0], clusters_of(features.features[1])), "as points make them unasked"
     for chain, latent in zip(features.chains, trajectory.latent.split(1)):
         kept: list = []
         blocks = [sd.model.model.diffusion_model.output_blocks[n][1].transformer_blocks[0].attn1 for n in (9, 10)]

@@ -190,7 +190,8 @@ def test_points_at_the_border_and_on_one_colour_have_levels(small, image, attent
         masks, _ = all_levels(attentive, image, written(corner), "")
         assert masks[-1][corner[1], corner[0]]
     features, trajectory = attentive
-    even = features._replace(features=torch.ones_like(features.features), chains=torch.ones_like(features.chains))
+    even = {name: torch.ones_like(getattr(features, name)) for name in ("features", "chains")}
+    even = features._replace(**even, clusters=None)
     masks, _ = all_levels((even, trajectory), torch.full_like(image, 0.5), written((4, 4)), "")
     assert masks[-1][4, 4]
 

@@ -270,6 +270,7 @@ def every_value():
     return [
         values.Features(torch.randn(1, 4, 4, 8), (8, 8)),
         values.Features(torch.randn(1, 4, 4, 8), (8, 8), chains=torch.rand(1, 6, 6).half() + 1, chain_grid=(2, 3)),
+        values.Features(torch.randn(1, 4, 4, 8), (8, 8), clusters=torch.zeros(1, 2, 4, 4, dtype=torch.int16)),
         values.Trajectory(torch.randn(1, 4, 8, 8), 2**64 - 1, (981, 21, 1), (60, 64), (120, 128), "SD15"),
         values.LowResMasks(torch.eye(16).reshape(1, 16, 4, 4), (8, 8)),
         values.DifferenceMaps(torch.rand(1, 3, 60, 64), (120, 128)),
@@ -281,7 +282,7 @@ def every_value():
     ]
 
 
-@pytest.mark.parametrize("index", range(9))
+@pytest.mark.parametrize("index", range(11))
 def test_every_value_comes_back_from_its_file(index, folders):
     value = every_value()[index]
     assert run(EmerDiffSave, value=value, filename_prefix="sub/value")[0] is value

@@ -69,6 +69,15 @@ def test_chains_come_back_in_half_precision_and_have_a_grid(tmp_path):
         safetensors_file.save(tmp_path / "b", "features", tensors, {})
 
 
+def test_clusters_come_back_and_are_numbered(tmp_path):
+    tensors = {**values("features"), "clusters": torch.arange(80).view(2, 2, 4, 5).to(torch.int16) % 20}
+    safetensors_file.save(tmp_path / "a.safetensors", "features", tensors, {})
+    assert same(safetensors_file.load(tmp_path / "a.safetensors")[1], tensors)
+    for change in (lambda each: each + 1, lambda each: each - 1, lambda each: 2 * each):
+        with pytest.raises(ValueError, match="not numbered from 0 without gaps"):
+            safetensors_file.save(tmp_path / "b", "features", {**tensors, "clusters": change(tensors["clusters"])}, {})
+
+
 def test_every_kind_of_the_table_is_tried_here():
     assert {kind for kind in layout.SPECS if values(kind)} == set(layout.SPECS)
 

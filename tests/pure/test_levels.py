@@ -2,6 +2,7 @@
 
 import torch
 from emerdiff.emerdiff_ops.ancestors import ancestors
+from emerdiff.emerdiff_ops.kmeans import clustered
 from emerdiff.emerdiff_ops.levels import nested, overlap, rises
 
 
@@ -46,8 +47,10 @@ def test_a_flood_has_its_levels_where_it_jumps():
 
 def test_clusters_become_part_of_larger_ones_and_never_of_everything():
     features = torch.tensor([0.0, 0, 1, 1, 9, 9, 20, 20]).view(1, 8, 1) + 30
-    of_one = list(ancestors(features, [(0, 0)], clusters=4))
+    labels = clustered(features, 4)
+    of_one = list(ancestors(features, labels, [(0, 0)]))
     assert [mask.sum().item() for mask in of_one] == [2, 4, 6]
-    of_two = list(ancestors(features, [(0, 0), (0, 7)], clusters=4))
+    of_two = list(ancestors(features, labels, [(0, 0), (0, 7)]))
     assert all(mask[0, 0] and mask[0, 7] for mask in of_two)
-    assert [mask.sum().item() for mask in ancestors(torch.ones(2, 3, 4), [(0, 1)])] == [6]
+    even = torch.ones(2, 3, 4)
+    assert [mask.sum().item() for mask in ancestors(even, clustered(even, 4), [(0, 1)])] == [6]

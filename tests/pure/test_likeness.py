@@ -1,17 +1,18 @@
 """Cells against examples, and which parts of a mask are pointed at."""
 
 import torch
+from emerdiff.emerdiff_ops.kmeans import clustered
 from emerdiff.emerdiff_ops.likeness import likeness, with_points
 
 
 def test_likeness_goes_by_the_nearest_example():
     features = torch.tensor([0.0, 0.1, 5.0, 5.2, 10.0]).reshape(1, 5, 1)
     nowhere = torch.zeros(1, 5, dtype=torch.bool)
-    like = likeness(features, [(0, 2)], [], nowhere, clusters=3)
+    like = likeness(features, clustered(features, 3), [(0, 2)], [], nowhere)
     assert (like[0] > 0.5).tolist() == [False, False, True, True, False]
-    like = likeness(features, [(0, 2)], [(0, 3)], nowhere, clusters=3)
+    like = likeness(features, clustered(features, 3), [(0, 2)], [(0, 3)], nowhere)
     assert like[0, 2] > 0.5 > like[0, 3]
-    assert (likeness(features, [(0, 0)], [], nowhere, clusters=1) > 0.5).all(), "nothing competes"
+    assert (likeness(features, clustered(features, 1), [(0, 0)], [], nowhere) > 0.5).all(), "nothing competes"
 
 
 def test_a_further_point_brings_its_cluster_where_that_adds_no_more_than_is_there():
@@ -20,14 +21,15 @@ def test_a_further_point_brings_its_cluster_where_that_adds_no_more_than_is_ther
     nowhere = torch.zeros(4, 6, dtype=torch.bool)
 
     def picked(*wanted):
-        return (likeness(features, wanted, [], nowhere, clusters=4) > 0.5)[..., None]
+        return (likeness(features, clustered(features, 4), wanted, [], nowhere) > 0.5)[..., None]
 
     thing = features == 10
     assert torch.equal(picked((0, 1)), thing)
     assert torch.equal(picked((0, 1), (1, 0)), thing | (features == 20))
     assert torch.equal(picked((0, 1), (3, 1)), thing | (features == 30))
     noise = torch.rand(4, 6, 1, generator=torch.Generator().manual_seed(0)) / 100
-    on_background = likeness(features + noise, [(0, 1), (2, 5)], [], nowhere, clusters=4) > 0.5
+    noisy = features + noise
+    on_background = likeness(noisy, clustered(noisy, 4), [(0, 1), (2, 5)], [], nowhere) > 0.5
     assert on_background[0, :3].all() and on_background[2, 5] and not on_background[features[..., 0] == 0].all()
 
 
