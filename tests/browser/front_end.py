@@ -284,9 +284,10 @@ class FrontEnd:
         return np.stack([np.asarray(Image.open(file))[..., 0] >> 3 for file in files])
 
     def wait_for_picture(self) -> None:
-        """Until the widget has looked twice for what is new, and shows it."""
+        """Until the widget has looked twice for what is new, and shows it on a node that fits it."""
         self.page.evaluate("new Promise((resolve) => setTimeout(resolve, 350))")
         self.page.locator(".emerdiff-stage canvas:not([aria-busy=true]):visible").wait_for(timeout=20_000)
+        self.page.evaluate(SETTLED)
 
     def point(self, labels: np.ndarray, number: int) -> tuple[float, float]:
         """Where on the page the most interior pixel of a segment lies."""
