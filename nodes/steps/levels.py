@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import takewhile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -51,12 +51,10 @@ def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tenso
     if pointed.boxes or not pointed.positive:
         return nested(like, [])
     seen = seen_at(features, picture, pointed)
-    merged = [with_points(mask, seen.positive) for mask in merging(features, seen, place)]
-    if features.chains is None:
-        return around(like, enlarged(merged, like), pointed)
-    reached, nearest = reached_from(features, seen, place)
-    flooded = [reached <= level for level in dict.fromkeys(rises(reached))]
-    return around(like, enlarged([mask & nearest for mask in (*flooded, *merged)], like), pointed)
+    wanted, unwanted = (
+        [alone(features, seen, point, place) for point in each] for each in (seen.positive, seen.negative)
+    )
+    return around(like, enlarged(list(together(seen, wanted, unwanted)), like), pointed)
 
 
 def around(first: Tensor, masks: list[Tensor], pointed: Pointed) -> Levels:
@@ -97,15 +95,55 @@ def enlarged(masks: list[Tensor], like: Tensor) -> list[Tensor]:
     return [resize_maps(mask[None].float(), size_of(like))[0] > 0.5 for mask in masks]
 
 
-def merging(features: Features, seen: Seen, place: Workplace) -> list[Tensor]:
-    """The clusters under positive points and what they merge into, as masks [h, w] bool along the picture's borders.
+def alone(features: Features, seen: Seen, point: tuple[int, int], place: Workplace) -> list[Tensor]:
+    """What one point alone may mean, as masks [h, w] bool: its cluster, what that merges into, its flood."""
+    merged = [with_points(mask, [point]) for mask in merging(features, seen, point, place)]
+    if features.chains is None:
+        return merged
+    reached = flooded(features, seen.picture, point, place)
+    return [*merged, *(reached <= level for level in dict.fromkeys(rises(reached)))]
 
-    The list ends before the first that holds the cell of a negative point.
+
+def together(seen: Seen, wanted: list[list[Tensor]], unwanted: list[list[Tensor]]) -> Iterator[Tensor]:
+    """The masks of each positive point, with a part for every other one, and without a part for every negative one.
+
+    Each point has a region of its own size (as in M2N2's rule 8), so that a further click only mends what is there. The
+    parts are small in one half of the masks, and large in the other.
     """
+    for size in (min, max) if len(wanted + unwanted) > 1 else (min,):
+        more, less = (
+            [(point, part_of(own, point, others, size)) for point, own in zip(points, masks, strict=True)]
+            for points, masks, others in (
+                (seen.positive, wanted, seen.negative),
+                (seen.negative, unwanted, seen.positive),
+            )
+        )
+        for mask in chain(*wanted):
+            for (x, y), part in more:
+                mask = mask if mask[y, x] else mask | part
+            for (x, y), part in less:
+                mask = mask & ~part if mask[y, x] else mask
+            yield mask
+
+
+def part_of(own: list[Tensor], point: tuple[int, int], others: Points, size: Callable) -> Tensor:
+    """The smallest or largest (`size`) of a point's masks that are no larger than its cluster and hold none of others.
+
+    Empty where all hold one.
+    """
+
+    def fits(mask: Tensor) -> bool:
+        at = [bool(mask[y, x]) for x, y in (point, *others)]
+        return at[0] and not any(at[1:]) and area_of(mask) <= area_of(own[0])
+
+    return size(filter(fits, own), key=area_of, default=torch.zeros_like(own[0]))
+
+
+def merging(features: Features, seen: Seen, point: tuple[int, int], place: Workplace) -> list[Tensor]:
+    """The cluster under a point and what it merges into, as masks [h, w] bool along the picture's borders."""
     assert features.clusters is not None  # pick_levels adds them where they were not read
-    grid, of_picture = seen.grid, (features.features[0], features.clusters[0, 1])
-    wanted, unwanted = (grid.of_points(points, grid.working) for points in (seen.positive, seen.negative))
-    cells = takewhile(lambda mask: not any(mask[cell] for cell in unwanted), ancestors(*of_picture, wanted))
+    grid = seen.grid
+    cells = ancestors(features.features[0], features.clusters[0, 1], grid.of_points([point], grid.working))
     masks = along_borders([each.float() for each in cells], seen.picture, grid.reduced(FITS), place)
     return [mask > 0.5 for mask in masks]
 
@@ -120,28 +158,16 @@ def along_borders(masks: Sequence[Tensor], picture: Tensor, grid: Grid, place: W
     return place.run(work)
 
 
-def reached_from(features: Features, seen: Seen, place: Workplace) -> tuple[Tensor, Tensor]:
-    """The level [h, w], in Markov chain steps, at which a flood from the nearest positive point reaches each pixel.
+def flooded(features: Features, picture: Tensor, point: tuple[int, int], place: Workplace) -> Tensor:
+    """The level [h, w], in Markov chain steps, at which a flood from a point reaches each pixel.
 
-    Also [h, w] bool: where no negative point is as near (M2N2's rule for several points, with one threshold for all).
+    It floods the point's Markov map along the picture's borders.
     """
-    reached = floods(features, seen.picture, seen.positive, place)
-    if not seen.negative:
-        return reached, torch.ones_like(reached, dtype=torch.bool)
-    return reached, reached < floods(features, seen.picture, seen.negative, place)
-
-
-def floods(features: Features, picture: Tensor, points: Points, place: Workplace) -> Tensor:
-    """The minimum of the floods from points, [h, w]. Each floods its Markov map along the picture's borders."""
-    grid, chain = features.grid_of_chains.reduced(SIDE), features.chains
-    assert chain is not None  # called only where there are some
-    cells = [grid.of_points([point], grid.working)[0] for point in points]
-    tokens = [row * grid.cells[1] + column for row, column in cells]
-    maps = place.run(lambda device: steps_from(chain[0].to(device), tokens).cpu()).view(-1, *grid.cells)
-    fits = grid.reduced(FITS)
+    grid, chains = features.grid_of_chains.reduced(SIDE), features.chains
+    assert chains is not None  # called only where there are some
+    (row, column), (x, y) = grid.of_points([point], grid.working)[0], point
+    token = row * grid.cells[1] + column
+    steps = place.run(lambda device: steps_from(chains[0].to(device), [token]).cpu()).view(1, *grid.cells)
+    fits, most = grid.reduced(FITS), steps.amax().clamp_min(1e-6)
     follow = Look(picture, fits).filter(grid.covered[0] / grid.cells[0] / min(grid.working))  # windows of one token
-    found = []
-    for steps, (x, y) in zip(maps, points, strict=True):
-        most = steps.amax().clamp_min(1e-6)
-        found.append(flood(follow(fits.enlarged(steps[None] / most)[0]) * most, (y, x)))
-    return torch.stack(found).amin(0)
+    return flood(follow(fits.enlarged(steps / most)[0]) * most, (y, x))

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from emerdiff.emerdiff_ops.grid import grid_over
 from emerdiff.emerdiff_ops.segments.boxes import box_around
 from emerdiff.nodes.pick_by_points import EmerDiffPickByPoints
 from emerdiff.nodes.steps import pick
 from emerdiff.nodes.steps.extract import ROBUST, extract_features
+from emerdiff.nodes.steps.levels import Seen, together
 from emerdiff.nodes.steps.pick import cells_inside, pick_by_points, pick_levels
 
 from measure.metrics import interior, iou
@@ -176,6 +178,25 @@ def test_with_two_points_every_level_holds_both_and_a_negative_one_cuts(attentiv
     assert all(mask[first[1], first[0]] and mask[second[1], second[0]] for mask in both)
     assert all(mask[first[1], first[0]] for mask in less)
     assert not any(mask[second[1], second[0]] for mask in less)
+
+
+def test_a_further_point_mends_the_levels_there_are_by_a_part_of_its_own_size():
+    """A part is no larger than the point's cluster, which comes first, and holds no point of the other kind."""
+
+    def row(columns: str) -> torch.Tensor:
+        return torch.tensor([[str(column) in columns for column in range(10)]])
+
+    def columns(mask: torch.Tensor) -> str:
+        return "".join(str(column) for column in mask[0].nonzero().flatten().tolist())
+
+    at_2, at_8 = ([row(each) for each in masks] for masks in (("0123", "012345", "0123456789"), ("789", "8", "56789")))
+    not_5 = [row(each) for each in ("56", "5", "12", "3456789")]
+    seen = Seen(torch.zeros(1, 10, 3), grid_over((1, 10), (1, 10), (1, 10)), [(2, 0), (8, 0)], [(5, 0)])
+    found = [columns(mask) for mask in together(seen, [at_2, at_8], [not_5])]
+    assert found[:6] == ["01238", "012348", "012346789", "0123789", "01238", "01236789"]
+    assert found[6:] == ["0123789", "01234789", "01234789", "0123789", "01238", "0123789"]
+    alone = together(seen._replace(positive=[(2, 0)], negative=[]), [at_2], [])
+    assert [columns(mask) for mask in alone] == ["0123", "012345", "0123456789"]
 
 
 def test_a_box_and_negative_points_alone_have_one_level(attentive, image, true):
