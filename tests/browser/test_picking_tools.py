@@ -50,6 +50,7 @@ def test_the_wheel_over_a_pick_makes_it_larger_and_smaller(front_end):
     front_end.set("EmerDiffSegmentImage", "specks", 0)
     front_end.run()
     front_end.wait_for_picture()
+    front_end.notice()
     (labels,) = front_end.labels()
     (entry,) = front_end.outputs("EmerDiffSelectSegments")["emerdiff_segments"]
     place = interior(labels == int(np.argsort(np.bincount(labels.ravel()))[-3]))
