@@ -59,11 +59,12 @@ def words_in_prompt(clip, phrases: list[str], recipe: SeedRecipe) -> tuple[list,
     has, takes = set(clip.tokenize("")), set(recipe.encoders) - {""}
     if takes - has or not takes and len(has) > 1:
         raise _other_encoders(has, ", ".join(sorted(takes)) or "one alone")
-    places = [_places(clip, phrases, encoder, recipe.tokens) for encoder in recipe.encoders]
+    places = {encoder: _places(clip, phrases, encoder, recipe.tokens) for encoder in dict.fromkeys(recipe.encoders)}
     conditioning = conditioning_of(clip, ", ".join(phrases))
     groups: list[list[int]] = [[] for _ in phrases]
     begin = 0
-    for (own, length), rows in zip(places, recipe.rows(*conditioning[0]), strict=True):
+    for encoder, rows in zip(recipe.encoders, recipe.rows(*conditioning[0]), strict=True):
+        own, length = places[encoder]
         above = rows - length  # encoders drop the beginning of their template
         for group, each in zip(groups, own, strict=True):
             if min(each) + above < 0:

@@ -1,6 +1,6 @@
 """difference maps -> masks: smooth, compare at the image's exact size, tidy up (paper, sec. 3)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from ...emerdiff_ops.segments.labels import assign, first_of_each
 from ...emerdiff_ops.segments.merging import merges
 from ..host.memory import PROCESSOR, Workplace
 from ..host.progress import Progress
-from .belongs import check_belongs, check_kind
+from .belongs import check_kind, pictures_under
 from .modulate import Maps, workplace
 from .values import DifferenceMaps, LowResMasks, Merges, Segmentation, Size, size_of
 
@@ -119,11 +119,6 @@ def comparable(maps: Iterator[Tensor], picture: Tensor | None, progress: Progres
             smooth = upsample(smooth)
         yield smooth
         progress.step("assembly")
-
-
-def pictures_under(image, shape: tuple[int, int, int], read: str | None = None) -> Sequence[Tensor | None]:
-    """The pictures [H, W, 3] that labels of this shape [B, H, W] belong to, or None for each."""
-    return [None] * shape[0] if image is None else [*check_belongs(image, shape, read)]
 
 
 def split(labels: list[Tensor], made_of: DifferenceMaps) -> Segmentation:

@@ -15,7 +15,7 @@ from ..host.progress import Progress, show_notes
 from ..host.session import attend, capture_once
 from .checks import check_grid, check_predicted
 from .levels import clusters_of
-from .values import Features, Size, Source, Trajectory, size_of
+from .values import Features, Size, Source, Trajectory
 
 TIMESTEP = 100  # told to the network with the noiseless latent, as published
 MOST_TOKENS = 112 * 112  # the published figures are for so many
@@ -34,7 +34,7 @@ def with_attention(features: Features, source: Source, trajectory: Trajectory, p
     attention, a note says so and there are no chains.
     """
     own = network.of(source.model)
-    grid = own.attention_grid(place, size_of(trajectory.latent))
+    grid = own.attention_grid(place, trajectory.latent_size)
     finer = taken_as_one(grid, tokens_that_fit(source.model, len(trajectory.latent), BYTES))
     sigma = network.sigma_of(source.model, TIMESTEP)
     progress, chains = Progress(), []

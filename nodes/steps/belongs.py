@@ -44,17 +44,20 @@ def check_belongs(image: Tensor, shape: Sequence[int], read: str | None = None) 
     return pictures
 
 
+def pictures_under(image, shape: tuple[int, int, int], read: str | None = None) -> Sequence[Tensor | None]:
+    """The pictures [H, W, 3] of this shape [B, H, W] by `check_belongs`, or None for each where no image came in."""
+    return [None] * shape[0] if image is None else [*check_belongs(image, shape, read)]
+
+
 def check_together(
     source: Source, trajectory: Trajectory, low_res_masks: LowResMasks, image: Tensor | None
 ) -> Sequence[Tensor | None]:
-    """The pictures [any, any, 3], None for each where no image came in; ValueError unless all belong together."""
+    """`pictures_under` of the trajectory's pictures; ValueError unless all belong together."""
     check_kind(trajectory, Trajectory)
     check_kind(low_res_masks, LowResMasks)
     check_trajectory(source, trajectory)
     check_masks(trajectory, low_res_masks)
-    if image is None:
-        return [None] * len(trajectory.latent)
-    return [*check_belongs(image, (len(trajectory.latent), *trajectory.image_size), trajectory.pictures)]
+    return pictures_under(image, trajectory.shape, trajectory.pictures)
 
 
 def check_trajectory(source: Source, trajectory: Trajectory) -> None:

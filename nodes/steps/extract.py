@@ -72,7 +72,7 @@ def read_features(source: Source, trajectory: Trajectory, reading: Reading) -> F
     """Features [B, h, w, C] of encoded pictures: the mean over the views of each latent."""
     own = network.of(source.model)
     place = own.find_place(reading.layer)
-    latent, size = trajectory.latent, size_of(trajectory.latent)
+    latent, size = trajectory.latent, trajectory.latent_size
     grid, cell = own.grid_of(place, size), own.cells_together(place)
     seen = views(reading.surroundings, reading.mirrored, reading.dense, size, grid, cell)
     check_canvas(source.model, seen[0].canvas)

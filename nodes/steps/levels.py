@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...emerdiff_ops.ancestors import ancestors
+from ...emerdiff_ops.ancestors import ancestors, merges_of
 from ...emerdiff_ops.borders import ROUGH, Look
 from ...emerdiff_ops.difference import resize_maps
 from ...emerdiff_ops.flood import flood
@@ -51,9 +51,8 @@ def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tenso
     if pointed.boxes or not pointed.positive:
         return nested(like, [])
     seen = seen_at(features, picture, pointed)
-    wanted, unwanted = (
-        [alone(features, seen, point, place) for point in each] for each in (seen.positive, seen.negative)
-    )
+    own, count = alone(features, seen, [*seen.positive, *seen.negative], place), len(seen.positive)
+    wanted, unwanted = own[:count], own[count:]
     return around(like, enlarged(list(together(seen, wanted, unwanted)), like), pointed)
 
 
@@ -95,13 +94,19 @@ def enlarged(masks: list[Tensor], like: Tensor) -> list[Tensor]:
     return [resize_maps(mask[None].float(), size_of(like))[0] > 0.5 for mask in masks]
 
 
-def alone(features: Features, seen: Seen, point: tuple[int, int], place: Workplace) -> list[Tensor]:
-    """What one point alone may mean, as masks [h, w] bool: its cluster, what that merges into, its flood."""
-    merged = [with_points(mask, [point]) for mask in merging(features, seen, point, place)]
+def alone(features: Features, seen: Seen, points: Points, place: Workplace) -> list[list[Tensor]]:
+    """What each point alone may mean, as masks [h, w] bool: its cluster, what that merges into, its flood."""
+    merged = [
+        [with_points(mask, [point]) for mask in masks]
+        for point, masks in zip(points, merging(features, seen, points, place), strict=True)
+    ]
     if features.chains is None:
         return merged
-    reached = flooded(features, seen.picture, point, place)
-    return [*merged, *(reached <= level for level in dict.fromkeys(rises(reached)))]
+    floods = flooded(features, seen.picture, points, place)
+    return [
+        [*masks, *(reached <= level for level in dict.fromkeys(rises(reached)))]
+        for masks, reached in zip(merged, floods, strict=True)
+    ]
 
 
 def together(seen: Seen, wanted: list[list[Tensor]], unwanted: list[list[Tensor]]) -> Iterator[Tensor]:
@@ -139,13 +144,15 @@ def part_of(own: list[Tensor], point: tuple[int, int], others: Points, size: Cal
     return size(filter(fits, own), key=area_of, default=torch.zeros_like(own[0]))
 
 
-def merging(features: Features, seen: Seen, point: tuple[int, int], place: Workplace) -> list[Tensor]:
-    """The cluster under a point and what it merges into, as masks [h, w] bool along the picture's borders."""
+def merging(features: Features, seen: Seen, points: Points, place: Workplace) -> list[list[Tensor]]:
+    """The cluster under each point and what it merges into, as masks [h, w] bool along the picture's borders."""
     assert features.clusters is not None  # pick_levels adds them where they were not read
-    grid = seen.grid
-    cells = ancestors(features.features[0], features.clusters[0, 1], grid.of_points([point], grid.working))
-    masks = along_borders([each.float() for each in cells], seen.picture, grid.reduced(FITS), place)
-    return [mask > 0.5 for mask in masks]
+    grid, labels = seen.grid, features.clusters[0, 1].cpu()
+    tree = merges_of(features.features[0], labels)
+    cells = [grid.of_points([point], grid.working) for point in points]
+    coarse = [[mask.float() for mask in ancestors(labels, tree, each)] for each in cells]
+    masks = iter(along_borders([*chain(*coarse)], seen.picture, grid.reduced(FITS), place))
+    return [[mask > 0.5 for mask in islice(masks, len(each))] for each in coarse]
 
 
 def along_borders(masks: Sequence[Tensor], picture: Tensor, grid: Grid, place: Workplace) -> list[Tensor]:
@@ -158,16 +165,20 @@ def along_borders(masks: Sequence[Tensor], picture: Tensor, grid: Grid, place: W
     return place.run(work)
 
 
-def flooded(features: Features, picture: Tensor, point: tuple[int, int], place: Workplace) -> Tensor:
-    """The level [h, w], in Markov chain steps, at which a flood from a point reaches each pixel.
+def flooded(features: Features, picture: Tensor, points: Points, place: Workplace) -> list[Tensor]:
+    """The level [h, w], in Markov chain steps, at which a flood from each point reaches each pixel.
 
-    It floods the point's Markov map along the picture's borders.
+    Each floods its Markov map along the picture's borders.
     """
     grid, chains = features.grid_of_chains.reduced(SIDE), features.chains
     assert chains is not None  # called only where there are some
-    (row, column), (x, y) = grid.of_points([point], grid.working)[0], point
-    token = row * grid.cells[1] + column
-    steps = place.run(lambda device: steps_from(chains[0].to(device), [token]).cpu()).view(1, *grid.cells)
-    fits, most = grid.reduced(FITS), steps.amax().clamp_min(1e-6)
+    cells = [grid.of_points([point], grid.working)[0] for point in points]
+    tokens = [row * grid.cells[1] + column for row, column in cells]
+    maps = place.run(lambda device: steps_from(chains[0].to(device), tokens).cpu()).view(-1, *grid.cells)
+    fits = grid.reduced(FITS)
     follow = Look(picture, fits).filter(grid.covered[0] / grid.cells[0] / min(grid.working))  # windows of one token
-    return flood(follow(fits.enlarged(steps / most)[0]) * most, (y, x))
+    found = []
+    for steps, (x, y) in zip(maps, points, strict=True):
+        most = steps.amax().clamp_min(1e-6)
+        found.append(flood(follow(fits.enlarged(steps[None] / most)[0]) * most, (y, x)))
+    return found

@@ -88,7 +88,7 @@ def read_where_unknown(source: Source, image, known: Known) -> tuple[Features, T
     if trajectory is None:
         trajectory = invert(source, image, seed, resolution, enlarge=ROBUST.enlarge)
     check_kind(trajectory, Trajectory)
-    check_belongs(image, (len(trajectory.latent), *trajectory.image_size), trajectory.pictures)
+    check_belongs(image, trajectory.shape, trajectory.pictures)
     if features is None:
         features = read_features(source, trajectory, ROBUST)
     check_same_pictures(features, trajectory)
@@ -120,12 +120,12 @@ def out_of_place(soft: Tensor, masks: Tensor) -> list[int]:
 
 def unet_grid(source: Source, trajectory: Trajectory, push: Push) -> Size:
     """The grid of the layer that is pushed."""
-    return unet.grid_of(source.model, unet.find_layer(source.model, push.layer, last=True), size_of(trajectory.latent))
+    return unet.grid_of(source.model, unet.find_layer(source.model, push.layer, last=True), trajectory.latent_size)
 
 
 def on_grid(masks: Tensor, trajectory: Trajectory, cells: Size) -> Tensor:
     """The share of each grid cell that each mask covers: [B, N, h, w]."""
-    grid = grid_over(cells, size_of(trajectory.latent), trajectory.working_size)
+    grid = grid_over(cells, trajectory.latent_size, trajectory.working_size)
     return torch.stack([grid.shares(each) for each in masks])
 
 

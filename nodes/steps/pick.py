@@ -45,7 +45,7 @@ def pick_levels(features, trajectory, image, pointed: tuple, level: int = 0) -> 
     check_kind(features, Features)
     check_kind(trajectory, Trajectory)
     check_same_pictures(features, trajectory)
-    pictures = check_belongs(image, (len(trajectory.latent), *trajectory.image_size), trajectory.pictures)
+    pictures = check_belongs(image, trajectory.shape, trajectory.pictures)
     every = pointed_at(trajectory.image_size, len(pictures), *pointed)
     features = features._replace(working_size=trajectory.working_size)  # files of version 0.1 lack it
     for own in every:

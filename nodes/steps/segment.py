@@ -2,7 +2,8 @@
 
 from ...emerdiff_ops.segments.regions import tidied
 from ..host.progress import Progress
-from .assemble import ASSEMBLY, as_segmentation, label_picture, pictures_under
+from .assemble import ASSEMBLY, as_segmentation, label_picture
+from .belongs import pictures_under
 from .modulate import Push, maps_of_pictures, workplace
 from .values import LowResMasks, Segmentation, Source, Trajectory
 
@@ -15,7 +16,7 @@ def segment_pictures(
     """Modulation and assembly at their defaults; parts and holes below `specks` of the picture go to neighbours."""
     progress, push = Progress("steps"), Push(preset, relative=True)
     pictures = maps_of_pictures(source, trajectory, low_res_masks, push, progress, image=image)
-    under = pictures_under(image, (len(trajectory.latent), *trajectory.image_size))
+    under = pictures_under(image, trajectory.shape)
     count = low_res_masks.masks.shape[1]
     progress.expect("assembly", sum(low_res_masks.counts or [count] * len(under)), ASSEMBLY)
     place = workplace(source.model.load_device, trajectory.working_size, trajectory.image_size)

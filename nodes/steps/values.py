@@ -78,6 +78,11 @@ class Trajectory(NamedTuple):
         """h', w'; larger than the picture by the VAE's padding at the right and at the bottom."""
         return size_of(self.latent)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the pictures: [B, H, W]."""
+        return len(self.latent), *self.image_size
+
     def of(self, picture: int) -> Tensor:
         """The latent of one picture: [1, c, h', w']."""
         return self.latent[picture : picture + 1]

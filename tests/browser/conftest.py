@@ -70,6 +70,18 @@ def front_end(front_end_of_a_mode, request):
 def picker(front_end):
     """The front end with a graph of one picture that has been run, and nothing selected."""
     front_end.make_graph()
+    return ready(front_end)
+
+
+@pytest.fixture
+def with_specks(front_end):
+    """The same with specks, so that segments have several parts."""
+    front_end.make_graph()
+    front_end.set("EmerDiffSegmentImage", "specks", 0)
+    return ready(front_end)
+
+
+def ready(front_end):
     front_end.run()
     front_end.wait_for_picture()
     front_end.notice()

@@ -11,14 +11,8 @@ CANVAS = ".emerdiff-stage canvas"
 
 
 @pytest.fixture
-def picker(front_end):
-    """With specks, so that segments have several parts; nothing selected."""
-    front_end.make_graph()
-    front_end.set("EmerDiffSegmentImage", "specks", 0)
-    front_end.run()
-    front_end.wait_for_picture()
-    front_end.notice()
-    return front_end
+def picker(with_specks):
+    return with_specks
 
 
 def largest_parts(labels: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:

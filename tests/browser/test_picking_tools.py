@@ -44,35 +44,31 @@ def growth(labels: np.ndarray, tree: list, place: tuple[int, int]) -> list[np.nd
     return found
 
 
-def test_the_wheel_over_a_pick_makes_it_larger_and_smaller(front_end):
-    """With specks, so that segments have parts at other ends of the picture, which the wheel leaves out."""
-    front_end.make_graph()
-    front_end.set("EmerDiffSegmentImage", "specks", 0)
-    front_end.run()
-    front_end.wait_for_picture()
-    front_end.notice()
-    (labels,) = front_end.labels()
-    (entry,) = front_end.outputs("EmerDiffSelectSegments")["emerdiff_segments"]
+def test_the_wheel_over_a_pick_makes_it_larger_and_smaller(with_specks):
+    """Segments have parts at other ends of the picture, which the wheel leaves out."""
+    picker = with_specks
+    (labels,) = picker.labels()
+    (entry,) = picker.outputs("EmerDiffSelectSegments")["emerdiff_segments"]
     place = interior(labels == int(np.argsort(np.bincount(labels.ravel()))[-3]))
-    levels, mouse = growth(labels, entry["tree"], place), front_end.page.mouse
+    levels, mouse = growth(labels, entry["tree"], place), picker.page.mouse
     assert len(levels) > 3 and levels[-1].all()
-    scale = front_end.page.evaluate("app.canvas.ds.scale")
-    mouse.click(*front_end.on_page(labels.shape, *place))
+    scale = picker.page.evaluate("app.canvas.ds.scale")
+    mouse.click(*picker.on_page(labels.shape, *place))
 
     def assert_shown(level: int) -> None:
         share = f", {100 * levels[level].mean():.1f}%"
-        front_end.page.locator(".emerdiff-status", has_text=share).wait_for(timeout=5000)
+        picker.page.locator(".emerdiff-status", has_text=share).wait_for(timeout=5000)
 
     assert_shown(0)
     for turn, level in ((-100, 1), (-30, 1), (-30, 2), (100, 1), (100, 0), (100, 0)):
         mouse.wheel(0, turn)
         assert_shown(level)
     for key, level in (("]", 1), ("]", 2), ("[", 1)):
-        front_end.page.keyboard.press(key)
+        picker.page.keyboard.press(key)
         assert_shown(level)
-    assert front_end.page.evaluate("app.canvas.ds.scale") == scale, "over a pick the wheel does not zoom"
-    front_end.run()
-    assert (front_end.masks()[0] == levels[1]).all()
+    assert picker.page.evaluate("app.canvas.ds.scale") == scale, "over a pick the wheel does not zoom"
+    picker.run()
+    assert (picker.masks()[0] == levels[1]).all()
 
 
 def test_a_box_picks_what_lies_mostly_in_it(picker):

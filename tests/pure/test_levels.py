@@ -1,7 +1,7 @@
 """Levels of a thing: nested around one mask, found in floods, and the one that is near to all."""
 
 import torch
-from emerdiff.emerdiff_ops.ancestors import ancestors
+from emerdiff.emerdiff_ops.ancestors import ancestors, merges_of
 from emerdiff.emerdiff_ops.kmeans import clustered
 from emerdiff.emerdiff_ops.levels import nested, overlap, rises
 
@@ -48,9 +48,11 @@ def test_a_flood_has_its_levels_where_it_jumps():
 def test_clusters_become_part_of_larger_ones_and_never_of_everything():
     features = torch.tensor([0.0, 0, 1, 1, 9, 9, 20, 20]).view(1, 8, 1) + 30
     labels = clustered(features, 4)
-    of_one = list(ancestors(features, labels, [(0, 0)]))
+    tree = merges_of(features, labels)
+    of_one = list(ancestors(labels, tree, [(0, 0)]))
     assert [mask.sum().item() for mask in of_one] == [2, 4, 6]
-    of_two = list(ancestors(features, labels, [(0, 0), (0, 7)]))
+    of_two = list(ancestors(labels, tree, [(0, 0), (0, 7)]))
     assert all(mask[0, 0] and mask[0, 7] for mask in of_two)
     even = torch.ones(2, 3, 4)
-    assert [mask.sum().item() for mask in ancestors(even, clustered(even, 4), [(0, 1)])] == [6]
+    labels = clustered(even, 4)
+    assert [mask.sum().item() for mask in ancestors(labels, merges_of(even, labels), [(0, 1)])] == [6]
