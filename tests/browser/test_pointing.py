@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from front_end import SCENES, found
 from graphs import Node, model_links
-from ways import other_two_ways, two_ways
+from ways import other_two_ways, two_ways, vue_newest
 
 NODE = "EmerDiffPickByPoints"
 GRAPH = [
@@ -97,3 +97,16 @@ def test_another_picture_is_shown_as_soon_as_it_is_chosen(pointing):
     before = pointing.page.evaluate(drawn)
     pointing.set("LoadImage", "image", SCENES[1])
     pointing.page.wait_for_function(f"(before) => {drawn} !== before", arg=before, timeout=5000)
+
+
+@vue_newest
+def test_a_node_may_be_deleted_while_its_picture_loads(pointing):
+    page, held = pointing.page, []
+    page.route("**/api/view?*", lambda route: held.append(route))
+    pointing.set("LoadImage", "image", SCENES[1])
+    page.locator(".emerdiff-stage canvas[aria-busy=true]").wait_for()
+    page.evaluate(f"app.graph.remove({found(NODE)})")
+    page.unroute("**/api/view?*")
+    for route in held:
+        route.continue_()
+    page.wait_for_load_state("networkidle")  # what went wrong then is in `front_end.errors`

@@ -107,6 +107,7 @@ export class Picker {
 
   stop() {
     clearInterval(this.timer)
+    this.timer = null
   }
 
   look() {
@@ -168,7 +169,7 @@ export class Picker {
     }
     this.stage.wait(false)
     this.seen = null
-    this.look()
+    if (this.timer) this.look() // the node may have left the graph meanwhile
   }
 
   loadMap(entry) {
