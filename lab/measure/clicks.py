@@ -4,7 +4,7 @@ The first click is the most interior pixel of the thing, each further one that o
 or on what is too much. On photographs: the object of Weizmann's, those of GrabCut's benchmark that are in --root, and
 COCO's regions of at least 0.4% of the picture, by their size. Beside each other
 
-  shown first    EmerDiff Pick by Points, the level that it shows unasked: what is like the points
+  shown first    EmerDiff Pick by Points, the level that it shows unasked
   best level     the same by somebody who turns to the best of its levels after every click
   segment        that of a draft under the first click, and the best of what it becomes part of where segments merge
 
@@ -18,10 +18,10 @@ from functools import cache, partial
 
 import numpy as np
 import torch
+from emerdiff.emerdiff_ops.levels import Levels
 from emerdiff.nodes.steps.assemble import tree_of
 from emerdiff.nodes.steps.extract import ROBUST
-from emerdiff.nodes.steps.modulate import workplace
-from emerdiff.nodes.steps.pick import check_apart, pick_levels, picked, pointed_at
+from emerdiff.nodes.steps.pick import pick_levels
 
 from measure.log import Row
 from measure.metrics import interior, iou
@@ -65,26 +65,25 @@ def clicked(options: argparse.Namespace, pipeline: Pipeline, found: Photograph, 
 def answers_of(pipeline: Pipeline, image: np.ndarray) -> dict[str, tuple[Answer, int]]:
     """Every way, and how many clicks it takes at most."""
     features, trajectory = pipeline.features(image, 0, reading=READING)
-    picture, size = torch.from_numpy(image)[None], trajectory.image_size
-    place = workplace(features.features.device, trajectory.working_size, size)
+    picture = torch.from_numpy(image)[None]
 
     @cache
-    def levels(positive: Points, negative: Points) -> list[np.ndarray]:
-        pointed = written(positive), written(negative), None
-        (own,) = pick_levels(features, trajectory, picture, pointed).levels
-        return [own.at(level - own.first).numpy() for level in range(own.count)]
+    def levels(positive: Points, negative: Points) -> Levels:
+        (own,) = pick_levels(features, trajectory, picture, (written(positive), written(negative), None)).levels
+        return own
 
     def shown(positive: Points, negative: Points) -> list[np.ndarray]:
-        """Without the levels around it, which are most of the work."""
-        (pointed,) = pointed_at(size, 1, written(positive), written(negative))
-        check_apart(pointed, features.grid, size)
-        return [picked(features, picture[0], pointed, place).numpy() > 0.5]
+        return [levels(positive, negative).at(0).numpy()]
+
+    def turned_to(positive: Points, negative: Points) -> list[np.ndarray]:
+        own = levels(positive, negative)
+        return [own.at(level - own.first).numpy() for level in range(own.count)]
 
     every = 1000
     labels, tree = drafted(pipeline, image)
     return {
         "shown first": (shown, every),
-        "best level": (levels, every),
+        "best level": (turned_to, every),
         "segment": (lambda positive, _: [labels == labels[positive[0]]], 1),
         "its best ancestor": (lambda positive, _: becoming(labels, tree, positive[0]), 1),
     }

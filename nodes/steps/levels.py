@@ -18,9 +18,10 @@ from ...emerdiff_ops.kmeans import clustered
 from ...emerdiff_ops.levels import Levels, area_of, nested, rises
 from ...emerdiff_ops.likeness import with_points
 from ...emerdiff_ops.markov import steps_from
+from ...emerdiff_ops.meant import plausibility
 from ...emerdiff_ops.segments.texts import Box, Points
 from ..host.memory import Workplace
-from .values import Features, size_of
+from .values import Features, Size, size_of
 
 FEW, MANY = 8, 20  # clusters: the rest of a picture competes with what is pointed at by few, and grows by many
 RESTARTS = 3  # few suffice for many clusters, because the levels hide which there were
@@ -42,31 +43,33 @@ def clusters_of(features: Tensor) -> Tensor:
 
 
 def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tensor, place: Workplace) -> Levels:
-    """Levels of one picture [H, W, 3]. The first shown is `like` [H, W] bool, the mask of what is like the points.
+    """Levels of one picture [H, W, 3], which hold every positive point and no negative one.
 
-    No rule that shows another level first was better for things of every size (docs/measured/clicks.md): people choose.
-    Boxes give one level, because they tell the thing's size. So do negative points alone, because what they leave has
-    no size. The other levels are searched on the picture reduced to SIDE.
+    `like` [H, W] bool is the mask of what is like the points. The level that is shown first is the most plausible one.
+    Boxes tell the thing's size, so they give `like` alone. So do negative points alone, because what they leave has no
+    size. Levels are searched on the picture reduced to SIDE.
     """
     if pointed.boxes or not pointed.positive:
         return nested(like, [])
     seen = seen_at(features, picture, pointed)
     own, count = alone(features, seen, [*seen.positive, *seen.negative], place), len(seen.positive)
-    wanted, unwanted = own[:count], own[count:]
-    return around(like, enlarged(list(together(seen, wanted, unwanted)), like), pointed)
+    found = (mask for mask in together(seen, own[:count], own[count:]) if holds(mask, seen.positive, seen.negative))
+    masks = [*resized([like], seen.grid.working), *found]
+    best = int(plausibility(masks, masks[0], seen.picture, [*seen.positive, *seen.negative]).argmax())
+    levels = nested(masks[best], masks)
+    every = resized([levels.joins <= number for number in range(levels.count)], size_of(like))
+    first = every[levels.first] if best else like
+    return nested(first, [mask for mask in every if holds(mask, pointed.positive, pointed.negative)])
 
 
-def around(first: Tensor, masks: list[Tensor], pointed: Pointed) -> Levels:
-    """The first mask, and levels that hold every positive point and no negative one.
+def holds(mask: Tensor, positive: Points, negative: Points) -> bool:
+    """Whether a mask [h, w] bool holds all points of the first kind, and none of the second."""
+    return all(mask[y, x] for x, y in positive) and not any(mask[y, x] for x, y in negative)
 
-    Where the first mask does not do so, only larger levels are kept.
-    """
 
-    def holds(mask: Tensor) -> bool:
-        return all(mask[y, x] for x, y in pointed.positive) and not any(mask[y, x] for x, y in pointed.negative)
-
-    least = 0 if holds(first) else area_of(first) + 1
-    return nested(first, [mask for mask in masks if holds(mask) and area_of(mask) >= least])
+def resized(masks: list[Tensor], size: Size) -> list[Tensor]:
+    """Masks [h, w] bool, resized to a size (H, W)."""
+    return [resize_maps(mask[None].float(), size)[0] > 0.5 for mask in masks]
 
 
 class Seen(NamedTuple):
@@ -87,11 +90,6 @@ def seen_at(features: Features, picture: Tensor, pointed: Pointed) -> Seen:
         for points in (pointed.positive, pointed.negative)
     )
     return Seen(small, grid, positive, negative)
-
-
-def enlarged(masks: list[Tensor], like: Tensor) -> list[Tensor]:
-    """Masks [h, w] bool, resized to the size of `like`."""
-    return [resize_maps(mask[None].float(), size_of(like))[0] > 0.5 for mask in masks]
 
 
 def alone(features: Features, seen: Seen, points: Points, place: Workplace) -> list[list[Tensor]]:
