@@ -17,6 +17,7 @@ In the order of the method (paper, section 3):
     markov       self-attention as a Markov chain -> the number of steps from a point to every place
     flood        values -> the level at which a flood from a point reaches each pixel
     ancestors    the masks that a point's cluster grows through as clusters merge
+    meant        masks -> which of them a point means
     levels       nested masks of one thing, from fine to coarse, in one map
     rough        rough masks -> the cells with similar features
     text_scores  how well segments fit a phrase, by attention and by prediction

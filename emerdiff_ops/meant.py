@@ -49,7 +49,7 @@ def distance_to_outside(masks: Tensor, point: tuple[int, int]) -> Tensor:
     Beyond the picture all is outside.
     """
     (height, width), (x, y) = masks.shape[1:], point
-    rows, columns = (torch.arange(length) - own for length, own in ((height, y), (width, x)))
+    rows, columns = (torch.arange(length).float() - own for length, own in ((height, y), (width, x)))
     squared = rows.square()[:, None] + columns.square()
     frame = min(x + 1, y + 1, width - x, height - y) ** 2
     return squared.masked_fill(masks, frame).flatten(1).amin(1).clamp_max(frame).sqrt()
