@@ -42,6 +42,7 @@ class Script(NamedTuple):
 
 
 PLOTS, LEARNS = {"matplotlib": "matplotlib"}, {"sklearn": "scikit-learn"}
+PAGES = {"playwright": "playwright"}  # of the front end
 LISTS = {"tqdm": "tqdm", "filelock": "filelock"}  # many pictures, one after another
 OWN = {  # what this file does itself
     "test": "run the tests on the newest ComfyUI, and the host tier on the oldest supported one",
@@ -67,7 +68,7 @@ SCRIPTS = {
     "rivals": Script("measure.rivals", "measure EmerDiff, DiffSeg, DiffCut and colours on the same pictures", LEARNS),
     "protocol": Script("protocols.protocol", "score any method on published data sets, as published", LEARNS | LISTS),
     "help_pictures": Script("show.help_pictures", "draw the pictures of the nodes' help pages", LEARNS),
-    "prompts": Script("show.prompts", "write the bundled workflows as prompts, docs/api/*.json"),
+    "prompts": Script("show.prompts", "write the bundled workflows as prompts, docs/api/*.json", PAGES),
     "thumbnails": Script("show.thumbnails", "draw thumbnails and README's pictures from what other commands left"),
 }
 

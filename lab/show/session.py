@@ -26,13 +26,12 @@ class Session:
     def __init__(self, server: HostServer, options: argparse.Namespace):
         self.server = server
         self.options = options
-        self.info = server.object_info()
         self.checkpoint = server.link_checkpoint(options.checkpoint) if options.checkpoint else None
         self.segments = options.segments or (SEGMENTS_OF_A_PHOTO if self.checkpoint else SEGMENTS)
 
     def prompt(self, workflow: str, picture: Picture, words: str = "") -> dict:
         """A bundled workflow for this picture: with the checkpoint, or what stands in for it."""
-        prompt = with_text(load_prompt(workflow, self.info), words)
+        prompt = with_text(load_prompt(workflow), words)
         prompt = with_inputs(prompt, "LoadImage", image=f"{picture.name}.png")
         if self.checkpoint:
             return with_inputs(prompt, "CheckpointLoaderSimple", ckpt_name=self.checkpoint)

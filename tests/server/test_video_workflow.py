@@ -21,7 +21,7 @@ THING = CLIP.labels[0].max()  # drawn last: nothing passes in front of it
 @pytest.fixture(scope="module")
 def prompt(client):
     client.server.put_input("clip.mp4", encoded(CLIP.images))
-    return with_inputs(replace_loaders(load_prompt(VIDEO, client.info)), "LoadVideo", file="clip.mp4")
+    return with_inputs(replace_loaders(load_prompt(VIDEO)), "LoadVideo", file="clip.mp4")
 
 
 @pytest.fixture(scope="module")
