@@ -31,6 +31,7 @@ from comfyui.children import start, wait
 from comfyui.chromium import ensure_browser
 from comfyui.hosts import NEWEST, OLDEST, SOURCES, ensure_host, host_ready, host_version
 from comfyui.own import SetupError, own_comfyui
+from reasons import ended
 
 
 class Script(NamedTuple):
@@ -83,14 +84,7 @@ def main(arguments: list[str]) -> int:
     if command not in commands():
         print(f"There is no command {command!r}.\n\n{usage()}", file=sys.stderr)
         return 2
-    try:
-        return dispatch(command, *parse(command, rest))
-    except SetupError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
-        return 130
+    return ended(lambda: dispatch(command, *parse(command, rest)))
 
 
 def commands() -> dict[str, str]:

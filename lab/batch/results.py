@@ -23,7 +23,7 @@ from PIL import Image
 
 import journal
 from batch.pictures import LINES, LOCK
-from batch.reasons import Stop
+from reasons import Stop
 
 Row = dict[str, Any]
 
@@ -68,10 +68,7 @@ def done(output: Path, settings: Row) -> set[str]:
 
 
 def lines(output: Path) -> list[Row]:
-    try:
-        return journal.read(output / LINES, "path", "settings")
-    except ValueError as error:
-        raise Stop(f"{error}, or give another --output.") from None
+    return journal.read(output / LINES, "path", "settings")
 
 
 def difference(before: Row, now: Row) -> str:
@@ -99,10 +96,7 @@ def write(output: Path, path: str, image: np.ndarray, labels: np.ndarray, masks:
 
 
 def append(output: Path, row: Row) -> None:
-    try:
-        journal.append(output / LINES, row)
-    except OSError as error:
-        raise no_more(output, error) from error
+    journal.append(output / LINES, row)
 
 
 def place(output: Path, name: str, content: bytes) -> None:
@@ -137,13 +131,6 @@ def unfinished(output: Path) -> Iterator[Path]:
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)
         beside.unlink(missing_ok=True)
-
-
-def no_more(output: Path, error: OSError) -> Stop:
-    return Stop(
-        f"{output} takes no more ({error.strerror}). What was done stays: make room, and the same command goes on from "
-        "there."
-    )
 
 
 def encoded(pixels: np.ndarray, kind: str, **options) -> bytes:

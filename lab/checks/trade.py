@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 
 from checks.locales import in_english
 from comfyui.environment import CHECKS, CLUSTER, DEVELOPMENT, ROOT, ensure_checks
-from comfyui.own import SetupError, python_of
+from comfyui.own import python_of
 from comfyui.server import HostServer, default_host
 
 # Findings of `pitfalls` and `vulnerabilities` that stay, by name, each with the reason why.
@@ -62,11 +62,7 @@ def main() -> int:
     if unknown:
         print(f"There is no check {unknown[0]!r}.\n\n{__doc__}", file=sys.stderr)
         return 2
-    try:
-        ensure_checks()
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return 1
+    ensure_checks()
     outcomes = outcomes_of(names or EVERYDAY)
     print("\n" + "\n".join(f"{name:15}  {text}" for name, text in outcomes.items()), flush=True)
     return int(any(text.startswith("FAILED") for text in outcomes.values()))

@@ -22,6 +22,7 @@ from typing import Self
 import aiohttp
 
 from comfyui.hosts import NEWEST, ensure_host
+from reasons import Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKS = {"ComfyUI-EmerDiff": ROOT, "emerdiff_small_model": ROOT / "lab" / "small_model"}
@@ -34,11 +35,11 @@ Text = Callable[[str, str], None]  # node id, the line of text it shows
 TEXT_EVENT = 3  # ComfyUI's BinaryEventTypes.TEXT
 
 
-class ServerError(RuntimeError):
+class ServerError(Stop):
     """The server did not start, or died."""
 
 
-class WorkflowError(RuntimeError):
+class WorkflowError(Stop):
     """The server refused a prompt, or a node in it failed; the message is the server's."""
 
 

@@ -13,6 +13,7 @@ from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, T
 
 from measure.beds import SMALL_MODEL, Bed
 from measure.colours import colour_labels
+from reasons import Stop, in_words
 
 
 class Segmented(NamedTuple):
@@ -28,7 +29,13 @@ class Pipeline:
     """A model in a precision, and the steps that need it."""
 
     def __init__(self, dtype: torch.dtype, bed: Bed = SMALL_MODEL):
-        self.bed, self.source = bed, bed.source(dtype)
+        self.bed = bed
+        try:
+            self.source = bed.source(dtype)
+        except Exception as error:  # the host raises anything for a file of another kind, and memory may not do
+            raise Stop(
+                f"The model {bed.name} cannot be used ({in_words(error)}): give another --checkpoint."
+            ) from error
 
     def features(
         self, image: np.ndarray, seed: int, resolution: int | None = None, reading: Reading = PLAIN

@@ -17,7 +17,6 @@ from measure import beds
 from measure.log import Row, measure_missing, publish, read
 from measure.pipeline import Pipeline
 from measure.timing import PRECISIONS, fastest_precision
-from small_model.photographs import NoPhotographs
 
 ROOT = Path(__file__).resolve().parents[2]
 Table = Callable[[list[Row], str], str]  # of all rows, under a title
@@ -83,7 +82,7 @@ class Study:
 
     @cached_property
     def bed(self) -> beds.Bed:
-        return self.model or beds.chosen(self.options)
+        return self.model or beds.chosen(self.options.model, self.options.checkpoint)
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -111,11 +110,8 @@ class Study:
 
         log = options.output / f"{self.stem(part)}.jsonl"
         items = ({**model, **item} for item in material.items(options))
-        try:
-            with torch.inference_mode():
-                measure_missing(log, items, load_and_measure, wanted, name, options.minutes)
-        except NoPhotographs as reason:
-            sys.exit(f"No figures: {reason}.")
+        with torch.inference_mode():
+            measure_missing(log, items, load_and_measure, wanted, name, options.minutes)
         rows = read(log)
         if rows:
             self.report(table(rows, self.title(material)), part)

@@ -14,14 +14,13 @@ The server runs on a free port of this machine and is stopped at the end, whatev
 import argparse
 import json
 import re
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from comfyui.server import HostServer, ServerError, WorkflowError, default_host, interrupt_on_termination
+from comfyui.server import HostServer, default_host, interrupt_on_termination
 from comfyui.workflow import (
     INPAINT,
     POINT,
@@ -44,7 +43,7 @@ from small_model.scenes import HELD_OUT, scene
 from small_model.settings import SAMPLING, SEGMENTS
 
 
-def main() -> int:
+def main() -> None:
     options = parse()
     interrupt_on_termination()
     rows = []
@@ -57,16 +56,9 @@ def main() -> int:
                 rows.append(show(session, picture))
             if not options.image:
                 show_photographs(session)
-    except (ServerError, WorkflowError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted; ComfyUI is stopped.", file=sys.stderr)
-        return 130
     finally:
         if rows:
             print(f"\n{table(rows)}\n\nThe pictures are in {OUTPUT}")
-    return 0
 
 
 def parse() -> argparse.Namespace:

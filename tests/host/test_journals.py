@@ -20,8 +20,9 @@ def segment(file, names, monkeypatch):
 
 
 def score(file, names, monkeypatch):
-    monkeypatch.setattr(protocol, "outcomes", lambda job, left, options: ((name, {"segments": 1}) for name in left))
-    protocol.measure_rest(SimpleNamespace(files=names), file, SimpleNamespace(minutes=1))
+    monkeypatch.setattr(protocol, "Scorer", lambda job: lambda name: {"segments": 1})
+    options = SimpleNamespace(minutes=1, cluster=None, root=file.parent)
+    protocol.measure_rest(SimpleNamespace(files=names, checkpoint=None), file, options)
 
 
 def measure(file, names, monkeypatch):
