@@ -42,7 +42,7 @@ class Script(NamedTuple):
     needs: dict[str, str] = {}
 
 
-PLOTS, LEARNS = {"matplotlib": "matplotlib"}, {"sklearn": "scikit-learn"}
+LEARNS = {"sklearn": "scikit-learn"}
 PAGES = {"playwright": "playwright"}  # of the front end
 LISTS = {"tqdm": "tqdm", "filelock": "filelock"}  # many pictures, one after another
 OWN = {  # what this file does itself
@@ -50,20 +50,20 @@ OWN = {  # what this file does itself
     "setup": "only fetch and install what the other commands need",
 }
 SCRIPTS = {
-    "demo": Script("show.demo", "start a real ComfyUI, segment pictures with it, leave the results in demo_output/"),
+    "demo": Script("show.demo", "segment pictures with a real ComfyUI, leave the results in demo_output/", LEARNS),
     "segment": Script("batch.segment", "segment every picture of a folder, here or on many machines", LISTS),
     "checks": Script("checks.trade", "style, types, what the registry gets, known vulnerabilities", {"ruff": "ruff"}),
     "compare": Script("checks.compare", "whether every node still gives what it gave at another commit"),
     "locales": Script("checks.locales", "write the nodes' texts in English anew, drop stale translations"),
-    "evaluate": Script("measure.masks", "measure masks against scenes whose true regions are known", PLOTS | LEARNS),
-    "benchmark": Script("measure.speed", "measure time and memory against the plain procedure", PLOTS | LEARNS),
+    "evaluate": Script("measure.masks", "measure masks against scenes whose true regions are known", LEARNS),
+    "benchmark": Script("measure.speed", "measure time and memory against the plain procedure", LEARNS),
     "pareto": Script("measure.presets", "measure the presets, quality against cost", LEARNS),
     "tools": Script("measure.tools", "measure lifting of rough masks", LEARNS),
     "text": Script("measure.words", "measure how well words find the segments of known objects", LEARNS),
     "features": Script("measure.features", "measure coarse masks from features read in several ways", LEARNS),
     "counts": Script("measure.counts", "measure ways to decide how many segments a picture has", LEARNS),
     "strength": Script("measure.strength", "measure whether lambda follows from the layer that is pushed", LEARNS),
-    "photographs": Script("measure.photographs", "measure masks and lifting on photographs", LEARNS),
+    "photographs": Script("measure.photographs", "measure lifting on photographs", LEARNS),
     "clicks": Script("measure.clicks", "measure how many clicks things on photographs take", LEARNS),
     "video": Script("measure.video", "measure segments of moving scenes, and a long video's memory", LEARNS),
     "rivals": Script("measure.rivals", "measure EmerDiff, DiffSeg, DiffCut and colours on the same pictures", LEARNS),

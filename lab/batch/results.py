@@ -101,36 +101,35 @@ def append(output: Path, row: Row) -> None:
 
 def place(output: Path, name: str, content: bytes) -> None:
     """A file that has its name only once it is whole and on the disk."""
-    with unfinished(output) as beside:
-        with open(beside, "wb") as file:
-            journal.write_out(file, content)
-        (output / name).parent.mkdir(parents=True, exist_ok=True)
-        beside.replace(output / name)
+    beside = unfinished(output)
+    written(beside, content)
+    renamed(beside, output / name)
 
 
 def place_folder(output: Path, name: str, contents: dict[str, bytes]) -> None:
     """The same of a folder and its files; one that an earlier run left is replaced."""
-    with unfinished(output) as beside:
-        beside.mkdir()
-        for each, content in contents.items():
-            with open(beside / each, "wb") as file:
-                journal.write_out(file, content)
-        shutil.rmtree(output / name, ignore_errors=True)
-        (output / name).parent.mkdir(parents=True, exist_ok=True)
-        beside.replace(output / name)
+    beside = unfinished(output)
+    beside.mkdir()
+    for each, content in contents.items():
+        written(beside / each, content)
+    shutil.rmtree(output / name, ignore_errors=True)
+    renamed(beside, output / name)
 
 
-@contextlib.contextmanager
-def unfinished(output: Path) -> Iterator[Path]:
-    """A name beside the results; whatever still has it afterwards is removed."""
-    beside = output / UNFINISHED / uuid.uuid4().hex
-    beside.parent.mkdir(exist_ok=True)
-    try:
-        yield beside
-    finally:
-        if beside.is_dir():
-            shutil.rmtree(beside, ignore_errors=True)
-        beside.unlink(missing_ok=True)
+def unfinished(output: Path) -> Path:
+    """A name beside the results; what still has it when the run ends is removed."""
+    (output / UNFINISHED).mkdir(exist_ok=True)
+    return output / UNFINISHED / uuid.uuid4().hex
+
+
+def written(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        journal.write_out(file, content)
+
+
+def renamed(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
 
 
 def encoded(pixels: np.ndarray, kind: str, **options) -> bytes:

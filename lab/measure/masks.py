@@ -11,7 +11,6 @@ import functools
 import itertools
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
 from emerdiff.emerdiff_ops.segments.colors import overlay
@@ -24,9 +23,11 @@ from measure.pictures import Scenes
 from measure.pipeline import Pipeline
 from measure.study import Study
 from measure.tables import markdown
+from show.sheet import Panel, enlarged, sheet, to_image
 from small_model.scenes import Scene, scene
 from small_model.settings import SEGMENTS, STRENGTH
 
+SIDE = 200  # pixels of a picture in the figure
 METRICS = {name: called for name, called in CALLED.items() if name != "ari_parts"}
 
 
@@ -101,23 +102,13 @@ def table(rows: list[Row], title: str) -> str:
 
 
 def picture(pipeline: Pipeline, options: argparse.Namespace, setting: Setting) -> None:
-    """Scene, true regions, coarse masks, baseline and EmerDiff side by side, as figure.png."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    titles = ["scene", "true regions", "coarse masks", "bilinear baseline", "EmerDiff"]
-    figure, axes = pyplot.subplots(options.pictures, 5, figsize=(10, 2.05 * options.pictures), squeeze=False)
-    for row, axis_row in enumerate(axes):
-        seed = options.first + row
+    """Scene, true regions, coarse masks, baseline and EmerDiff side by side, a row a scene, as figure.png."""
+    titles = "scene", "true regions", "coarse masks", "bilinear baseline", "EmerDiff"
+    rows = []
+    for seed in range(options.first, options.first + options.pictures):
         images = pictures(pipeline, scene(seed, pipeline.bed.size), seed, setting)
-        for axis, image, title in zip(axis_row, images, titles):
-            axis.imshow(image, interpolation="nearest")
-            axis.set_axis_off()
-            if row == 0:
-                axis.set_title(title)
-    figure.suptitle(f"preset {setting.preset}, K = {setting.segments}, lambda = {setting.strength:g}")
-    figure.tight_layout()
-    figure.savefig(options.output / "figure.png", dpi=110)
+        rows.append([Panel(title, enlarged(to_image(image), SIDE)) for title, image in zip(titles, images)])
+    sheet(rows, SIDE).save(options.output / "figure.png", optimize=True)
 
 
 def pictures(pipeline: Pipeline, true: Scene, seed: int, setting: Setting) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ from emerdiff.nodes.steps.saved import to_file
 from emerdiff.nodes.steps.values import Segmentation
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from comfyui import browser
 from comfyui.chromium import find_browser
@@ -151,11 +152,7 @@ def regions(random: np.random.Generator, segments: int, height: int, width: int)
     y, x = np.mgrid[:height, :width]
     shake = [ndimage.zoom(random.normal(size=(height // 20, width // 20)), 20, order=1) * 30 for _ in range(2)]
     y, x = (axis + moved[:height, :width] for axis, moved in zip((y, x), shake))
-    nearest, labels = np.full((height, width), np.inf, np.float32), np.zeros((height, width), np.int16)
-    for number, (row, column) in enumerate(places):
-        away = ((y - row) ** 2 + (x - column) ** 2).astype(np.float32)
-        labels[away < nearest] = number
-        nearest = np.minimum(nearest, away)
+    labels = KDTree(places).query(np.stack([y, x], -1))[1].astype(np.int16)
     for number, (row, column) in enumerate(random.random((segments, 2)) * (height - 40, width - 40)):
         labels[int(row) : int(row) + 40, int(column) : int(column) + 40] = number
     return labels

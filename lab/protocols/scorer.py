@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from measure.log import Row
 from measure.timing import PRECISIONS, fastest_precision
 from protocols.layouts import DataError, Files
-from protocols.methods import METHODS, NO_MODEL, NoModel, Wanted, colours, queries
+from protocols.methods import METHODS, NO_MODEL, colours, queries
 from protocols.rows import Method, measured
 from protocols.ways import WAYS, read
 from reasons import in_words
@@ -54,7 +55,7 @@ def prepared(job: Job) -> Method:
     """The method with what it runs on; ComfyUI is started only where there is a model."""
     pipeline: Any
     if job.method in NO_MODEL:
-        pipeline, features = NoModel(Wanted(job.segments or COLOURS)), colours
+        pipeline, features = SimpleNamespace(bed=SimpleNamespace(segments=job.segments or COLOURS)), colours
     else:
         from measure.beds import chosen
         from measure.pipeline import Pipeline

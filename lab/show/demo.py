@@ -34,9 +34,12 @@ from comfyui.workflow import (
     with_inputs,
     with_small_model_settings,
 )
-from measure.metrics import bilinear_labels, interior, iou, scores
+from measure.log import Row
+from measure.metrics import CALLED, bilinear_labels, interior, iou, scores
+from measure.rough import rough_masks
+from measure.tables import means
 from show.on_photographs import show_photographs
-from show.results import OUTPUT, Picture, Row, Segments, Task, table, write
+from show.results import OUTPUT, Picture, Segments, Task, write
 from show.session import SEGMENTS_OF_A_PHOTO, Session, png
 from show.sheet import to_image
 from small_model.scenes import HELD_OUT, scene
@@ -58,7 +61,7 @@ def main() -> None:
                 show_photographs(session)
     finally:
         if rows:
-            print(f"\n{table(rows)}\n\nThe pictures are in {OUTPUT}")
+            print(f"\n{means(rows, 'Each picture', ['seed'])}\n{means(rows, 'All', [])}\nThe pictures are in {OUTPUT}")
 
 
 def parse() -> argparse.Namespace:
@@ -108,11 +111,11 @@ def show(session: Session, picture: Picture) -> Row:
     segments = segment(session, picture)
     task = choose(picture, segments.labels, session.options)
     shown = inpaint(session, picture, segments, task) | pick(session, picture, segments, task)
-    row = Row(picture.name, len(segments.masks), segments.seconds)
+    row: Row = {"seed": picture.name, "segments": len(segments.masks), "seconds": segments.seconds}
     if picture.truth is not None:
-        ours, baseline = scores(segments.labels, picture.truth), scores(segments.coarse, picture.truth)
-        row = row._replace(miou=(ours["miou"], baseline["miou"]), ari=(ours["ari"], baseline["ari"]))
-    write(picture, segments, task, shown, row)
+        for name, labels in {"EmerDiff": segments.labels, "bilinear": segments.coarse}.items():
+            row |= {f"{CALLED[key]}, {name}": scores(labels, picture.truth)[key] for key in ("miou", "ari")}
+    write(picture, segments, task, shown)
     return row
 
 
@@ -168,7 +171,7 @@ def use_segmentation(prompt: dict, segments: Segments) -> None:
 
 def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> dict[str, Image.Image]:
     """Run the workflows for a rough mask, a box around the chosen segments, and for a word."""
-    rough = box_around(np.isin(segments.labels, task.segments))
+    rough = rough_masks(np.isin(segments.labels, task.segments), 0)["box around it"] > 0.5
     prompt = session.prompt_with_mask(REFINE, picture, rough)
     lifted = session.run(f"{picture.name}: lifting a box", prompt)[find(prompt, "EmerDiffLiftMask")]
     prompt = with_inputs(session.prompt(WORD, picture, task.prompt), "EmerDiffSelectByText", text=task.word)
@@ -196,14 +199,6 @@ def point(session: Session, picture: Picture, region: np.ndarray) -> dict[str, I
     outputs = session.run(f"{picture.name}: pointing at {column}, {row}", prompt)
     shown = {"pointed": "EmerDiffPickByPoints", "exact": "EmerDiffLiftMask"}
     return {name: session.images(outputs[find(prompt, node)])[0] for name, node in shown.items()}
-
-
-def box_around(region: np.ndarray) -> np.ndarray:
-    """The smallest box around a region, [H, W] bool."""
-    box = np.zeros(region.shape, bool)
-    rows, columns = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
-    box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    return box
 
 
 def choose(picture: Picture, labels: np.ndarray, options: argparse.Namespace) -> Task:

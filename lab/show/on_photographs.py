@@ -35,7 +35,7 @@ from comfyui.workflow import (
 )
 from show.results import OUTPUT, Picture
 from show.session import Session, png
-from show.sheet import BACKGROUND, Panel, enlarged, strip, to_image
+from show.sheet import Panel, enlarged, sheet, to_image
 from small_model.scenes import SIZE
 from small_model.settings import SEGMENTS
 
@@ -81,7 +81,7 @@ def show_photographs(session: Session) -> None:
     leave(ANY_MODEL, drafted(session, put(session, ASTRONAUT, FLUX_SIDE)))
     leave(Z_IMAGE, clicked(session, Z_IMAGE, put(session, ASTRONAUT, FLUX_SIDE), HELMET))
     leave(COMPARE, compared(session, put(session, COFFEE, SIZE)._replace(stand_in=SMALL_MODEL)))
-    sheet().save(LEFT / "sheet.png", optimize=True)
+    sheet([panels_of(*row) for row in SHEET.items()]).save(LEFT / "sheet.png", optimize=True)
 
 
 def put(session: Session, name: str, shorter_side: int = 0) -> Picture:
@@ -112,19 +112,10 @@ def folder_of(workflow: str) -> Path:
     return LEFT / workflow.removeprefix("EmerDiff ").replace(" ", "_")
 
 
-def sheet() -> Image.Image:
-    """What some workflows made of a photograph, a row each."""
-    rows = [strip_of(workflow, captions) for workflow, captions in SHEET.items()]
-    whole = Image.new("RGB", (rows[0].width, sum(each.height for each in rows)), BACKGROUND)
-    for number, each in enumerate(rows):
-        whole.paste(each, (0, sum(above.height for above in rows[:number])))
-    return whole
-
-
-def strip_of(workflow: str, captions: dict[str, str]) -> Image.Image:
-    """Some of a workflow's pictures side by side, by caption."""
+def panels_of(workflow: str, captions: dict[str, str]) -> list[Panel]:
+    """Some of a workflow's pictures, by caption."""
     folder = folder_of(workflow)
-    return strip([Panel(text, enlarged(Image.open(folder / f"{name}.png"))) for name, text in captions.items()])
+    return [Panel(text, enlarged(Image.open(folder / f"{name}.png"))) for name, text in captions.items()]
 
 
 def prompt_on(session: Session, workflow: str, picture: Picture) -> dict:
