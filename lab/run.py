@@ -8,7 +8,6 @@ package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or new
   --host-version X   use ComfyUI X (0.30.0, 0.18.2 or 0.16.3); for every command
   --tier NAME        for test: only the tests of that tier (pure, host, server, browser, quality)
   --cluster          for setup: also what a machine of a cluster needs (see `segment --help`)
-  --hosts all        for test: every tier on the newest ComfyUI, and on all others each that a ComfyUI has a part in
 
 All other arguments are passed on: to pytest by test, else to the command's script (`demo --help` shows its own).
 COMFYUI_PATH=FOLDER uses a ComfyUI you already have, and its Python, instead; nothing is installed into it.
@@ -100,8 +99,6 @@ def usage() -> str:
 def dispatch(command: str, options: argparse.Namespace, rest: list[str]) -> int:
     if options.host_version and own_comfyui():
         raise SetupError("COMFYUI_PATH decides which ComfyUI is used: unset it, or leave out --host-version.")
-    if command == "test" and options.hosts and (options.host_version or own_comfyui()):
-        raise SetupError("--hosts all goes with neither --host-version nor COMFYUI_PATH, which choose one ComfyUI.")
     # A script can show its own help only when what it imports is there; asking for help sets nothing up.
     if wants_help(rest) and (command not in SCRIPTS or not is_set_up(options.host_version)):
         print(usage())
@@ -121,7 +118,6 @@ def parse(command: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]
         parser.add_argument("--cluster", action="store_true")
     if command == "test":
         parser.add_argument("--tier", choices=suite.TIERS)
-        parser.add_argument("--hosts", choices=["all"])
     return parser.parse_known_args(rest)
 
 
@@ -180,7 +176,7 @@ def ready(version: str, modules: dict[str, str]) -> tuple[Path, Path]:
 
 def test(options: argparse.Namespace, rest: list[str]) -> int:
     """Runs pytest on every ComfyUI of the plan."""
-    plan = suite.plan_of(options.tier, options.host_version, bool(options.hosts))
+    plan = suite.plan_of(options.tier, options.host_version)
     if not own_comfyui() and suite.in_browser(plan, rest):
         ensure_browser()
     runs = [suite.Run(marker, *ready(version, suite.MODULES)) for version, marker in plan]

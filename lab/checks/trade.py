@@ -10,6 +10,7 @@ translations     a list of what users of other languages see in English, or as i
 release          fails if that list is not empty
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -54,14 +55,9 @@ class Skipped(Exception):
 
 
 def main() -> int:
-    names = sys.argv[1:]
-    if "-h" in names or "--help" in names:
-        print(__doc__)
-        return 0
-    unknown = [name for name in names if name not in ALL]
-    if unknown:
-        print(f"There is no check {unknown[0]!r}.\n\n{__doc__}", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=ALL)
+    names = parser.parse_args().names
     ensure_checks()
     outcomes = outcomes_of(names or EVERYDAY)
     print("\n" + "\n".join(f"{name:15}  {text}" for name, text in outcomes.items()), flush=True)

@@ -23,6 +23,7 @@ from comfyui import browser
 from comfyui.chromium import find_browser
 from comfyui.front_ends import NEWEST, OWN, flags_of
 from comfyui.server import HostServer, default_host, device_flags
+from measure.tables import markdown
 
 SEGMENTS, SIZE = 60, (2000, 3000)
 MAKE = """async (zoom) => {
@@ -129,10 +130,10 @@ def answers(front_end: str, rounds: int) -> Iterator[tuple[str, dict]]:
 
 
 def table(where: str, measured: dict) -> str:
-    rows = (f"| {name} | {median(times):.0f} | {max(times):.0f} |" for name, times in measured["times"].items())
+    lines = [[name, f"{median(times):.0f}", f"{max(times):.0f}"] for name, times in measured["times"].items()]
     width, height = measured["size"]
     head = f"**{where}, drawn at {width} x {height}, {SEGMENTS} segments, picture {SIZE[1]} x {SIZE[0]}**"
-    return "\n".join([head, "", "| | ms, median | most |", "|---|---|---|", *rows])
+    return markdown(head, ["", "ms, median", "most"], lines)
 
 
 def put_files(server: HostServer, segments: int, height: int, width: int) -> None:

@@ -66,9 +66,6 @@ class Study:
         add("--output", type=Path, default=ROOT / "demo_output" / name, help="a folder for rows and tables")
         add("--publish", action="store_true", help=f"measure nothing, write what there is to docs/measured/{name}.md")
 
-    def add_parts(self, parts: Iterable[str]) -> None:
-        self.parser.add_argument("--part", choices=list(parts), nargs="+", default=list(parts))
-
     @cached_property
     def options(self) -> argparse.Namespace:
         """The arguments; ends the command where these only ask for what there is."""

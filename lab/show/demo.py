@@ -12,7 +12,6 @@ The server runs on a free port of this machine and is stopped at the end, whatev
 """
 
 import argparse
-import json
 import re
 import time
 from pathlib import Path
@@ -38,7 +37,7 @@ from measure.log import Row
 from measure.metrics import CALLED, bilinear_labels, interior, iou, scores
 from measure.rough import rough_masks
 from measure.tables import means
-from show.on_photographs import show_photographs
+from show.on_photographs import pointed, show_photographs
 from show.results import OUTPUT, Picture, Segments, Task, write
 from show.session import SEGMENTS_OF_A_PHOTO, Session, png
 from show.sheet import to_image
@@ -157,9 +156,8 @@ def inpaint(session: Session, picture: Picture, segments: Segments, task: Task) 
     use_segmentation(prompt, segments)
     selecting = find(prompt, "EmerDiffSelectSegments")
     selection = add(prompt, "PreviewImage", images=[selecting, 1])
-    outputs = session.run(f"{picture.name}: inpainting", prompt)
-    shown = {"overlay": selecting, "selection": selection, "inpainted": find(prompt, "SaveImage")}
-    return {name: session.images(outputs[node])[0] for name, node in shown.items()}
+    nodes = {"overlay": selecting, "selection": selection, "inpainted": find(prompt, "SaveImage")}
+    return session.shown(f"{picture.name}: inpainting", prompt, nodes)
 
 
 def use_segmentation(prompt: dict, segments: Segments) -> None:
@@ -170,10 +168,11 @@ def use_segmentation(prompt: dict, segments: Segments) -> None:
 
 
 def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> dict[str, Image.Image]:
-    """Run the workflows for a rough mask, a box around the chosen segments, and for a word."""
-    rough = rough_masks(np.isin(segments.labels, task.segments), 0)["box around it"] > 0.5
+    """Run the workflows for a rough mask, a box around the chosen segments, for a word, and for a point in them."""
+    region = np.isin(segments.labels, task.segments)
+    rough = rough_masks(region, 0)["box around it"] > 0.5
     prompt = session.prompt_with_mask(REFINE, picture, rough)
-    lifted = session.run(f"{picture.name}: lifting a box", prompt)[find(prompt, "EmerDiffLiftMask")]
+    lifted = session.shown(f"{picture.name}: lifting a box", prompt, {"lifted": find(prompt, "EmerDiffLiftMask")})
     prompt = with_inputs(session.prompt(WORD, picture, task.prompt), "EmerDiffSelectByText", text=task.word)
     redirect(prompt, [find(prompt, "ImageScaleToTotalPixels"), 0], [find(prompt, "LoadImage"), 0])
     use_segmentation(prompt, segments)
@@ -181,24 +180,9 @@ def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> 
     prompt = {key: node for key, node in prompt.items() if node["class_type"] in kept}
     selecting = find(prompt, "EmerDiffSelectByText")
     add(prompt, "PreviewImage", images=[selecting, 1])
-    found = session.run(f"{picture.name}: looking for {task.word}", prompt)[selecting]
-    region = np.isin(segments.labels, task.segments)
-    return {
-        "rough_mask": Image.fromarray(np.uint8(255) * rough),
-        "lifted": session.images(lifted)[0],
-        "by_word": session.images(found)[0],
-        **point(session, picture, region),
-    }
-
-
-def point(session: Session, picture: Picture, region: np.ndarray) -> dict[str, Image.Image]:
-    """Run the workflow that takes a point, in the middle of a region; what is like it, and the exact mask."""
-    row, column = interior(region)
-    text = json.dumps([{"x": column, "y": row}])
-    prompt = with_inputs(session.prompt(POINT, picture), "EmerDiffPickByPoints", positive_points=text)
-    outputs = session.run(f"{picture.name}: pointing at {column}, {row}", prompt)
-    shown = {"pointed": "EmerDiffPickByPoints", "exact": "EmerDiffLiftMask"}
-    return {name: session.images(outputs[find(prompt, node)])[0] for name, node in shown.items()}
+    found = session.shown(f"{picture.name}: looking for {task.word}", prompt, {"by_word": selecting})
+    rough_mask = {"rough_mask": Image.fromarray(np.uint8(255) * rough)}
+    return rough_mask | lifted | found | pointed(session, session.prompt(POINT, picture), [interior(region)[::-1]])
 
 
 def choose(picture: Picture, labels: np.ndarray, options: argparse.Namespace) -> Task:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ BLUE, SHARE = 0x2060D8, 0.7  # what is laid over a thing, and how much of it
 ASTRONAUT, COFFEE = "astronaut", "coffee"
 SUIT = ((110, 330), (320, 260), (256, 400), (165, 385))  # x, y: where one clicks
 HELMET = ((205, 195),)  # on FLUX_SIDE
-Points = tuple[tuple[int, int], ...]
+Points = Sequence[tuple[int, int]]
 Shown = dict[str, Image.Image]
 
 
@@ -77,7 +78,9 @@ def show_photographs(session: Session) -> None:
     leave(CLICK, clicked(session, CLICK, put(session, ASTRONAUT), SUIT))
     leave(INPAINT, clicked(session, INPAINT, put(session, ASTRONAUT), SUIT))
     leave(REFINE, refined(session, put(session, ASTRONAUT), BRUSH))
-    leave(POINT, pointed(session, put(session, ASTRONAUT), SUIT))
+    astronaut = put(session, ASTRONAUT)
+    shown = pointed(session, prompt_on(session, POINT, astronaut), SUIT)
+    leave(POINT, {"input": astronaut.image, **shown})
     leave(ANY_MODEL, drafted(session, put(session, ASTRONAUT, FLUX_SIDE)))
     leave(Z_IMAGE, clicked(session, Z_IMAGE, put(session, ASTRONAUT, FLUX_SIDE), HELMET))
     leave(COMPARE, compared(session, put(session, COFFEE, SIZE)._replace(stand_in=SMALL_MODEL)))
@@ -168,10 +171,10 @@ def refined(session: Session, picture: Picture, strokes: tuple[Stroke, ...]) -> 
     return {"rough_mask": lit(picture.image, rough), **run(session, picture, "lifting a brush", prompt, nodes)}
 
 
-def pointed(session: Session, picture: Picture, places: Points) -> Shown:
-    prompt = with_points(prompt_on(session, POINT, picture), "EmerDiffPickByPoints", places)
+def pointed(session: Session, prompt: dict, places: Points) -> Shown:
+    prompt = with_points(prompt, "EmerDiffPickByPoints", places)
     nodes = {"pointed": "EmerDiffPickByPoints", "exact": "EmerDiffLiftMask", "cut_out": "SaveImage"}
-    return run(session, picture, "pointing", prompt, {name: find(prompt, node) for name, node in nodes.items()})
+    return session.shown("pointing", prompt, {name: find(prompt, node) for name, node in nodes.items()})
 
 
 def drafted(session: Session, picture: Picture) -> Shown:
@@ -203,9 +206,7 @@ def tint(prompt: dict) -> None:
 
 def run(session: Session, picture: Picture, title: str, prompt: dict, nodes: dict[str, str]) -> Shown:
     """The photograph, and the first picture of each of some nodes."""
-    outputs = session.run(f"{picture.name}: {title}", prompt)
-    shown = {name: session.images(outputs[node])[0] for name, node in nodes.items()}
-    return {"input": picture.image, **shown}
+    return {"input": picture.image, **session.shown(f"{picture.name}: {title}", prompt, nodes)}
 
 
 def over(prompt: dict, node: str) -> str:

@@ -52,6 +52,11 @@ class Session:
 
             return self.server.run(prompt, show, timeout=3600 * HOURS)
 
+    def shown(self, title: str, prompt: dict, nodes: dict[str, str]) -> dict[str, Image.Image]:
+        """The first picture of each of some nodes, by the same names."""
+        outputs = self.run(title, prompt)
+        return {name: self.images(outputs[node])[0] for name, node in nodes.items()}
+
     def images(self, entry: dict) -> list[Image.Image]:
         """The pictures of a node's outputs."""
         return [opaque(Image.open(io.BytesIO(self.server.fetch(file)))) for file in entry["images"]]
