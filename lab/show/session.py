@@ -45,10 +45,10 @@ class Session:
         return with_inputs(self.prompt(workflow, picture), "LoadImage", image=f"{picture.name}_rough.png")
 
     def run(self, title: str, prompt: dict) -> dict:
-        with tqdm(desc=title, bar_format=LINE, mininterval=0 if sys.stderr.isatty() else 60) as line:
+        with tqdm(desc=title, bar_format=LINE) as line:
 
             def show(node: str, value: int, maximum: int) -> None:
-                line.set_postfix_str(f"{node} {value}/{maximum}")
+                line.set_postfix_str(f"{node} {value}/{maximum}", refresh=sys.stderr.isatty())
 
             return self.server.run(prompt, show, timeout=3600 * HOURS)
 
