@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from checks.trade import PACK
 from comfyui.in_process import REPOSITORY, execute, load_pack, start_host
-from comfyui.server import HostServer, default_host
+from comfyui.server import HostServer
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
 
@@ -81,7 +81,7 @@ def recorded(tree: Path, folder: Path) -> tuple[dict[str, torch.Tensor], dict]:
     folder.mkdir()
     subprocess.run([sys.executable, "-P", "-m", "checks.compare", "--record", tree, folder], check=True)
     said = json.loads((folder / "said.json").read_text())
-    with HostServer(default_host(), packs={PACK: tree}) as server:
+    with HostServer(packs={PACK: tree}) as server:
         nodes = {name: node for name, node in server.object_info().items() if name.startswith("EmerDiff")}
         said |= {f"object_info/{name}": node for name, node in nodes.items()}
         said["served"] = sorted(each for each in json.loads(server.get("/extensions")) if "EmerDiff" in each)
@@ -139,14 +139,14 @@ class Recorder:
         from emerdiff.nodes import EmerDiffExtension
 
         nodes = asyncio.run(EmerDiffExtension().get_node_list())
-        self.schemas = {schema.node_id: schema for schema in (node.define_schema() for node in nodes)}
         self.nodes = {node.define_schema().node_id: node for node in nodes}
         self.numbers: dict[str, torch.Tensor] = {}
         self.said: dict[str, object] = {}
 
     def call(self, case: str, node: str, **inputs):
         """The node's outputs; inputs that are not given are the schema's defaults."""
-        inputs = {each.id: each.default for each in self.schemas[node].inputs if hasattr(each, "default")} | inputs
+        schema = self.nodes[node].define_schema()
+        inputs = {each.id: each.default for each in schema.inputs if hasattr(each, "default")} | inputs
         answer = execute(self.nodes[node], **{name: value for name, value in inputs.items() if value is not None})
         for number, value in enumerate(answer.result):
             self.keep(f"{case}/{number}", value)

@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 from checks.locales import in_english
 from comfyui.environment import CHECKS, CLUSTER, DEVELOPMENT, ROOT, ensure_checks
 from comfyui.own import python_of
-from comfyui.server import HostServer, default_host
+from comfyui.server import HostServer
 
 # Findings of `pitfalls` and `vulnerabilities` that stay, by name, each with the reason why.
 ACCEPTED: dict[str, str] = {}
@@ -211,7 +211,7 @@ def archive_faults(names: Collection[str], tracked: Collection[str]) -> list[str
 
 def load_faults(folder: Path) -> list[str]:
     """What a real ComfyUI does not find in the unpacked archive: nodes and their help, scripts, templates and so on."""
-    with HostServer(default_host(), packs={PACK: folder}) as server:
+    with HostServer(packs={PACK: folder}) as server:
         info = server.object_info()
         served = json.loads(server.get("/extensions"))
         templates = json.loads(server.get("/api/workflow_templates")).get(PACK, [])

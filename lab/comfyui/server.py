@@ -48,20 +48,13 @@ class Interrupted(RuntimeError):
 
 
 class HostServer:
-    """`with HostServer(host) as server: outputs = server.run(prompt)`.
+    """`with HostServer() as server: outputs = server.run(prompt)`.
 
-    `host` is a folder with ComfyUI's `main.py`. Its data live in a folder of their own, removed at the end.
+    The ComfyUI that is used has its data in a folder of their own, removed at the end.
     """
 
-    def __init__(
-        self,
-        host: Path,
-        python: Path | str = sys.executable,
-        flags: tuple[str, ...] | None = None,
-        packs: Mapping[str, Path] = PACKS,
-    ):
-        self.host = Path(host)
-        self.python = python
+    def __init__(self, flags: tuple[str, ...] | None = None, packs: Mapping[str, Path] = PACKS):
+        self.host = default_host()
         self.flags = device_flags() if flags is None else flags
         self.packs = packs
 
@@ -95,7 +88,7 @@ class HostServer:
         address, port = self.address.split(":")
         where = ["--listen", address, "--port", port, "--base-directory", self.base]
         quiet = ["--database-url", "sqlite:///:memory:", "--disable-auto-launch", "--disable-api-nodes"]
-        command = [str(word) for word in (self.python, "main.py", *where, *quiet, *self.flags)]
+        command = [str(word) for word in (sys.executable, "main.py", *where, *quiet, *self.flags)]
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command,

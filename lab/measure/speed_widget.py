@@ -22,7 +22,7 @@ from scipy.spatial import KDTree
 from comfyui import browser
 from comfyui.chromium import find_browser
 from comfyui.front_ends import NEWEST, OWN, flags_of
-from comfyui.server import HostServer, default_host, device_flags
+from comfyui.server import HostServer, device_flags
 from measure.tables import markdown
 
 SEGMENTS, SIZE = 60, (2000, 3000)
@@ -115,7 +115,7 @@ def answers(front_end: str, rounds: int) -> Iterator[tuple[str, dict]]:
     found = find_browser()
     assert found, "no Chromium or Chrome is on PATH"
     flags = *device_flags(), *flags_of(front_end)
-    with HostServer(default_host(), flags=flags) as server, browser.chromium(found) as chrome:
+    with HostServer(flags=flags) as server, browser.chromium(found) as chrome:
         put_files(server, SEGMENTS, *SIZE)
         for mode in ("classic", "vue"):
             browser.set_up(server, **{"Comfy.VueNodes.Enabled": mode == "vue"})

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from comfyui.server import HostServer, default_host, interrupt_on_termination
+from comfyui.server import HostServer, interrupt_on_termination
 from comfyui.workflow import (
     INPAINT,
     POINT,
@@ -51,7 +51,7 @@ def main() -> None:
     rows = []
     try:
         print("Starting ComfyUI ...", flush=True)
-        with HostServer(default_host()) as server:
+        with HostServer() as server:
             print(f"ComfyUI {server.version()} answers at http://{server.address}", flush=True)
             session = Session(server, options)
             for picture in pictures(options):

@@ -73,8 +73,8 @@ SHEET = {  # a row each: captions by picture
 
 def show_photographs(session: Session) -> None:
     """Run the workflows, each on one photograph: a folder for each in demo_output/photographs/, and a sheet."""
-    leave(SEGMENT, segmented(session, put(session, ASTRONAUT)))
-    leave(STEPS, step_by_step(session, put(session, COFFEE)))
+    leave(SEGMENT, segmented(session, SEGMENT, put(session, ASTRONAUT), "EmerDiffSegmentImage"))
+    leave(STEPS, segmented(session, STEPS, put(session, COFFEE), "EmerDiffAssembleMasks"))
     leave(CLICK, clicked(session, CLICK, put(session, ASTRONAUT), SUIT))
     leave(INPAINT, clicked(session, INPAINT, put(session, ASTRONAUT), SUIT))
     leave(REFINE, refined(session, put(session, ASTRONAUT), BRUSH))
@@ -139,19 +139,13 @@ def drafting(prompt: dict, picture: Picture) -> dict:
 # --- the workflows: what each shows of a photograph ---
 
 
-def segmented(session: Session, picture: Picture) -> Shown:
-    prompt = prompt_on(session, SEGMENT, picture)
-    segmenting = find(prompt, "EmerDiffSegmentImage")
-    nodes = {"overlay": over(prompt, segmenting), "label_image": find_after(prompt, "PreviewImage", segmenting)}
+def segmented(session: Session, workflow: str, picture: Picture, node: str) -> Shown:
+    prompt = prompt_on(session, workflow, picture)
+    making = find(prompt, node)
+    nodes = {"overlay": over(prompt, making), "label_image": find_after(prompt, "PreviewImage", making)}
+    if workflow == STEPS:
+        nodes |= {"coarse": find(prompt, "EmerDiffClusterFeatures")}
     return run(session, picture, "segments", prompt, nodes)
-
-
-def step_by_step(session: Session, picture: Picture) -> Shown:
-    prompt = prompt_on(session, STEPS, picture)
-    assembling = find(prompt, "EmerDiffAssembleMasks")
-    nodes = {"overlay": over(prompt, assembling), "label_image": find_after(prompt, "PreviewImage", assembling)}
-    nodes |= {"coarse": find(prompt, "EmerDiffClusterFeatures")}
-    return run(session, picture, "step by step", prompt, nodes)
 
 
 def clicked(session: Session, workflow: str, picture: Picture, places: Points) -> Shown:

@@ -4,12 +4,12 @@ import json
 
 from comfyui import browser
 from comfyui.chromium import ensure_browser
-from comfyui.server import HostServer, default_host
+from comfyui.server import HostServer
 from comfyui.workflow import WORKFLOWS, prompt_file
 
 
 def main() -> None:
-    with HostServer(default_host()) as server, browser.chromium(ensure_browser()) as chrome:
+    with HostServer() as server, browser.chromium(ensure_browser()) as chrome:
         browser.set_up(server)
         page = browser.open_page(chrome, server)
         for path in sorted(WORKFLOWS.glob("*.json")):
