@@ -47,8 +47,10 @@ def alone(output: Path) -> Iterator[None]:
         raise Stop(f"Nothing can be written to {output} ({error.strerror}): give another --output.") from error
     with lock:
         shutil.rmtree(output / UNFINISHED, ignore_errors=True)
-        yield
-        shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(output / UNFINISHED, ignore_errors=True)
 
 
 def done(output: Path, settings: Row) -> set[str]:
