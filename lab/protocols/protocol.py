@@ -37,6 +37,13 @@ from reasons import Stop
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "protocol"
 
 
+def main() -> None:
+    try:
+        run(parse())
+    except (ValueError, OSError) as error:  # a full disk, a list that is no text
+        raise Stop(f"{error}. What was measured is kept.") from error
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=DATA, required=True)
@@ -56,8 +63,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    options = parse()
+def run(options: argparse.Namespace) -> None:
     method, way = method_of(options), WAYS[options.way]
     data = whole(way.data[options.data]) if options.all_pictures else way.data[options.data]
     job = job_of(options, method, data)

@@ -288,6 +288,8 @@ def test_what_is_missing_or_does_not_fit_is_named(command, tmp_path):
     assert f"{labels} cannot be read: cannot identify image file" in command(*asked, code=1)
     save(labels, thirds(1, 2, 255))
     assert " 3 of the 1,449 pictures" in command(*asked)
+    (root / "ImageSets/Segmentation/val.txt").write_bytes(b"\xff")
+    assert "can't decode byte 0xff in position 0" in command(*asked, code=1)
 
 
 def test_legends_and_methods_and_numbers_that_do_not_fit_are_refused(command, tmp_path):
