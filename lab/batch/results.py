@@ -56,7 +56,7 @@ def alone(output: Path) -> Iterator[None]:
 def done(output: Path, settings: Row) -> set[str]:
     """The pictures that have all their results, by their paths; Stop where those are of other settings."""
     finished = set()
-    for row in lines(output):
+    for row in journal.read(output / LINES, "path", "settings"):
         if row["settings"] != settings:
             raise Stop(
                 f"{output} holds results of other settings ({difference(row['settings'], settings)}): give another "
@@ -67,10 +67,6 @@ def done(output: Path, settings: Row) -> set[str]:
         else:
             finished.discard(row["path"])
     return finished
-
-
-def lines(output: Path) -> list[Row]:
-    return journal.read(output / LINES, "path", "settings")
 
 
 def difference(before: Row, now: Row) -> str:
@@ -95,10 +91,6 @@ def write(output: Path, path: str, image: np.ndarray, labels: np.ndarray, masks:
     place(output, row["overlay"], encoded(shown, "jpeg", quality=92, subsampling=0))
     place(output, row["labels"], encoded(labels.astype(np.uint8 if len(areas) <= 256 else np.uint16), "png"))
     return row
-
-
-def append(output: Path, row: Row) -> None:
-    journal.append(output / LINES, row)
 
 
 def place(output: Path, name: str, content: bytes) -> None:

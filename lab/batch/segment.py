@@ -30,6 +30,7 @@ from pathlib import Path
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.nodes.steps.cluster import MOST_SEGMENTS
 
+import journal
 from batch import pictures, results, workers
 from batch.segmenter import Job, Segmenter
 from measure import beds
@@ -98,7 +99,7 @@ def segment(job: Job, options: argparse.Namespace) -> int:
     with workers.progress(len(listed), len(left)) as bar:
         seen = job.folder, job.output, job.checkpoint
         for path, row in workers.each_done(Segmenter, job, left, options, job.output / "workers", *seen):
-            results.append(job.output, {"path": path, **row, "settings": settings})
+            journal.append(job.output / pictures.LINES, {"path": path, **row, "settings": settings})
             if "error" in row:
                 failed += 1
                 bar.write(f"{path}: {row['error']}", file=sys.stderr)

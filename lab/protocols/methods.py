@@ -23,13 +23,8 @@ RIVALS = ("diffseg", "diffcut")
 CELLS = 128  # on the shorter side, about, where colours are features
 
 
-def emerdiff(pipeline: Any, image: np.ndarray, preset: str) -> np.ndarray:
-    return pipeline.segmented(image, preset).labels
-
-
-def by_cuts(pipeline: Any, image: np.ndarray) -> np.ndarray:
-    """A draft of as many segments as normalized cuts find."""
-    return pipeline.segmented(image, "draft", 0).labels
+def emerdiff(pipeline: Any, image: np.ndarray, preset: str, segments: int | None = None) -> np.ndarray:
+    return pipeline.segmented(image, preset, segments).labels
 
 
 def bilinear(pipeline: Any, image: np.ndarray) -> np.ndarray:
@@ -64,7 +59,7 @@ def rival(pipeline: Any, image: np.ndarray, name: str, published: bool) -> np.nd
 
 METHODS: dict[str, Method] = {
     **{f"emerdiff {preset}": partial(emerdiff, preset=preset) for preset in PRESETS},
-    "emerdiff cuts": by_cuts,
+    "emerdiff cuts": partial(emerdiff, preset="draft", segments=0),  # as many as normalized cuts find
     "bilinear": bilinear,
     "kmeans-colour": kmeans_colour,
     **{name: partial(rival, name=name, published=False) for name in RIVALS},

@@ -54,7 +54,8 @@ def write(picture: Picture, segments: Segments, task: Task, shown: dict[str, Ima
     """The picture's folder of demo_output/; `shown` are pictures by the names of their files."""
     folder = OUTPUT / picture.name
     shutil.rmtree(folder, ignore_errors=True)
-    for name, images in (("masks", segments.masks), ("coarse", masks_of(segments.coarse, len(segments.masks)))):
+    coarse = [Image.fromarray(np.uint8(255) * (segments.coarse == number)) for number in range(len(segments.masks))]
+    for name, images in (("masks", segments.masks), ("coarse", coarse)):
         (folder / name).mkdir(parents=True)
         for number, image in enumerate(images):
             image.save(folder / name / f"mask_{number:02}.png")
@@ -63,10 +64,6 @@ def write(picture: Picture, segments: Segments, task: Task, shown: dict[str, Ima
         image.save(folder / f"{name}.png")
     each = panels(picture, segments, task, shown)
     sheet([each[at : at + COLUMNS] for at in range(0, len(each), COLUMNS)]).save(folder / "sheet.png")
-
-
-def masks_of(labels: np.ndarray, count: int) -> list[Image.Image]:
-    return [Image.fromarray(np.uint8(255) * (labels == number)) for number in range(count)]
 
 
 def panels(picture: Picture, segments: Segments, task: Task, shown: dict[str, Image.Image]) -> list[Panel]:
