@@ -1,4 +1,4 @@
-"""What the demo leaves of a picture: its files, one sheet with all of it side by side, a line of the table."""
+"""What the demo leaves of a picture: its files, and one sheet with all of it side by side."""
 
 import shutil
 from pathlib import Path
