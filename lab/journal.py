@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from reasons import Stop
+
 try:
     import fcntl
 except ImportError:
@@ -20,7 +22,7 @@ Record = dict[str, Any]
 
 
 def read(file: Path, *needed: str) -> list[Record]:
-    """The whole records so far. Raises ValueError where a line is not a record with the keys that are needed."""
+    """The whole records so far. Stop where a line is not a record with the keys that are needed."""
     lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
     return [parsed(line, needed, f"line {number} of {file}") for number, line in enumerate(lines, 1)]
 
@@ -30,20 +32,25 @@ def parsed(line: bytes, needed: Iterable[str], where: str) -> Record:
         record = json.loads(line)
         return {key: record[key] for key in [*record.keys(), *needed]}
     except (ValueError, KeyError, AttributeError):
-        raise ValueError(f"{where} is not what this command writes: remove that line") from None
+        raise Stop(f"{where} is not what this command writes: remove that line") from None
 
 
 def append(file: Path, *records: Record) -> None:
-    """Add the records and see them to the disk: all of them, or none where an OSError says that there is no room."""
+    """Add the records and see them to the disk: all of them, or none and Stop where there is no room."""
     text = "".join(json.dumps(record) + "\n" for record in records).encode()
     with open(file, "a+b", buffering=0) as journal:
         take_turn(journal)
         end = without_tail(journal)
         try:
             write_out(journal, text)
-        except OSError:
+        except OSError as error:
             journal.truncate(end)
-            raise
+            raise no_more(file.parent, error) from error
+
+
+def no_more(folder: Path, error: OSError) -> Stop:
+    done = "What was done stays: make room, and the same command goes on from there."
+    return Stop(f"{folder} takes no more ({error.strerror}). {done}")
 
 
 def take_turn(journal: BinaryIO) -> None:

@@ -8,7 +8,6 @@ package chromium, where no Chromium or Chrome is there. Needs Python 3.11 or new
   --host-version X   use ComfyUI X (0.30.0, 0.18.2 or 0.16.3); for every command
   --tier NAME        for test: only the tests of that tier (pure, host, server, browser, quality)
   --cluster          for setup: also what a machine of a cluster needs (see `segment --help`)
-  --hosts all        for test: every tier on the newest ComfyUI, and on all others each that a ComfyUI has a part in
 
 All other arguments are passed on: to pytest by test, else to the command's script (`demo --help` shows its own).
 COMFYUI_PATH=FOLDER uses a ComfyUI you already have, and its Python, instead; nothing is installed into it.
@@ -31,6 +30,7 @@ from comfyui.children import start, wait
 from comfyui.chromium import ensure_browser
 from comfyui.hosts import NEWEST, OLDEST, SOURCES, ensure_host, host_ready, host_version
 from comfyui.own import SetupError, own_comfyui
+from reasons import ended
 
 
 class Script(NamedTuple):
@@ -41,33 +41,34 @@ class Script(NamedTuple):
     needs: dict[str, str] = {}
 
 
-PLOTS, LEARNS = {"matplotlib": "matplotlib"}, {"sklearn": "scikit-learn"}
+LEARNS = {"sklearn": "scikit-learn"}
+PAGES = {"playwright": "playwright"}  # of the front end
 LISTS = {"tqdm": "tqdm", "filelock": "filelock"}  # many pictures, one after another
 OWN = {  # what this file does itself
     "test": "run the tests on the newest ComfyUI, and the host tier on the oldest supported one",
     "setup": "only fetch and install what the other commands need",
 }
 SCRIPTS = {
-    "demo": Script("show.demo", "start a real ComfyUI, segment pictures with it, leave the results in demo_output/"),
+    "demo": Script("show.demo", "segment pictures with a real ComfyUI, leave the results in demo_output/", LEARNS),
     "segment": Script("batch.segment", "segment every picture of a folder, here or on many machines", LISTS),
     "checks": Script("checks.trade", "style, types, what the registry gets, known vulnerabilities", {"ruff": "ruff"}),
     "compare": Script("checks.compare", "whether every node still gives what it gave at another commit"),
     "locales": Script("checks.locales", "write the nodes' texts in English anew, drop stale translations"),
-    "evaluate": Script("measure.masks", "measure masks against scenes whose true regions are known", PLOTS | LEARNS),
-    "benchmark": Script("measure.speed", "measure time and memory against the plain procedure", PLOTS | LEARNS),
+    "evaluate": Script("measure.masks", "measure masks against scenes whose true regions are known", LEARNS),
+    "benchmark": Script("measure.speed", "measure time and memory against the plain procedure", LEARNS),
     "pareto": Script("measure.presets", "measure the presets, quality against cost", LEARNS),
     "tools": Script("measure.tools", "measure lifting of rough masks", LEARNS),
     "text": Script("measure.words", "measure how well words find the segments of known objects", LEARNS),
     "features": Script("measure.features", "measure coarse masks from features read in several ways", LEARNS),
     "counts": Script("measure.counts", "measure ways to decide how many segments a picture has", LEARNS),
     "strength": Script("measure.strength", "measure whether lambda follows from the layer that is pushed", LEARNS),
-    "photographs": Script("measure.photographs", "measure masks and lifting on photographs", LEARNS),
+    "photographs": Script("measure.photographs", "measure lifting on photographs", LEARNS),
     "clicks": Script("measure.clicks", "measure how many clicks things on photographs take", LEARNS),
     "video": Script("measure.video", "measure segments of moving scenes, and a long video's memory", LEARNS),
     "rivals": Script("measure.rivals", "measure EmerDiff, DiffSeg, DiffCut and colours on the same pictures", LEARNS),
     "protocol": Script("protocols.protocol", "score any method on published data sets, as published", LEARNS | LISTS),
     "help_pictures": Script("show.help_pictures", "draw the pictures of the nodes' help pages", LEARNS),
-    "prompts": Script("show.prompts", "write the bundled workflows as prompts, docs/api/*.json"),
+    "prompts": Script("show.prompts", "write the bundled workflows as prompts, docs/api/*.json", PAGES),
     "thumbnails": Script("show.thumbnails", "draw thumbnails and README's pictures from what other commands left"),
 }
 
@@ -82,14 +83,7 @@ def main(arguments: list[str]) -> int:
     if command not in commands():
         print(f"There is no command {command!r}.\n\n{usage()}", file=sys.stderr)
         return 2
-    try:
-        return dispatch(command, *parse(command, rest))
-    except SetupError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
-        return 130
+    return ended(lambda: dispatch(command, *parse(command, rest)))
 
 
 def commands() -> dict[str, str]:
@@ -105,8 +99,6 @@ def usage() -> str:
 def dispatch(command: str, options: argparse.Namespace, rest: list[str]) -> int:
     if options.host_version and own_comfyui():
         raise SetupError("COMFYUI_PATH decides which ComfyUI is used: unset it, or leave out --host-version.")
-    if command == "test" and options.hosts and (options.host_version or own_comfyui()):
-        raise SetupError("--hosts all goes with neither --host-version nor COMFYUI_PATH, which choose one ComfyUI.")
     # A script can show its own help only when what it imports is there; asking for help sets nothing up.
     if wants_help(rest) and (command not in SCRIPTS or not is_set_up(options.host_version)):
         print(usage())
@@ -126,7 +118,6 @@ def parse(command: str, rest: list[str]) -> tuple[argparse.Namespace, list[str]]
         parser.add_argument("--cluster", action="store_true")
     if command == "test":
         parser.add_argument("--tier", choices=suite.TIERS)
-        parser.add_argument("--hosts", choices=["all"])
     return parser.parse_known_args(rest)
 
 
@@ -185,7 +176,7 @@ def ready(version: str, modules: dict[str, str]) -> tuple[Path, Path]:
 
 def test(options: argparse.Namespace, rest: list[str]) -> int:
     """Runs pytest on every ComfyUI of the plan."""
-    plan = suite.plan_of(options.tier, options.host_version, bool(options.hosts))
+    plan = suite.plan_of(options.tier, options.host_version)
     if not own_comfyui() and suite.in_browser(plan, rest):
         ensure_browser()
     runs = [suite.Run(marker, *ready(version, suite.MODULES)) for version, marker in plan]

@@ -6,5 +6,5 @@ segmenter  one picture after another -> results
 results    files that appear only when whole, and their lines of JSON
 cluster    the same work by many processes and machines
 machines   what a machine has to see, and what its workers write down
-reasons    why something did not work
+workers    the work on each name, here or on a cluster
 """

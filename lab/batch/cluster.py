@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batch.machines import Diary, missing
-from batch.reasons import Stop, in_words
 from comfyui.in_process import load_pack, start_host
+from reasons import Stop, in_words
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads them when it is imported
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

@@ -23,7 +23,7 @@ from PIL import Image
 
 import journal
 from batch.pictures import LINES, LOCK
-from batch.reasons import Stop
+from reasons import Stop
 
 Row = dict[str, Any]
 
@@ -47,14 +47,16 @@ def alone(output: Path) -> Iterator[None]:
         raise Stop(f"Nothing can be written to {output} ({error.strerror}): give another --output.") from error
     with lock:
         shutil.rmtree(output / UNFINISHED, ignore_errors=True)
-        yield
-        shutil.rmtree(output / UNFINISHED, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(output / UNFINISHED, ignore_errors=True)
 
 
 def done(output: Path, settings: Row) -> set[str]:
     """The pictures that have all their results, by their paths; Stop where those are of other settings."""
     finished = set()
-    for row in lines(output):
+    for row in journal.read(output / LINES, "path", "settings"):
         if row["settings"] != settings:
             raise Stop(
                 f"{output} holds results of other settings ({difference(row['settings'], settings)}): give another "
@@ -65,13 +67,6 @@ def done(output: Path, settings: Row) -> set[str]:
         else:
             finished.discard(row["path"])
     return finished
-
-
-def lines(output: Path) -> list[Row]:
-    try:
-        return journal.read(output / LINES, "path", "settings")
-    except ValueError as error:
-        raise Stop(f"{error}, or give another --output.") from None
 
 
 def difference(before: Row, now: Row) -> str:
@@ -98,52 +93,37 @@ def write(output: Path, path: str, image: np.ndarray, labels: np.ndarray, masks:
     return row
 
 
-def append(output: Path, row: Row) -> None:
-    try:
-        journal.append(output / LINES, row)
-    except OSError as error:
-        raise no_more(output, error) from error
-
-
 def place(output: Path, name: str, content: bytes) -> None:
     """A file that has its name only once it is whole and on the disk."""
-    with unfinished(output) as beside:
-        with open(beside, "wb") as file:
-            journal.write_out(file, content)
-        (output / name).parent.mkdir(parents=True, exist_ok=True)
-        beside.replace(output / name)
+    beside = unfinished(output)
+    written(beside, content)
+    renamed(beside, output / name)
 
 
 def place_folder(output: Path, name: str, contents: dict[str, bytes]) -> None:
     """The same of a folder and its files; one that an earlier run left is replaced."""
-    with unfinished(output) as beside:
-        beside.mkdir()
-        for each, content in contents.items():
-            with open(beside / each, "wb") as file:
-                journal.write_out(file, content)
-        shutil.rmtree(output / name, ignore_errors=True)
-        (output / name).parent.mkdir(parents=True, exist_ok=True)
-        beside.replace(output / name)
+    beside = unfinished(output)
+    beside.mkdir()
+    for each, content in contents.items():
+        written(beside / each, content)
+    shutil.rmtree(output / name, ignore_errors=True)
+    renamed(beside, output / name)
 
 
-@contextlib.contextmanager
-def unfinished(output: Path) -> Iterator[Path]:
-    """A name beside the results; whatever still has it afterwards is removed."""
-    beside = output / UNFINISHED / uuid.uuid4().hex
-    beside.parent.mkdir(exist_ok=True)
-    try:
-        yield beside
-    finally:
-        if beside.is_dir():
-            shutil.rmtree(beside, ignore_errors=True)
-        beside.unlink(missing_ok=True)
+def unfinished(output: Path) -> Path:
+    """A name beside the results; what still has it when the run ends is removed."""
+    (output / UNFINISHED).mkdir(exist_ok=True)
+    return output / UNFINISHED / uuid.uuid4().hex
 
 
-def no_more(output: Path, error: OSError) -> Stop:
-    return Stop(
-        f"{output} takes no more ({error.strerror}). What was done stays: make room, and the same command goes on from "
-        "there."
-    )
+def written(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        journal.write_out(file, content)
+
+
+def renamed(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
 
 
 def encoded(pixels: np.ndarray, kind: str, **options) -> bytes:

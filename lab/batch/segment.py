@@ -25,34 +25,25 @@ DIR/workers/ says then what each worker did when. A worker that ends loses nothi
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from emerdiff.emerdiff_ops.modulation import PRESETS
 from emerdiff.nodes.steps.cluster import MOST_SEGMENTS
-from tqdm import tqdm
 
-from batch import pictures, results
-from batch.reasons import Stop
-from batch.results import Row
+import journal
+from batch import pictures, results, workers
 from batch.segmenter import Job, Segmenter
 from measure import beds
 from measure.timing import PRECISIONS
+from reasons import Stop
 
 
 def main() -> int:
     options = parse()
     job = job_of(options)
-    try:
-        check(job)
-        with results.alone(job.output):
-            return segment(job, options)
-    except Stop as reason:
-        print(f"\n{reason}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
-        return 130
+    check(job)
+    with results.alone(job.output):
+        return segment(job, options)
 
 
 def parse() -> argparse.Namespace:
@@ -72,8 +63,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--resolution", type=int, default=0, help="pixels of the shorter side that the model sees")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the model; fp16 is fast on a GPU")
     parser.add_argument("--masks", action="store_true", help="a mask for each segment too")
-    parser.add_argument("--cluster", metavar="local|ADDRESS", help="on many processes or machines, by Ray")
-    parser.add_argument("--workers", type=int, help="so many; default: one for each GPU, or for each machine without")
+    workers.add_arguments(parser)
     options = parser.parse_args()
     if not 0 <= options.segments <= MOST_SEGMENTS:
         parser.error(f"--segments is 0 to {MOST_SEGMENTS}")
@@ -92,8 +82,7 @@ def job_of(options: argparse.Namespace) -> Job:
 def check(job: Job) -> None:
     if not job.folder.is_dir():
         raise Stop(f"There is no folder {job.folder}.")
-    if job.checkpoint and not job.checkpoint.is_file():
-        raise Stop(f"There is no file {job.checkpoint}: --checkpoint names a checkpoint.")
+    beds.chosen(job.model, job.checkpoint)
 
 
 def segment(job: Job, options: argparse.Namespace) -> int:
@@ -107,10 +96,10 @@ def segment(job: Job, options: argparse.Namespace) -> int:
     settings = job.settings
     finished = results.done(job.output, settings)
     left, failed = [path for path in listed if path not in finished], 0
-    often = 0.1 if sys.stderr.isatty() else 10  # seconds
-    with tqdm(total=len(listed), initial=len(listed) - len(left), unit="picture", mininterval=often) as bar:
-        for path, row in outcomes(job, left, options):
-            results.append(job.output, {"path": path, **row, "settings": settings})
+    with workers.progress(len(listed), len(left)) as bar:
+        seen = job.folder, job.output, job.checkpoint
+        for path, row in workers.each_done(Segmenter, job, left, options, job.output / "workers", *seen):
+            journal.append(job.output / pictures.LINES, {"path": path, **row, "settings": settings})
             if "error" in row:
                 failed += 1
                 bar.write(f"{path}: {row['error']}", file=sys.stderr)
@@ -118,17 +107,3 @@ def segment(job: Job, options: argparse.Namespace) -> int:
     done = len(left) - failed
     print(f"{done} pictures segmented, {len(listed) - len(left)} were done before, {failed} failed: {job.output}")
     return int(failed > 0)
-
-
-def outcomes(job: Job, paths: list[str], options: argparse.Namespace) -> Iterator[tuple[str, Row]]:
-    """Each picture's line, as it is done."""
-    if options.cluster and paths:
-        from batch.cluster import Cluster, spread  # Ray is there only where it was asked for
-
-        seen = (job.folder, job.output, *([job.checkpoint] if job.checkpoint else []))
-        cluster = Cluster(options.cluster, options.workers, job.output / "workers", seen)
-        yield from spread(Segmenter, job, paths, cluster)
-    elif paths:
-        work = Segmenter(job)
-        for path in paths:
-            yield path, work(path)

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from batch import pictures, results
-from batch.reasons import Stop, in_words
 from batch.results import Row
-from measure.beds import BEDS, Bed, of_checkpoint
+from journal import no_more
+from measure.beds import Bed, chosen
 from measure.pipeline import Pipeline
 from measure.timing import PRECISIONS
+from reasons import in_words
 
 
 class Job(NamedTuple):
@@ -38,7 +39,7 @@ class Job(NamedTuple):
 
     @property
     def bed(self) -> Bed:
-        bed = of_checkpoint(self.checkpoint) if self.checkpoint else BEDS[self.model]
+        bed = chosen(self.model, self.checkpoint)
         return bed._replace(segments=self.segments, size=self.resolution or bed.size)
 
 
@@ -46,11 +47,7 @@ class Segmenter:
     """A model, and what it makes of the pictures of a job; Stop where the model cannot be used."""
 
     def __init__(self, job: Job):
-        self.job = job
-        try:
-            self.pipeline = Pipeline(PRECISIONS[job.precision], job.bed)
-        except Exception as error:  # the host raises anything for a file of another kind, and memory may not do
-            raise Stop(f"The model cannot be used ({in_words(error)}): give another --checkpoint.") from error
+        self.job, self.pipeline = job, Pipeline(PRECISIONS[job.precision], job.bed)
 
     def __call__(self, path: str) -> Row:
         """Segment a picture and write its results; its line, or one that says what was wrong with it."""
@@ -73,4 +70,4 @@ class Segmenter:
         except OSError as error:
             if error.errno not in results.FULL:
                 return {"error": in_words(error)}  # a name too long with its new ending
-            raise results.no_more(self.job.output, error) from error
+            raise no_more(self.job.output, error) from error

@@ -8,12 +8,12 @@ Prints what differs and by how much; exit code 1 where it is more than the toler
 
 import argparse
 import asyncio
-import contextlib
+import io
 import json
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from checks.trade import PACK
 from comfyui.in_process import REPOSITORY, execute, load_pack, start_host
-from comfyui.server import HostServer, default_host
+from comfyui.server import HostServer
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import STRENGTH
 
@@ -60,30 +60,20 @@ def main() -> int:
     if options.record:
         record(*options.record)
         return 0
-    with tempfile.TemporaryDirectory(prefix="emerdiff-compare-") as base, checked_out(options.commit) as before:
-        numbers, said = recorded(before, Path(base, "before"))
+    with tempfile.TemporaryDirectory(prefix="emerdiff-compare-") as base:
+        numbers, said = recorded(unpacked(options.commit, base), Path(base, "before"))
         numbers_now, said_now = recorded(REPOSITORY, Path(base, "now"))
     faults = [*differences(numbers, numbers_now, options.tolerance), *changes(said, said_now)]
     print("\n".join(faults[:SHOWN]) or "nothing differs")
     return int(bool(faults))
 
 
-@contextlib.contextmanager
-def checked_out(commit: str) -> Iterator[Path]:
+def unpacked(commit: str, base: str) -> Path:
     """A folder with the files of a commit."""
-    with tempfile.TemporaryDirectory(prefix="emerdiff-commit-") as base:
-        tree = Path(base, PACK)
-        git("worktree", "add", "--detach", tree, commit)
-        try:
-            yield tree
-        finally:
-            git("worktree", "remove", "--force", tree)
-
-
-def git(*words: object) -> None:
-    subprocess.run(
-        ["git", "-C", REPOSITORY, *map(str, words)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    packed = subprocess.run(["git", "-C", REPOSITORY, "archive", commit], check=True, stdout=subprocess.PIPE).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        tar.extractall(Path(base, PACK))
+    return Path(base, PACK)
 
 
 def recorded(tree: Path, folder: Path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -91,7 +81,7 @@ def recorded(tree: Path, folder: Path) -> tuple[dict[str, torch.Tensor], dict]:
     folder.mkdir()
     subprocess.run([sys.executable, "-P", "-m", "checks.compare", "--record", tree, folder], check=True)
     said = json.loads((folder / "said.json").read_text())
-    with HostServer(default_host(), packs={PACK: tree}) as server:
+    with HostServer(packs={PACK: tree}) as server:
         nodes = {name: node for name, node in server.object_info().items() if name.startswith("EmerDiff")}
         said |= {f"object_info/{name}": node for name, node in nodes.items()}
         said["served"] = sorted(each for each in json.loads(server.get("/extensions")) if "EmerDiff" in each)
@@ -149,14 +139,14 @@ class Recorder:
         from emerdiff.nodes import EmerDiffExtension
 
         nodes = asyncio.run(EmerDiffExtension().get_node_list())
-        self.schemas = {schema.node_id: schema for schema in (node.define_schema() for node in nodes)}
         self.nodes = {node.define_schema().node_id: node for node in nodes}
         self.numbers: dict[str, torch.Tensor] = {}
         self.said: dict[str, object] = {}
 
     def call(self, case: str, node: str, **inputs):
         """The node's outputs; inputs that are not given are the schema's defaults."""
-        inputs = {each.id: each.default for each in self.schemas[node].inputs if hasattr(each, "default")} | inputs
+        schema = self.nodes[node].define_schema()
+        inputs = {each.id: each.default for each in schema.inputs if hasattr(each, "default")} | inputs
         answer = execute(self.nodes[node], **{name: value for name, value in inputs.items() if value is not None})
         for number, value in enumerate(answer.result):
             self.keep(f"{case}/{number}", value)

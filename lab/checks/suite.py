@@ -15,14 +15,13 @@ from typing import NamedTuple
 
 from comfyui.children import exit_code, start, variables, wait
 from comfyui.environment import ROOT
-from comfyui.hosts import NEWEST, OLDEST, SOURCES, host_version
+from comfyui.hosts import NEWEST, OLDEST, host_version
 from comfyui.own import own_comfyui
 
 TESTS = ROOT / "tests"
 TIERS = ("pure", "host", "server", "browser", "quality")
 ON_OLDEST = {"host": "host and not once", "server": "server"}
 EVERY_TIER = ("host", "browser", "server", "quality", "pure")  # the longest run first, so that both cores end together
-ON_EVERY_HOST = ("host", "server or browser")  # pure has none; quality asks about masks that host finds equal
 AT_A_TIME = 2
 PYTEST_NO_TESTS = 5  # an exit code of pytest
 MODULES = {
@@ -36,13 +35,8 @@ MODULES = {
 Plan = list[tuple[str, str | None]]  # of each run the version of ComfyUI and a marker expression (None: every test)
 
 
-def plan_of(tier: str | None, version: str | None, every_host: bool) -> Plan:
+def plan_of(tier: str | None, version: str | None) -> Plan:
     """The runs to do, the longest first."""
-    if every_host:
-        others = [each for each in SOURCES if each != NEWEST]
-        if tier:
-            return [(each, tier) for each in (NEWEST, *others)]
-        return [*((NEWEST, each) for each in EVERY_TIER), *((host, each) for host in others for each in ON_EVERY_HOST)]
     if version or own_comfyui():
         return [(version or NEWEST, tier)]
     if tier:

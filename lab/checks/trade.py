@@ -10,6 +10,7 @@ translations     a list of what users of other languages see in English, or as i
 release          fails if that list is not empty
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -24,8 +25,8 @@ from pathlib import Path, PurePosixPath
 
 from checks.locales import in_english
 from comfyui.environment import CHECKS, CLUSTER, DEVELOPMENT, ROOT, ensure_checks
-from comfyui.own import SetupError, python_of
-from comfyui.server import HostServer, default_host
+from comfyui.own import python_of
+from comfyui.server import HostServer
 
 # Findings of `pitfalls` and `vulnerabilities` that stay, by name, each with the reason why.
 ACCEPTED: dict[str, str] = {}
@@ -54,19 +55,10 @@ class Skipped(Exception):
 
 
 def main() -> int:
-    names = sys.argv[1:]
-    if "-h" in names or "--help" in names:
-        print(__doc__)
-        return 0
-    unknown = [name for name in names if name not in ALL]
-    if unknown:
-        print(f"There is no check {unknown[0]!r}.\n\n{__doc__}", file=sys.stderr)
-        return 2
-    try:
-        ensure_checks()
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return 1
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=ALL)
+    names = parser.parse_args().names
+    ensure_checks()
     outcomes = outcomes_of(names or EVERYDAY)
     print("\n" + "\n".join(f"{name:15}  {text}" for name, text in outcomes.items()), flush=True)
     return int(any(text.startswith("FAILED") for text in outcomes.values()))
@@ -219,7 +211,7 @@ def archive_faults(names: Collection[str], tracked: Collection[str]) -> list[str
 
 def load_faults(folder: Path) -> list[str]:
     """What a real ComfyUI does not find in the unpacked archive: nodes and their help, scripts, templates and so on."""
-    with HostServer(default_host(), packs={PACK: folder}) as server:
+    with HostServer(packs={PACK: folder}) as server:
         info = server.object_info()
         served = json.loads(server.get("/extensions"))
         templates = json.loads(server.get("/api/workflow_templates")).get(PACK, [])

@@ -10,5 +10,5 @@ in_process   ComfyUI's modules and the pack in this process
 launch       a command of lab/ in such a process
 server       a real server with the packs
 browser      the front end in Chromium
-workflow     workflows -> prompts
+workflow     the bundled workflows' prompts, and edits on them
 """

@@ -22,6 +22,12 @@ FOLLOW_RUNS = """() => {
         app.api.addEventListener(kind, ({ detail }) => window.ends.push({ kind, ...detail }))
 }"""
 
+PROMPT = """async (workflow) => {
+    await app.loadGraphData(workflow)
+    const nodes = Object.entries((await app.graphToPrompt()).output)
+    return Object.fromEntries(nodes.map(([id, { class_type, inputs }]) => [id, { class_type, inputs }]))
+}"""
+
 
 @contextlib.contextmanager
 def chromium(executable: Path) -> Iterator[Browser]:
@@ -57,3 +63,8 @@ def run(page: Page, timeout: float = 120) -> dict:
     page.evaluate("app.extensionManager.command.execute('Comfy.QueuePrompt')")
     page.wait_for_function(f"window.ends.length > {before}", timeout=1000 * timeout)
     return page.evaluate("window.ends.at(-1)")
+
+
+def prompt_of(page: Page, workflow: dict) -> dict:
+    """What the front end queues for a saved workflow, which it shows from then on."""
+    return page.evaluate(PROMPT, workflow)

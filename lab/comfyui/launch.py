@@ -7,14 +7,15 @@ import sys
 from importlib import import_module
 
 from comfyui.in_process import load_pack, start_host
+from reasons import ended
 
 
-def launch(command: str, module: str, *arguments: str) -> int | None:
-    """What the module's main() gives; its arguments are found in sys.argv."""
+def launch(command: str, module: str, *arguments: str) -> int:
+    """The exit code of the module's main(); its arguments are found in sys.argv."""
     sys.argv = [f"run.py {command}", *arguments]
     start_host()
     load_pack()
-    return import_module(module).main()
+    return ended(import_module(module).main)
 
 
 if __name__ == "__main__":

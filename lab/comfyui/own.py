@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from reasons import Stop
 
-class SetupError(RuntimeError):
+
+class SetupError(Stop):
     """Something is missing that only the user, or the network, can bring. The text says what to do."""
 
 

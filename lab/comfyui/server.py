@@ -22,6 +22,7 @@ from typing import Self
 import aiohttp
 
 from comfyui.hosts import NEWEST, ensure_host
+from reasons import Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKS = {"ComfyUI-EmerDiff": ROOT, "emerdiff_small_model": ROOT / "lab" / "small_model"}
@@ -34,11 +35,11 @@ Text = Callable[[str, str], None]  # node id, the line of text it shows
 TEXT_EVENT = 3  # ComfyUI's BinaryEventTypes.TEXT
 
 
-class ServerError(RuntimeError):
+class ServerError(Stop):
     """The server did not start, or died."""
 
 
-class WorkflowError(RuntimeError):
+class WorkflowError(Stop):
     """The server refused a prompt, or a node in it failed; the message is the server's."""
 
 
@@ -47,20 +48,13 @@ class Interrupted(RuntimeError):
 
 
 class HostServer:
-    """`with HostServer(host) as server: outputs = server.run(prompt)`.
+    """`with HostServer() as server: outputs = server.run(prompt)`.
 
-    `host` is a folder with ComfyUI's `main.py`. Its data live in a folder of their own, removed at the end.
+    The ComfyUI that is used has its data in a folder of their own, removed at the end.
     """
 
-    def __init__(
-        self,
-        host: Path,
-        python: Path | str = sys.executable,
-        flags: tuple[str, ...] | None = None,
-        packs: Mapping[str, Path] = PACKS,
-    ):
-        self.host = Path(host)
-        self.python = python
+    def __init__(self, flags: tuple[str, ...] | None = None, packs: Mapping[str, Path] = PACKS):
+        self.host = default_host()
         self.flags = device_flags() if flags is None else flags
         self.packs = packs
 
@@ -94,7 +88,7 @@ class HostServer:
         address, port = self.address.split(":")
         where = ["--listen", address, "--port", port, "--base-directory", self.base]
         quiet = ["--database-url", "sqlite:///:memory:", "--disable-auto-launch", "--disable-api-nodes"]
-        command = [str(word) for word in (self.python, "main.py", *where, *quiet, *self.flags)]
+        command = [str(word) for word in (sys.executable, "main.py", *where, *quiet, *self.flags)]
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 command,

@@ -1,4 +1,4 @@
-"""Workflows as the front end saves them -> prompts as the server runs them, and small edits on prompts.
+"""The bundled workflows, the prompts that the front end makes of them (docs/api), and small edits on prompts.
 
 A prompt is `{node id: {"class_type": str, "inputs": {name: value or [node id, output]}}}`.
 """
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from small_model import settings
 
-WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS, PROMPTS = ROOT / "workflows", ROOT / "docs" / "api"
 SEGMENT = "EmerDiff segment image"
 STEPS = "EmerDiff step by step"
 INPAINT = "EmerDiff inpaint a segment"
@@ -25,93 +26,19 @@ WORD_WITH_FLUX = "EmerDiff find a word with Flux"
 VIDEO = "EmerDiff a thing through a video"
 COMPARE = "EmerDiff compare presets"
 
-MUTED, BYPASSED = 2, 4  # a node's `mode`
 NOTES = ("Note", "MarkdownNote")
-WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
-SEEDS = ("seed", "noise_seed")
 STAND_INS = {"CheckpointLoaderSimple": "EmerDiffLabSmallModel", "UNETLoader": "EmerDiffLabSmallFlux"}
 # Of a model in several files: the output of the stand-in that gives it.
 PARTS = {"VAELoader": 2, "CLIPLoader": 3, "DualCLIPLoader": 3, "LoraLoaderModelOnly": 0}
 
 
-def load_prompt(name: str, object_info: dict) -> dict:
+def load_prompt(name: str) -> dict:
     """A bundled workflow as a prompt."""
-    return to_prompt(json.loads((WORKFLOWS / f"{name}.json").read_text()), object_info)
+    return json.loads(prompt_file(name).read_text())
 
 
-def to_prompt(workflow: dict, object_info: dict) -> dict:
-    """What the front end would queue for a workflow; `object_info` is the server's answer of that name."""
-    graph = _Graph(workflow)
-    return {
-        str(node["id"]): {"class_type": node["type"], "inputs": graph.inputs(node, object_info[node["type"]])}
-        for node in graph.nodes.values()
-        if node["type"] not in (*NOTES, "Reroute", "PrimitiveNode") and node.get("mode") not in (MUTED, BYPASSED)
-    }
-
-
-class _Graph:
-    """The nodes and links of a workflow, by id."""
-
-    def __init__(self, workflow: dict):
-        self.nodes = {node["id"]: node for node in workflow["nodes"]}
-        self.links = {link[0]: link for link in workflow["links"]}  # [id, node, output, node, input, type]
-
-    def inputs(self, node: dict, definition: dict) -> dict:
-        """Widget values by name, overlaid with what is linked."""
-        values = _widget_values(node.get("widgets_values", []), definition)
-        for slot in node.get("inputs", []):
-            if slot.get("link") is not None:
-                source = self.source(slot["link"])
-                if source is not None:
-                    values[slot["name"]] = source
-        return values
-
-    def source(self, link_id: int):
-        """`[node id, output]` that a link carries, a primitive's value, or None where nothing arrives."""
-        _, origin, output, _, _, kind = self.links[link_id]
-        node = self.nodes[origin]
-        if node.get("mode") == MUTED:
-            return None
-        if node["type"] == "PrimitiveNode":
-            return node["widgets_values"][0]
-        if node["type"] == "Reroute" or node.get("mode") == BYPASSED:
-            slot = _passed_through(node, output, kind)
-            return None if slot is None or slot.get("link") is None else self.source(slot["link"])
-        return [str(origin), output]
-
-
-def _passed_through(node: dict, output: int, kind: str) -> dict | None:
-    """The input that a bypassed node hands on: the one in the same place if it fits, else the first that fits."""
-    slots = node.get("inputs", [])
-    ordered = slots[output : output + 1] + slots
-    fitting = [slot for slot in ordered if kind in (slot["type"], "*") or slot["type"] == "*"]
-    return fitting[0] if fitting else None
-
-
-def _widget_values(saved: list, definition: dict) -> dict:
-    """Saved values by input name; an input beyond the saved ones keeps its default."""
-    remaining, values = list(saved), {}
-    for name, (kind, *more) in _inputs(definition):
-        options = more[0] if more else {}
-        if not (isinstance(kind, list) or kind in WIDGET_TYPES) or options.get("forceInput"):
-            continue
-        values[name] = remaining.pop(0) if remaining else _default(kind, options)
-        # The front end adds a widget of its own after these, and saves its value too.
-        if options.get("control_after_generate") or (kind == "INT" and name in SEEDS) or options.get("image_upload"):
-            remaining = remaining[1:]
-    return values
-
-
-def _inputs(definition: dict):
-    for group in ("required", "optional"):
-        yield from definition["input"].get(group, {}).items()
-
-
-def _default(kind, options: dict):
-    if "default" in options:
-        return options["default"]
-    choices = kind if isinstance(kind, list) else options.get("options")
-    return choices[0] if choices else {"STRING": "", "BOOLEAN": False}.get(kind, 0)
+def prompt_file(name: str) -> Path:
+    return PROMPTS / f"{name.removeprefix('EmerDiff ').replace(' ', '_')}.json"
 
 
 # -- edits, all on a copy or a new node

@@ -7,7 +7,7 @@ words             how well words find segments: `text`
 features          ways to read features
 counts            ways to decide how many segments
 strength          lambda against the pushed layer's output
-photographs       masks and lifting on photographs
+photographs       lifting on photographs
 clicks            how many clicks a thing takes
 video             segments of moving scenes
 consistency       how steady the segments of a video are
@@ -15,10 +15,8 @@ rivals            EmerDiff beside other methods
 rival_methods     DiffSeg and DiffCut as methods
 speed             every preset against the plain procedure: `benchmark`
 speed_click       from a click to an exact mask
-speed_cluster     one process beside several workers
 speed_full_size   SD1.5's full size
 speed_outside     everything outside the network
-speed_progress    how true the announced time left is
 speed_widget      how soon the click widget answers on a large picture
 study             one skeleton for all measurements: arguments, resuming, report
 tables            rows -> tables

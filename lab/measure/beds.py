@@ -11,6 +11,7 @@ import torch
 from emerdiff.nodes.host.clip import conditioning_of
 from emerdiff.nodes.steps.values import Source
 
+from reasons import Stop
 from small_model import model, small_flux, small_sd
 from small_model.scenes import SIZE
 from small_model.settings import SEGMENTS, STRENGTH
@@ -54,5 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, help="a checkpoint of Stable Diffusion instead")
 
 
-def chosen(options: argparse.Namespace) -> Bed:
-    return of_checkpoint(options.checkpoint) if options.checkpoint else BEDS[options.model]
+def chosen(model: str, checkpoint: Path | None) -> Bed:
+    """The small model of this name, unless there is a checkpoint."""
+    if checkpoint and not checkpoint.is_file():
+        raise Stop(f"There is no file {checkpoint}: --checkpoint names a checkpoint.")
+    if model not in BEDS:
+        raise Stop(f"There is no small model {model}: --model takes {' or '.join(BEDS)}.")
+    return of_checkpoint(checkpoint) if checkpoint else BEDS[model]

@@ -92,7 +92,7 @@ def answers_of(pipeline: Pipeline, image: np.ndarray) -> dict[str, tuple[Answer,
 def drafted(pipeline: Pipeline, image: np.ndarray) -> tuple[np.ndarray, list]:
     """The labels [H, W] of a draft, and how its segments merge."""
     segmented = pipeline.segmented(image, "draft")
-    tree = tree_of([torch.from_numpy(segmented.labels)], segmented.low_res.gram)
+    tree = tree_of(list(segmented.segmentation.labels), segmented.low_res.gram)
     return segmented.labels, list(tree[0]) if tree else []
 
 

@@ -15,6 +15,7 @@ from emerdiff.emerdiff_ops.guided import guided_filter
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, Reading
 
+from measure.colours import colour_labels
 from measure.log import Row, mean_and_error
 from measure.metrics import FIGURES, bilinear_labels
 from measure.pictures import Pictured, Pictures
@@ -48,7 +49,7 @@ def measured(pipeline: Pipeline, seen: Pictured, names: list[str]) -> Iterator[R
 
 def labelled(pipeline: Pipeline, seen: Pictured, name: str) -> dict[str, np.ndarray]:
     if name == "colours":
-        return {"bilinear": pipeline.colour_labels(seen.image)}
+        return {"bilinear": colour_labels(seen.image, pipeline.bed.segments)}
     return coarse_labels(pipeline, seen, READINGS[name])
 
 

@@ -9,14 +9,14 @@ a table (mean and standard error, and the paired gain over the baseline) and a p
 import argparse
 import functools
 import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
-from emerdiff.emerdiff_ops.segments.colors import overlay
 from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import reading_of
+from torch import Tensor
 
 from measure.log import Row, mean_and_error
 from measure.metrics import CALLED, bilinear_labels, scores
@@ -24,9 +24,11 @@ from measure.pictures import Scenes
 from measure.pipeline import Pipeline
 from measure.study import Study
 from measure.tables import markdown
-from small_model.scenes import Scene, scene
+from show.sheet import Panel, colorized, enlarged, sheet, to_image
+from small_model.scenes import scene
 from small_model.settings import SEGMENTS, STRENGTH
 
+SIDE = 200  # pixels of a picture in the figure
 METRICS = {name: called for name, called in CALLED.items() if name != "ari_parts"}
 
 
@@ -67,21 +69,26 @@ def setting_of(row: Row) -> Setting:
 
 
 def evaluate_scene(pipeline: Pipeline, seed: int, settings: list[Setting]) -> list[Row]:
-    """Scores of the baseline and of EmerDiff on one scene, a row per setting; what settings share is computed once."""
-    true = scene(seed, pipeline.bed.size)
-    read = functools.cache(lambda reading: pipeline.features(true.image, seed, reading=reading))
+    """Scores of the baseline and of EmerDiff on one scene, a row per setting."""
+    true, rows = scene(seed, pipeline.bed.size).labels, list[Row]()
+    for setting, masks, ours in segmented(pipeline, seed, settings):
+        figures = {"emerdiff": scores(ours, true), "baseline": scores(bilinear_labels(masks, true.shape), true)}
+        rows.append({**setting._asdict(), **figures})
+    return rows
+
+
+def segmented(pipeline: Pipeline, seed: int, settings: list[Setting]) -> Iterator[tuple[Setting, Tensor, np.ndarray]]:
+    """The coarse masks [K, h, w] of the baseline and EmerDiff's labels [H, W]; what settings share is computed once."""
+    image = scene(seed, pipeline.bed.size).image
+    read = functools.cache(lambda reading: pipeline.features(image, seed, reading=reading))
     clusters = functools.cache(lambda preset, count: cluster_features(read(reading_of(preset))[0], count))
     trajectory = read(reading_of("paper"))[1]
     maps = functools.cache(
-        lambda preset, count, strength: pipeline.maps(true.image, trajectory, clusters(preset, count), preset, strength)
+        lambda preset, count, strength: pipeline.maps(image, trajectory, clusters(preset, count), preset, strength)
     )
-    rows: list[Row] = []
     for setting in settings:
-        baseline = bilinear_labels(clusters("paper", setting.segments).masks[0], true.labels.shape)
-        ours = pipeline.labels(maps(*setting[:3]), bool(setting.normalize))
-        figures = {"emerdiff": scores(ours, true.labels), "baseline": scores(baseline, true.labels)}
-        rows.append({**setting._asdict(), **figures})
-    return rows
+        labels = pipeline.labels(maps(*setting[:3]), bool(setting.normalize))
+        yield setting, clusters("paper", setting.segments).masks[0], labels
 
 
 def table(rows: list[Row], title: str) -> str:
@@ -101,35 +108,12 @@ def table(rows: list[Row], title: str) -> str:
 
 
 def picture(pipeline: Pipeline, options: argparse.Namespace, setting: Setting) -> None:
-    """Scene, true regions, coarse masks, baseline and EmerDiff side by side, as figure.png."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    titles = ["scene", "true regions", "coarse masks", "bilinear baseline", "EmerDiff"]
-    figure, axes = pyplot.subplots(options.pictures, 5, figsize=(10, 2.05 * options.pictures), squeeze=False)
-    for row, axis_row in enumerate(axes):
-        seed = options.first + row
-        images = pictures(pipeline, scene(seed, pipeline.bed.size), seed, setting)
-        for axis, image, title in zip(axis_row, images, titles):
-            axis.imshow(image, interpolation="nearest")
-            axis.set_axis_off()
-            if row == 0:
-                axis.set_title(title)
-    figure.suptitle(f"preset {setting.preset}, K = {setting.segments}, lambda = {setting.strength:g}")
-    figure.tight_layout()
-    figure.savefig(options.output / "figure.png", dpi=110)
-
-
-def pictures(pipeline: Pipeline, true: Scene, seed: int, setting: Setting) -> list[np.ndarray]:
-    features, trajectory = pipeline.features(true.image, seed, reading=reading_of(setting.preset))
-    low_res = cluster_features(features, setting.segments)
-    maps = pipeline.maps(true.image, trajectory, low_res, setting.preset, setting.strength)
-    labels = pipeline.labels(maps, bool(setting.normalize))
-    size = true.labels.shape
-    rows, columns = low_res.masks.shape[-2:]
-    coarse = bilinear_labels(low_res.masks[0], (rows, columns))
-    coarse = coarse.repeat(size[0] // len(coarse), 0).repeat(size[1] // coarse.shape[1], 1)
-    image = torch.from_numpy(true.image)[None]
-    shown = [true.labels.astype(np.int16), coarse, bilinear_labels(low_res.masks[0], size), labels]
-    drawn = [overlay(image, torch.from_numpy(item)[None].to(torch.int16), numbers=False)[0].numpy() for item in shown]
-    return [true.image, *drawn]
+    """Scene, true regions, coarse masks, baseline and EmerDiff side by side, a row a scene, as figure.png."""
+    rows = []
+    for seed in range(options.first, options.first + options.pictures):
+        true, ((_, masks, ours),) = scene(seed, pipeline.bed.size), segmented(pipeline, seed, [setting])
+        coarse, baseline = (bilinear_labels(masks, size) for size in (masks.shape[1:], true.labels.shape))
+        labels = {"true regions": true.labels, "coarse masks": coarse, "bilinear baseline": baseline, "EmerDiff": ours}
+        images = {"scene": to_image(true.image)} | {name: colorized(each) for name, each in labels.items()}
+        rows.append([Panel(name, enlarged(image, SIDE)) for name, image in images.items()])
+    sheet(rows, SIDE).save(options.output / "figure.png", optimize=True)

@@ -69,7 +69,7 @@ def boundary_f(ours: np.ndarray, true: np.ndarray, radii: Sequence[float]) -> li
     return [float(2 * precision * recall / max(precision + recall, 1e-12)) for precision, recall in shares]
 
 
-def bilinear_labels(masks: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+def bilinear_labels(masks: torch.Tensor, size: tuple[int, ...]) -> np.ndarray:
     """The baseline to beat: low-resolution masks [K, h, w] upsampled bilinearly, argmax; labels [H, W]."""
     upsampled = torch.nn.functional.interpolate(torch.as_tensor(masks)[None].float(), size, mode="bilinear")
     return upsampled[0].argmax(0).numpy()

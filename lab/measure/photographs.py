@@ -1,12 +1,10 @@
-"""The pack on photographs with people's regions: coarse masks, presets, and rough masks lifted.
-
-  --part segments   every preset beside the bilinear baseline: mIoU, ARI, boundary F (2 pixels of 512)
-  --part lifting    five kinds of rough masks of a thing, lifted: IoU with people's masks, and theirs with each other
+"""Rough masks of a thing on photographs, lifted: IoU with people's masks, and theirs with each other.
 
 With a small model, or with --checkpoint FILE of Stable Diffusion at the paper's settings. The photographs are not part
-of the project: --root FOLDER has coco/, bsds/ and weizmann/, each with NAME.jpg beside NAME.npz (truth [people, H, W]).
-Half of them are for choices (--half tuning), figures are from the other. Scores are appended to
-demo_output/photographs/MODEL HALF PART.jsonl, so an interrupted run goes on where it stopped. No picture is written.
+of the project: --root FOLDER has weizmann/, with NAME.jpg beside NAME.npz (truth [people, H, W]). Half of them are for
+choices (--half tuning), figures are from the other. Scores are appended to
+demo_output/photographs/MODEL HALF lifting.jsonl, so an interrupted run goes on where it stopped. No picture is written.
+`pareto` and `rivals` measure segments on photographs.
 """
 
 import argparse
@@ -22,15 +20,12 @@ import torch
 from emerdiff.emerdiff_ops.modulation import PRESETS
 
 from measure.log import Row
-from measure.metrics import FIGURES, bilinear_labels, iou
-from measure.pictures import Pictured
+from measure.metrics import iou
 from measure.pipeline import Pipeline
 from measure.rough import rough_masks
 from measure.study import Study
 from measure.tables import means
 from small_model.photographs import FOLDER, HALVES, Photograph, names, photograph
-
-SETS = {"segments": ("coco", "bsds"), "lifting": ("weizmann",)}
 
 
 class Photographs(NamedTuple):
@@ -54,46 +49,21 @@ class Photographs(NamedTuple):
 
 
 def main() -> None:
-    study = Study("photographs", __doc__, Photographs(("coco", "bsds", "weizmann")))
-    study.add_parts(PARTS)
+    study = Study("photographs", __doc__, Photographs(("weizmann",)))
     study.parser.add_argument("--preset", choices=PRESETS, nargs="+", default=list(PRESETS))
-    for part in study.options.part:
-        wanted, material = study.options.preset, Photographs(SETS[part])
-        measure = partial(by_every_preset, PARTS[part])
-        table = partial(means, by=("preset", "case"))
-        study.measure(measure, table, wanted, itemgetter("preset"), part, material)
+    table = partial(means, by=("preset", "case"))
+    study.measure(lifting, table, study.options.preset, itemgetter("preset"), "lifting")
 
 
-def by_every_preset(part, pipeline: Pipeline, found: Photograph, presets: list[str]) -> Iterator[Row]:
-    for preset in presets:
-        for row in part(pipeline, found, preset):
-            yield {"preset": preset, **row}
-
-
-# --- the parts: rows of one photograph by one preset, "case" and figures ---
-
-
-def segments(pipeline: Pipeline, found: Photograph, preset: str) -> list[Row]:
-    """The preset's segments, and beside them its own coarse masks enlarged bilinearly."""
-    seen, group = Pictured(found.image, found.truths, found.name.startswith("coco")), found.name.split("/")[0]
-    _, _, low_res, labels = pipeline.segmented(found.image, preset)
-    cases = {"bilinear": bilinear_labels(low_res.masks[0], found.image.shape[:2]), "lifted": labels}
-    return [{"case": f"{group}, {case}", **named(seen.scores(each))} for case, each in cases.items()]
-
-
-def named(figures: dict[str, float]) -> dict[str, float]:
-    return {name: figures[key] for key, name in FIGURES.items()}
-
-
-def lifting(pipeline: Pipeline, found: Photograph, preset: str) -> list[Row]:
-    """Rough masks of what most people drew, before and after; all are lifted one by one."""
+def lifting(pipeline: Pipeline, found: Photograph, presets: list[str]) -> Iterator[Row]:
+    """Rough masks of what most people drew, before and after every preset; all are lifted one by one."""
     thing, agreement = agreed(found)
-    known, rows = pipeline.known(found.image, 0), []
-    for kind, rough in rough_masks(thing, seed=0).items():
+    known = pipeline.known(found.image, 0)
+    for preset, (kind, rough) in itertools.product(presets, rough_masks(thing, seed=0).items()):
         lifted = pipeline.lift(found.image, torch.from_numpy(rough)[None], preset, known)[0].numpy() > 0.5
         before, after = (people(each, found) for each in (rough > 0.5, lifted))
-        rows.append({"case": kind, "rough mask": before, "lifted": after, "gain": after - before, "people": agreement})
-    return rows
+        figures = {"rough mask": before, "lifted": after, "gain": after - before, "people": agreement}
+        yield {"preset": preset, "case": kind, **figures}
 
 
 def agreed(found: Photograph) -> tuple[np.ndarray, float]:
@@ -106,6 +76,3 @@ def agreed(found: Photograph) -> tuple[np.ndarray, float]:
 def people(mask: np.ndarray, found: Photograph) -> float:
     """Mean IoU with what every person drew."""
     return float(np.mean([iou(mask, truth > 0) for truth in found.truths]))
-
-
-PARTS = {"segments": segments, "lifting": lifting}

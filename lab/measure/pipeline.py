@@ -9,10 +9,10 @@ from emerdiff.nodes.steps.cluster import cluster_features
 from emerdiff.nodes.steps.extract import PLAIN, ROBUST, Reading, extract_features, reading_of
 from emerdiff.nodes.steps.lift import Known, lift_mask
 from emerdiff.nodes.steps.modulate import Push, modulate_attention
-from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Trajectory
+from emerdiff.nodes.steps.values import DifferenceMaps, Features, LowResMasks, Segmentation, Trajectory
 
 from measure.beds import SMALL_MODEL, Bed
-from measure.colours import colour_labels
+from reasons import Stop, in_words
 
 
 class Segmented(NamedTuple):
@@ -21,14 +21,25 @@ class Segmented(NamedTuple):
     features: Features
     trajectory: Trajectory
     low_res: LowResMasks
-    labels: np.ndarray  # [H, W]
+    segmentation: Segmentation
+
+    @property
+    def labels(self) -> np.ndarray:
+        """[H, W]"""
+        return self.segmentation.labels[0].numpy()
 
 
 class Pipeline:
     """A model in a precision, and the steps that need it."""
 
     def __init__(self, dtype: torch.dtype, bed: Bed = SMALL_MODEL):
-        self.bed, self.source = bed, bed.source(dtype)
+        self.bed = bed
+        try:
+            self.source = bed.source(dtype)
+        except Exception as error:  # the host raises anything for a file of another kind, and memory may not do
+            raise Stop(
+                f"The model {bed.name} cannot be used ({in_words(error)}): give another --checkpoint."
+            ) from error
 
     def features(
         self, image: np.ndarray, seed: int, resolution: int | None = None, reading: Reading = PLAIN
@@ -41,13 +52,13 @@ class Pipeline:
         push = self.push(preset, strength)
         return modulate_attention(self.source, trajectory, low_res, push, image=torch.from_numpy(image)[None])
 
-    def segmented(self, image: np.ndarray, preset: str, segments: int | None = None) -> Segmented:
+    def segmented(self, image: np.ndarray, preset: str, segments: int | None = None, seed: int = 0) -> Segmented:
         """With as many `segments` as suit the model unless told; 0: as normalized cuts find."""
-        features, trajectory = self.features(image, 0, reading=reading_of(preset))
+        features, trajectory = self.features(image, seed, reading=reading_of(preset))
         number = self.bed.segments if segments is None else segments
         low_res, picture = cluster_features(features, number), torch.from_numpy(image)[None]
         maps = self.maps(image, trajectory, low_res, preset)
-        return Segmented(features, trajectory, low_res, assemble_masks(maps, image=picture).labels[0].numpy())
+        return Segmented(features, trajectory, low_res, assemble_masks(maps, image=picture))
 
     def coarse(self, image: np.ndarray) -> LowResMasks:
         """The paper's low-resolution masks: clusters of features read plainly."""
@@ -65,10 +76,6 @@ class Pipeline:
     def known(self, image: np.ndarray, seed: int) -> Known:
         """What EmerDiff Lift Mask reads of a picture, once for all that is lifted there."""
         return Known(seed, self.bed.size, *self.features(image, seed, reading=ROBUST))
-
-    def colour_labels(self, image: np.ndarray) -> np.ndarray:
-        """k-means on the pixels' colours, which needs no model: labels [H, W]."""
-        return colour_labels(image, self.bed.segments)
 
     def labels(self, maps: DifferenceMaps, normalize: bool) -> np.ndarray:
         return assemble_masks(maps, normalize=normalize).labels[0].numpy()

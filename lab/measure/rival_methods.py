@@ -31,17 +31,11 @@ def suited(bed: Bed) -> Thresholds:
     return CHOSEN.get(bed.name, Thresholds(THRESHOLD, PUBLISHED))
 
 
-def diffseg(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
-    return diffseg_labels(pipeline.source, image, pipeline.bed.size, suited(pipeline.bed).divergence)
+def diffseg(pipeline: Pipeline, image: np.ndarray, published: bool = False) -> np.ndarray:
+    threshold = THRESHOLD if published else suited(pipeline.bed).divergence
+    return diffseg_labels(pipeline.source, image, pipeline.bed.size, threshold)
 
 
-def diffseg_published(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
-    return diffseg_labels(pipeline.source, image, pipeline.bed.size, THRESHOLD)
-
-
-def diffcut(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
-    return diffcut_labels(pipeline.source, image, pipeline.bed.size, suited(pipeline.bed).cuts)
-
-
-def diffcut_published(pipeline: Pipeline, image: np.ndarray) -> np.ndarray:
-    return diffcut_labels(pipeline.source, image, pipeline.bed.size, PUBLISHED)
+def diffcut(pipeline: Pipeline, image: np.ndarray, published: bool = False) -> np.ndarray:
+    settings = PUBLISHED if published else suited(pipeline.bed).cuts
+    return diffcut_labels(pipeline.source, image, pipeline.bed.size, settings)

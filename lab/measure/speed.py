@@ -8,8 +8,6 @@ leaves its table in demo_output/benchmark/.
   --part full      Stable Diffusion 1.5 at full size, random weights: a variant and step, and the decoder
   --part complete  the same, complete runs; for a GPU
   --part click     from picture to draft and from click to mask, beside lifting every segment, small and full size
-  --part progress  how true the announced time left is
-  --part cluster   a folder by 1, 2 and 4 workers of a cluster on this machine
   --part outside   everything outside the network, step by step, from 512 to 4096 pixels, 20 and 60 segments
   --part widget    how soon the click widget answers on a large picture, in Chromium
   --part guard     under half a minute: fails when the exact path has lost a third of its advantage over plain
@@ -31,10 +29,8 @@ from emerdiff.nodes.steps.values import Source
 from measure.jobs import pipeline, plain_pipeline, scene_image, table, whole_jobs
 from measure.log import publish
 from measure.speed_click import click
-from measure.speed_cluster import cluster
 from measure.speed_full_size import complete, full
 from measure.speed_outside import outside
-from measure.speed_progress import progress
 from measure.speed_widget import widget
 from measure.timing import PRECISIONS, compare, fastest_precision
 from small_model.model import load
@@ -62,7 +58,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full", "progress"])
+    parser.add_argument("--part", choices=PARTS, nargs="*", default=["small", "full"])
     parser.add_argument("--precision", choices=PRECISIONS, help="the faster of fp32 and bf16 unless given")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pixels", type=int, nargs="+", default=[512, 768], help="for the part complete")
@@ -107,6 +103,6 @@ def guard(options) -> str:
 
 
 PARTS = {
-    "small": small, "full": full, "complete": complete, "click": click, "progress": progress, "cluster": cluster,
+    "small": small, "full": full, "complete": complete, "click": click,
     "outside": outside, "widget": widget, "guard": guard,
 }  # fmt: skip

@@ -82,15 +82,9 @@ def whole_runs(unet: dict[str, Measured], decoder: float, variants: int, masks: 
             continue
         levels = len(modulation_levels(timestep_grid(50), preset.timestep, preset.steps))
         decoded = READOUTS[preset.readout].decodings(masks)
-        seconds = seconds_computed(preset, first["exact"], later["exact"], decoder, masks)
+        seconds = 2 * masks * (first["exact"] + (levels - 1) * later["exact"]) + decoded * decoder
         lines.append([name, levels, decoded, f"{seconds:.0f}", f"{plain / seconds:.2f}"])
     return markdown(title, ["", "levels", "decodings", "seconds", "times as fast as plain"], lines)
-
-
-def seconds_computed(preset, first: float, later: float, decoder: float, masks: int) -> float:
-    """Of a whole run, from those of a variant at the first level and at a later one, and of a decoding."""
-    levels = len(modulation_levels(timestep_grid(50), preset.timestep, preset.steps))
-    return 2 * masks * (first + (levels - 1) * later) + READOUTS[preset.readout].decodings(masks) * decoder
 
 
 def complete(options) -> str:

@@ -1,6 +1,7 @@
 """Everything outside the network: seconds and the most memory of each step, beside the network's own."""
 
 import gc
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -20,6 +21,7 @@ from emerdiff.nodes.steps.values import Segmentation, Source
 from torch.nn.functional import interpolate
 
 from measure.jobs import scene_image
+from measure.tables import markdown
 from measure.timing import PRECISIONS, peak, reset_peak, seconds_of
 from reference import full_size
 from small_model import small_flux, small_sd
@@ -35,18 +37,14 @@ def outside(options) -> str:
     """The small Flux at 1024 pixels, Lift Mask by the small Stable Diffusion at 512; no preset that lifts."""
     dtype = PRECISIONS[options.precision]
     flux, sd = Source(*small_flux.load(dtype)), Source(*small_sd.load(dtype))
-    lines = [network(dtype), "", "| picture | segments | step | seconds | MiB |", "|---|---|---|---|---|"]
-    for size in SIZES:
-        for count in SEGMENTS:
-            for name, seconds, most in measured(steps(flux, sd, size, count)):
-                row = f"| {size[1]} x {size[0]} | {count} | {name} | {seconds:.2f} | {most / 2**20:.0f} |"
-                lines.append(row)
-                print(row, flush=True)
-    lines += [
-        f"| {FRAMES} of {FRAME[1]} x {FRAME[0]} | {SEGMENTS[0]} | {name} | {seconds:.2f} | {most / 2**20:.0f} |"
-        for name, seconds, most in measured(clicks())
-    ]
-    return "\n".join(lines)
+    lines = []
+    for size, count in itertools.product(SIZES, SEGMENTS):
+        for step in measured(steps(flux, sd, size, count)):
+            lines.append([f"{size[1]} x {size[0]}", count, *step])
+            print(*lines[-1], flush=True)
+    clip = f"{FRAMES} of {FRAME[1]} x {FRAME[0]}"
+    lines += [[clip, SEGMENTS[0], *step] for step in measured(clicks())]
+    return markdown(network(dtype), ["picture", "segments", "step", "seconds", "MiB"], lines)
 
 
 def network(dtype: torch.dtype) -> str:
@@ -56,12 +54,12 @@ def network(dtype: torch.dtype) -> str:
     return f"Reading a picture of 512 pixels at Stable Diffusion 1.5's full size, random weights: {seconds:.1f} s."
 
 
-def measured(named: Iterator[Step]) -> Iterator[tuple[str, float, int]]:
-    """Seconds of each step, run once, and the most bytes above what was held before."""
+def measured(named: Iterator[Step]) -> Iterator[tuple[str, str, str]]:
+    """Each step, its seconds, run once, and the most MiB above what was held before."""
     for name, step in named:
         gc.collect()
         before = reset_peak()
-        yield name, seconds_of(step), peak() - before
+        yield name, f"{seconds_of(step):.2f}", f"{(peak() - before) / 2**20:.0f}"
 
 
 def steps(flux: Source, sd: Source, size: tuple[int, int], count: int) -> Iterator[Step]:

@@ -17,11 +17,13 @@ from emerdiff.nodes.steps.saved import to_file
 from emerdiff.nodes.steps.values import Segmentation
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from comfyui import browser
 from comfyui.chromium import find_browser
 from comfyui.front_ends import NEWEST, OWN, flags_of
-from comfyui.server import HostServer, default_host, device_flags
+from comfyui.server import HostServer, device_flags
+from measure.tables import markdown
 
 SEGMENTS, SIZE = 60, (2000, 3000)
 MAKE = """async (zoom) => {
@@ -113,7 +115,7 @@ def answers(front_end: str, rounds: int) -> Iterator[tuple[str, dict]]:
     found = find_browser()
     assert found, "no Chromium or Chrome is on PATH"
     flags = *device_flags(), *flags_of(front_end)
-    with HostServer(default_host(), flags=flags) as server, browser.chromium(found) as chrome:
+    with HostServer(flags=flags) as server, browser.chromium(found) as chrome:
         put_files(server, SEGMENTS, *SIZE)
         for mode in ("classic", "vue"):
             browser.set_up(server, **{"Comfy.VueNodes.Enabled": mode == "vue"})
@@ -128,10 +130,10 @@ def answers(front_end: str, rounds: int) -> Iterator[tuple[str, dict]]:
 
 
 def table(where: str, measured: dict) -> str:
-    rows = (f"| {name} | {median(times):.0f} | {max(times):.0f} |" for name, times in measured["times"].items())
+    lines = [[name, f"{median(times):.0f}", f"{max(times):.0f}"] for name, times in measured["times"].items()]
     width, height = measured["size"]
     head = f"**{where}, drawn at {width} x {height}, {SEGMENTS} segments, picture {SIZE[1]} x {SIZE[0]}**"
-    return "\n".join([head, "", "| | ms, median | most |", "|---|---|---|", *rows])
+    return markdown(head, ["", "ms, median", "most"], lines)
 
 
 def put_files(server: HostServer, segments: int, height: int, width: int) -> None:
@@ -151,11 +153,7 @@ def regions(random: np.random.Generator, segments: int, height: int, width: int)
     y, x = np.mgrid[:height, :width]
     shake = [ndimage.zoom(random.normal(size=(height // 20, width // 20)), 20, order=1) * 30 for _ in range(2)]
     y, x = (axis + moved[:height, :width] for axis, moved in zip((y, x), shake))
-    nearest, labels = np.full((height, width), np.inf, np.float32), np.zeros((height, width), np.int16)
-    for number, (row, column) in enumerate(places):
-        away = ((y - row) ** 2 + (x - column) ** 2).astype(np.float32)
-        labels[away < nearest] = number
-        nearest = np.minimum(nearest, away)
+    labels = KDTree(places).query(np.stack([y, x], -1))[1].astype(np.int16)
     for number, (row, column) in enumerate(random.random((segments, 2)) * (height - 40, width - 40)):
         labels[int(row) : int(row) + 40, int(column) : int(column) + 40] = number
     return labels

@@ -17,7 +17,6 @@ from measure import beds
 from measure.log import Row, measure_missing, publish, read
 from measure.pipeline import Pipeline
 from measure.timing import PRECISIONS, fastest_precision
-from small_model.photographs import NoPhotographs
 
 ROOT = Path(__file__).resolve().parents[2]
 Table = Callable[[list[Row], str], str]  # of all rows, under a title
@@ -67,9 +66,6 @@ class Study:
         add("--output", type=Path, default=ROOT / "demo_output" / name, help="a folder for rows and tables")
         add("--publish", action="store_true", help=f"measure nothing, write what there is to docs/measured/{name}.md")
 
-    def add_parts(self, parts: Iterable[str]) -> None:
-        self.parser.add_argument("--part", choices=list(parts), nargs="+", default=list(parts))
-
     @cached_property
     def options(self) -> argparse.Namespace:
         """The arguments; ends the command where these only ask for what there is."""
@@ -83,7 +79,7 @@ class Study:
 
     @cached_property
     def bed(self) -> beds.Bed:
-        return self.model or beds.chosen(self.options)
+        return self.model or beds.chosen(self.options.model, self.options.checkpoint)
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -111,11 +107,8 @@ class Study:
 
         log = options.output / f"{self.stem(part)}.jsonl"
         items = ({**model, **item} for item in material.items(options))
-        try:
-            with torch.inference_mode():
-                measure_missing(log, items, load_and_measure, wanted, name, options.minutes)
-        except NoPhotographs as reason:
-            sys.exit(f"No figures: {reason}.")
+        with torch.inference_mode():
+            measure_missing(log, items, load_and_measure, wanted, name, options.minutes)
         rows = read(log)
         if rows:
             self.report(table(rows, self.title(material)), part)

@@ -69,7 +69,7 @@ class Clips(NamedTuple):
 
 def main() -> None:
     study = Study("video", __doc__, Clips())
-    study.add_parts(PARTS)
+    study.parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
     study.parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="pixels of the long video's frames")
     for part in study.options.part:
         PARTS[part](study)

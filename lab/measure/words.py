@@ -11,9 +11,6 @@ import numpy as np
 import torch
 from emerdiff.emerdiff_ops.text_scores import SIGNS
 from emerdiff.nodes.host import network
-from emerdiff.nodes.steps.assemble import assemble_masks
-from emerdiff.nodes.steps.cluster import cluster_features
-from emerdiff.nodes.steps.extract import ROBUST
 from emerdiff.nodes.steps.score_text import GOCA, Asked, Reader, scores_of, segment_signs, signs_of
 from emerdiff.nodes.steps.values import Segmentation
 
@@ -23,7 +20,6 @@ from measure.pipeline import Pipeline
 from measure.study import Study
 from measure.tables import means
 from small_model.scenes import Scene, scene
-from small_model.settings import NORMALIZE
 
 METRICS = {"top": "best segment in the object", "iou": "IoU of the n best", "ap": "average precision"}
 PLACES = {"every": "of all places", "objects": "of the objects' places", "words": "mean over the words"}
@@ -52,7 +48,8 @@ def main() -> None:
 
 def measured(pipeline: Pipeline, seed: int, _) -> list[Row]:
     true = scene(seed, pipeline.bed.size)
-    segmentation = segmented(pipeline, true, seed)
+    preset = "fast" if pipeline.bed.pushes else "draft"
+    segmentation = pipeline.segmented(true.image, preset, seed=seed).segmentation
     tasks, ways = list(tasks_of(true, segmentation)), ways_of(pipeline, true, segmentation, seed)
     return [
         {
@@ -62,13 +59,6 @@ def measured(pipeline: Pipeline, seed: int, _) -> list[Row]:
             "places": figures_of_places(true, ways),
         }
     ]
-
-
-def segmented(pipeline: Pipeline, true: Scene, seed: int) -> Segmentation:
-    features, trajectory = pipeline.features(true.image, seed, reading=ROBUST)
-    coarse = cluster_features(features, pipeline.bed.segments)
-    maps = pipeline.maps(true.image, trajectory, coarse, "fast" if pipeline.bed.pushes else "draft")
-    return assemble_masks(maps, normalize=NORMALIZE, image=torch.from_numpy(true.image)[None])
 
 
 def tasks_of(true: Scene, segmentation: Segmentation) -> Iterator[Task]:

@@ -5,7 +5,6 @@ data_sets  the data sets by name, their layouts and classes
 layouts    where their files lie, and how one picture is read
 ways       crop, sides and enlargement of published scripts
 methods    ways from a picture to a label map, by name
-on_model   the pipeline of a method that needs a model
 modified   the paper's modified protocol
 scorer     one picture after another -> rows
 rows       what is kept of one picture

@@ -9,11 +9,12 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from batch.pictures import is_result
+from reasons import Stop
 
 IGNORED = -1  # of a pixel that counts for nothing
 
 
-class DataError(Exception):
+class DataError(Stop):
     """A data set is not there, or not whole, or holds something else; the text names the file or folder."""
 
 

@@ -2,13 +2,13 @@
 
 A method takes the pipeline and a picture [H, W, 3] float32 in 0..1 and gives labels [H, W], numbers 0..S-1. How many
 segments are wanted is the pipeline's: `pipeline.bed.segments`, 0 for the picture's own number. Methods in NO_MODEL need
-no more than that. A module that imports ComfyUI is named by `of_module`, which imports it with the first call.
+no more than that.
 """
 
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,29 +19,12 @@ from measure.colours import colour_labels
 from measure.metrics import bilinear_labels
 
 Method = Callable[[Any, np.ndarray], np.ndarray]
-RIVALS = ("diffseg", "diffseg published", "diffcut", "diffcut published")
+RIVALS = ("diffseg", "diffcut")
 CELLS = 128  # on the shorter side, about, where colours are features
 
 
-class Wanted(NamedTuple):
-    """In a bed's place where there is no model: the number of segments."""
-
-    segments: int
-
-
-class NoModel(NamedTuple):
-    """In a pipeline's place."""
-
-    bed: Wanted
-
-
-def emerdiff(pipeline: Any, image: np.ndarray, preset: str) -> np.ndarray:
-    return pipeline.segmented(image, preset).labels
-
-
-def by_cuts(pipeline: Any, image: np.ndarray) -> np.ndarray:
-    """A draft of as many segments as normalized cuts find."""
-    return pipeline.segmented(image, "draft", 0).labels
+def emerdiff(pipeline: Any, image: np.ndarray, preset: str, segments: int | None = None) -> np.ndarray:
+    return pipeline.segmented(image, preset, segments).labels
 
 
 def bilinear(pipeline: Any, image: np.ndarray) -> np.ndarray:
@@ -69,16 +52,17 @@ def queries(pipeline: Any, image: np.ndarray) -> tuple[torch.Tensor, Grid]:
     return features.features[0], features.grid
 
 
-def of_module(module: str, name: str) -> Method:
-    """A function of a module that is imported when it is first called."""
-    return lambda pipeline, image: getattr(import_module(module), name)(pipeline, image)
+def rival(pipeline: Any, image: np.ndarray, name: str, published: bool) -> np.ndarray:
+    """DiffSeg or DiffCut; their module is imported only then, because ComfyUI comes with it."""
+    return getattr(import_module("measure.rival_methods"), name)(pipeline, image, published)
 
 
 METHODS: dict[str, Method] = {
     **{f"emerdiff {preset}": partial(emerdiff, preset=preset) for preset in PRESETS},
-    "emerdiff cuts": by_cuts,
+    "emerdiff cuts": partial(emerdiff, preset="draft", segments=0),  # as many as normalized cuts find
     "bilinear": bilinear,
     "kmeans-colour": kmeans_colour,
-    **{name: of_module("measure.rival_methods", name.replace(" ", "_")) for name in RIVALS},
+    **{name: partial(rival, name=name, published=False) for name in RIVALS},
+    **{f"{name} published": partial(rival, name=name, published=True) for name in RIVALS},
 }
 NO_MODEL = {"kmeans-colour"}

@@ -19,16 +19,11 @@ Every picture's counts are appended to demo_output/protocol/, so an interrupted 
 """
 
 import argparse
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
-from batch.reasons import Stop
+from batch import workers
 from journal import append, read
-from measure.log import Row
 from protocols import layouts
 from protocols.data_sets import DATA, DataSet, whole
 from protocols.layouts import DataError
@@ -37,20 +32,16 @@ from protocols.modified import NEAREST
 from protocols.report import PROTOCOLS, Scoring, report
 from protocols.scorer import Job, Scorer
 from protocols.ways import WAYS
+from reasons import Stop
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output" / "protocol"
 
 
-def main() -> int:
-    options = parse()
+def main() -> None:
     try:
-        return run(options)
-    except (DataError, Stop, ValueError, OSError) as reason:
-        print(f"\nStopped: {str(reason).removesuffix('.')}. What was measured is kept.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
-        return 130
+        run(parse())
+    except (ValueError, OSError) as error:  # a full disk, a list that is no text
+        raise Stop(f"{error}. What was measured is kept.") from error
 
 
 def parse() -> argparse.Namespace:
@@ -67,13 +58,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--nearest", choices=NEAREST, default=NEAREST[0], help="for data-set and modified")
     parser.add_argument("--all-pictures", action="store_true", help="not those of a published list alone")
     parser.add_argument("--count", type=int, help="only so many pictures, the first")
-    parser.add_argument("--cluster", metavar="local|ADDRESS", help="on many processes or machines, as `segment` does")
-    parser.add_argument("--workers", type=int, help="so many of them")
+    workers.add_arguments(parser)
     parser.add_argument("--minutes", type=float, default=1e9, help="start none after so many; run again to go on")
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> None:
     method, way = method_of(options), WAYS[options.way]
     data = whole(way.data[options.data]) if options.all_pictures else way.data[options.data]
     job = job_of(options, method, data)
@@ -84,7 +74,6 @@ def run(options: argparse.Namespace) -> int:
     text = report(rows, data, scoring, f"{log.stem}, {options.protocol}")
     log.with_name(f"{log.stem}, {options.protocol}.md").write_text(text)
     print(text)
-    return 0
 
 
 def job_of(options: argparse.Namespace, method: str, data: DataSet) -> Job:
@@ -109,9 +98,9 @@ def measure_rest(job: Job, log: Path, options: argparse.Namespace) -> None:
     """Appends the row of every picture that has none; DataError at the first that cannot be had."""
     done, end = {row["seed"] for row in read(log, "seed")}, time.monotonic() + 60 * options.minutes
     left = [name for name in job.files if name not in done]
-    often = 0.1 if sys.stderr.isatty() else 10  # seconds
-    with tqdm(total=len(job.files), initial=len(job.files) - len(left), unit="picture", mininterval=often) as bar:
-        for name, row in outcomes(job, left, options):
+    seen = options.root.resolve(), job.checkpoint
+    with workers.progress(len(job.files), len(left)) as bar:
+        for name, row in workers.each_done(Scorer, job, left, options, OUTPUT / "workers", *seen):
             if "error" in row:
                 raise DataError(row["error"])
             append(log, {"seed": name, **row})
@@ -120,26 +109,13 @@ def measure_rest(job: Job, log: Path, options: argparse.Namespace) -> None:
                 return
 
 
-def outcomes(job: Job, names: list[str], options: argparse.Namespace) -> Iterator[tuple[str, Row]]:
-    """Each picture's row, as it is done; nothing is loaded where nothing is left."""
-    if options.cluster and names:
-        from batch.cluster import Cluster, spread  # Ray is there only where it was asked for
-
-        seen = tuple(each for each in (options.root.resolve(), job.checkpoint) if each)
-        yield from spread(Scorer, job, names, Cluster(options.cluster, options.workers, OUTPUT / "workers", seen))
-    elif names:
-        scorer = Scorer(job)
-        for name in names:
-            yield name, scorer(name)
-
-
 def method_of(options: argparse.Namespace) -> str:
-    """The method's name in the table; raises ValueError where there is none."""
+    """The method's name in the table; raises Stop where there is none."""
     name = " ".join(options.method)
     if name not in METHODS:
-        raise ValueError(f"there is no method {name}: --method takes {', '.join(METHODS)}")
+        raise Stop(f"there is no method {name}: --method takes {', '.join(METHODS)}")
     if name in NO_MODEL and options.segments == 0:
-        raise ValueError(f"{name} finds no number of its own: give --segments a number")
+        raise Stop(f"{name} finds no number of its own: give --segments a number")
     return name
 
 

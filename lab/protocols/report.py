@@ -11,6 +11,7 @@ from protocols.hungarian import Tally, all_at_once, picture_by_picture, with_bac
 from protocols.modified import NEAREST, by_concepts, shared_clusters
 from protocols.rows import counts_of, embeddings_of
 from protocols.scores import accuracy, ious, mean_iou, mean_iou_of_present, summed, with_error
+from reasons import Stop
 
 PROTOCOLS = ("per-image", "data-set", "modified")
 COLUMNS = {"mIoU": mean_iou, "mIoU over classes that occur": mean_iou_of_present, "pixel accuracy": accuracy}
@@ -25,12 +26,12 @@ class Scoring(NamedTuple):
 
 
 def report(rows: list[Row], data: DataSet, scoring: Scoring, title: str) -> str:
-    """Means and errors of every way to count, and the IoU of every class; raises ValueError where there is nothing."""
+    """Means and errors of every way to count, and the IoU of every class; raises Stop where there is nothing."""
     if not rows:
-        raise ValueError("no picture has been measured yet")
+        raise Stop("no picture has been measured yet")
     counts = [counts_of(row, len(data.classes)) for row in rows]
     if not any(each.any() for each in counts):
-        raise ValueError("no pixel of these pictures is of any class, so there is nothing to score")
+        raise Stop("no pixel of these pictures is of any class, so there is nothing to score")
     tallies = ways_to_count(rows, counts, data, scoring)
     segments = np.mean([row["segments"] for row in rows])
     title = (

@@ -2,16 +2,18 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 
-from batch.reasons import in_words
 from measure.log import Row
+from measure.timing import PRECISIONS, fastest_precision
 from protocols.layouts import DataError, Files
-from protocols.methods import METHODS, NO_MODEL, NoModel, Wanted, colours, queries
+from protocols.methods import METHODS, NO_MODEL, colours, queries
 from protocols.rows import Method, measured
 from protocols.ways import WAYS, read
+from reasons import in_words
 
 COLOURS = 20  # clusters, unless told
 
@@ -53,10 +55,13 @@ def prepared(job: Job) -> Method:
     """The method with what it runs on; ComfyUI is started only where there is a model."""
     pipeline: Any
     if job.method in NO_MODEL:
-        pipeline, features = NoModel(Wanted(job.segments or COLOURS)), colours
+        pipeline, features = SimpleNamespace(bed=SimpleNamespace(segments=job.segments or COLOURS)), colours
     else:
-        from protocols.on_model import pipeline_of
+        from measure.beds import chosen
+        from measure.pipeline import Pipeline
 
-        pipeline = pipeline_of(job.model, job.checkpoint, job.segments)
+        bed = chosen(job.model, job.checkpoint)
+        bed = bed if job.segments is None else bed._replace(segments=job.segments)
+        pipeline = Pipeline(PRECISIONS[fastest_precision()], bed)
         features = partial(queries, pipeline)
     return Method(partial(METHODS[job.method], pipeline), features if job.embedded else None)

@@ -8,37 +8,11 @@ import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 
 from reference.random_weights import random_state
+from small_model.autoencoder import FORM
+from small_model.small_sd import UNET_CONFIG
 
-UNET = {
-    "image_size": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "model_channels": 320,
-    "num_res_blocks": [2, 2, 2, 2],
-    "channel_mult": (1, 2, 4, 4),
-    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
-    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-    "transformer_depth_middle": 1,
-    "context_dim": 768,
-    "num_heads": 8,
-    "use_spatial_transformer": True,
-    "use_linear_in_transformer": False,
-    "adm_in_channels": None,
-    "use_temporal_attention": False,
-    "legacy": False,
-}
-AUTOENCODER = {
-    "double_z": True,
-    "z_channels": 4,
-    "resolution": 256,
-    "in_channels": 3,
-    "out_ch": 3,
-    "ch": 128,
-    "ch_mult": [1, 2, 4, 4],
-    "num_res_blocks": 2,
-    "attn_resolutions": [],
-    "dropout": 0.0,
-}
+UNET = {**UNET_CONFIG, "model_channels": 320, "context_dim": 768, "num_heads": 8, "num_head_channels": -1}
+AUTOENCODER = {**FORM, "ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2}
 
 
 def load(dtype: torch.dtype) -> tuple[comfy.model_patcher.ModelPatcher, comfy.sd.VAE, list]:

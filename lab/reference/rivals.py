@@ -4,20 +4,17 @@ Their equations are in diffseg.py and diffcut.py. The network runs as the pack r
 last one evaluation.
 """
 
-from contextlib import suppress
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from einops import rearrange
 from emerdiff.emerdiff_ops.difference import resize_maps
 from emerdiff.emerdiff_ops.segments.labels import assign
 from emerdiff.nodes.host import network, unet
-from emerdiff.nodes.host.hooks import Captured
+from emerdiff.nodes.host.hooks import Captured, SelfAttention
 from emerdiff.nodes.host.latents import own_resolution, pixels_per_cell
 from emerdiff.nodes.host.places import Layer, layer_of
-from emerdiff.nodes.host.session import run_session
+from emerdiff.nodes.host.session import attend, capture_once
 from emerdiff.nodes.steps.extract import latents_of
 from emerdiff.nodes.steps.values import Source, size_of
 from torch import Tensor
@@ -51,25 +48,6 @@ class Seen(NamedTuple):
 # --- what is read of the network ---
 
 
-class SelfAttention:
-    """Keeps softmax(Q K^T / sqrt d) of self-attentions, the mean of their heads: per layer [h, w, h, w] float32."""
-
-    def __init__(self, layers: list[Layer]):
-        self.layers = layers
-        self.maps: dict[Layer, Tensor] = {}
-
-    def install(self, transformer_options: dict) -> None:
-        replacements = transformer_options.setdefault("patches_replace", {}).setdefault("attn1", {})
-        replacements |= {layer: partial(self.attention, layer) for layer in self.layers}
-
-    def attention(self, layer: Layer, query: Tensor, key: Tensor, value: Tensor, options: dict) -> Tensor:
-        q, k, v = (rearrange(each, "1 n (h d) -> h n d", h=options["n_heads"]) for each in (query, key, value))
-        maps = (q.float() @ k.float().mT * options["dim_head"] ** -0.5).softmax(-1)
-        grid = tuple(options["activations_shape"][-2:])
-        self.maps[layer] = maps.mean(0).cpu().unflatten(1, grid).unflatten(0, grid)
-        return rearrange(maps.to(v) @ v, "h n d -> 1 n (h d)")
-
-
 class AttentionOutput:
     """Keeps what one layer's self-attention puts out, behind its projection, [h, w, C] float32, and stops there."""
 
@@ -88,19 +66,15 @@ class AttentionOutput:
 
 
 def attention_maps(source: Source, latent: Tensor, timestep: int = DIFFSEG_TIMESTEP) -> list[Tensor]:
-    """Of every self-attention that stands beside a cross-attention; the network is given the latent without noise.
+    """The mean over heads [h, w, h, w] of every self-attention beside a cross-attention, of a latent without noise.
 
-    The host divides what it is given by sqrt(sigma^2 + 1): so x0 goes in multiplied by it.
+    The host divides what it is given by sqrt(sigma^2 + 1): so the latent goes in multiplied by it.
     """
-    hook = SelfAttention(list(unet.cross_attention_layers(source.model)))
-    sigma = network.sigma_of(source.model, timestep)
-
-    def work(x0, predict):
-        predict(x0 * (sigma**2 + 1) ** 0.5, sigma, hook)
-        return x0
-
-    run_session(source.model, source.conditioning, latent, work)
-    return list(hook.maps.values())
+    layers, sigma = list(unet.cross_attention_layers(source.model)), network.sigma_of(source.model, timestep)
+    hook = SelfAttention(layers, 1, attend)
+    capture_once(source.model, source.conditioning, latent * (sigma**2 + 1) ** 0.5, sigma, hook)
+    grids = [unet.grid_of(source.model, layer, size_of(latent)) for layer in layers]
+    return [hook.maps[layer].cpu().unflatten(1, grid).unflatten(0, grid) for layer, grid in zip(layers, grids)]
 
 
 def encoder_output(source: Source, latent: Tensor, timestep: int = DIFFCUT_TIMESTEP) -> Tensor:
@@ -108,13 +82,7 @@ def encoder_output(source: Source, latent: Tensor, timestep: int = DIFFCUT_TIMES
     encoder = [layer for layer in unet.cross_attention_layers(source.model) if layer.block == "input"]
     hook, sigma = AttentionOutput(encoder[-1]), network.sigma_of(source.model, timestep)
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(NOISE_SEED))
-
-    def work(x0, predict):
-        predict(x0 + sigma * noise.to(x0), sigma, hook)
-        return x0
-
-    with suppress(Captured):
-        run_session(source.model, source.conditioning, latent, work)
+    capture_once(source.model, source.conditioning, latent, sigma, hook, noise)
     return hook.features
 
 

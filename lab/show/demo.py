@@ -12,16 +12,14 @@ The server runs on a free port of this machine and is stopped at the end, whatev
 """
 
 import argparse
-import json
 import re
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from comfyui.server import HostServer, ServerError, WorkflowError, default_host, interrupt_on_termination
+from comfyui.server import HostServer, interrupt_on_termination
 from comfyui.workflow import (
     INPAINT,
     POINT,
@@ -35,38 +33,34 @@ from comfyui.workflow import (
     with_inputs,
     with_small_model_settings,
 )
-from measure.metrics import bilinear_labels, interior, iou, scores
-from show.on_photographs import show_photographs
-from show.results import OUTPUT, Picture, Row, Segments, Task, table, write
+from measure.log import Row
+from measure.metrics import CALLED, bilinear_labels, interior, iou, scores
+from measure.rough import rough_masks
+from measure.tables import means
+from show.on_photographs import pointed, show_photographs
+from show.results import OUTPUT, Picture, Segments, Task, write
 from show.session import SEGMENTS_OF_A_PHOTO, Session, png
 from show.sheet import to_image
 from small_model.scenes import HELD_OUT, scene
 from small_model.settings import SAMPLING, SEGMENTS
 
 
-def main() -> int:
+def main() -> None:
     options = parse()
     interrupt_on_termination()
     rows = []
     try:
         print("Starting ComfyUI ...", flush=True)
-        with HostServer(default_host()) as server:
+        with HostServer() as server:
             print(f"ComfyUI {server.version()} answers at http://{server.address}", flush=True)
             session = Session(server, options)
             for picture in pictures(options):
                 rows.append(show(session, picture))
             if not options.image:
                 show_photographs(session)
-    except (ServerError, WorkflowError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted; ComfyUI is stopped.", file=sys.stderr)
-        return 130
     finally:
         if rows:
-            print(f"\n{table(rows)}\n\nThe pictures are in {OUTPUT}")
-    return 0
+            print(f"\n{means(rows, 'Each picture', ['seed'])}\n{means(rows, 'All', [])}\nThe pictures are in {OUTPUT}")
 
 
 def parse() -> argparse.Namespace:
@@ -116,11 +110,11 @@ def show(session: Session, picture: Picture) -> Row:
     segments = segment(session, picture)
     task = choose(picture, segments.labels, session.options)
     shown = inpaint(session, picture, segments, task) | pick(session, picture, segments, task)
-    row = Row(picture.name, len(segments.masks), segments.seconds)
+    row: Row = {"seed": picture.name, "segments": len(segments.masks), "seconds": segments.seconds}
     if picture.truth is not None:
-        ours, baseline = scores(segments.labels, picture.truth), scores(segments.coarse, picture.truth)
-        row = row._replace(miou=(ours["miou"], baseline["miou"]), ari=(ours["ari"], baseline["ari"]))
-    write(picture, segments, task, shown, row)
+        for name, labels in {"EmerDiff": segments.labels, "bilinear": segments.coarse}.items():
+            row |= {f"{CALLED[key]}, {name}": scores(labels, picture.truth)[key] for key in ("miou", "ari")}
+    write(picture, segments, task, shown)
     return row
 
 
@@ -162,9 +156,8 @@ def inpaint(session: Session, picture: Picture, segments: Segments, task: Task) 
     use_segmentation(prompt, segments)
     selecting = find(prompt, "EmerDiffSelectSegments")
     selection = add(prompt, "PreviewImage", images=[selecting, 1])
-    outputs = session.run(f"{picture.name}: inpainting", prompt)
-    shown = {"overlay": selecting, "selection": selection, "inpainted": find(prompt, "SaveImage")}
-    return {name: session.images(outputs[node])[0] for name, node in shown.items()}
+    nodes = {"overlay": selecting, "selection": selection, "inpainted": find(prompt, "SaveImage")}
+    return session.shown(f"{picture.name}: inpainting", prompt, nodes)
 
 
 def use_segmentation(prompt: dict, segments: Segments) -> None:
@@ -175,10 +168,11 @@ def use_segmentation(prompt: dict, segments: Segments) -> None:
 
 
 def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> dict[str, Image.Image]:
-    """Run the workflows for a rough mask, a box around the chosen segments, and for a word."""
-    rough = box_around(np.isin(segments.labels, task.segments))
+    """Run the workflows for a rough mask, a box around the chosen segments, for a word, and for a point in them."""
+    region = np.isin(segments.labels, task.segments)
+    rough = rough_masks(region, 0)["box around it"] > 0.5
     prompt = session.prompt_with_mask(REFINE, picture, rough)
-    lifted = session.run(f"{picture.name}: lifting a box", prompt)[find(prompt, "EmerDiffLiftMask")]
+    lifted = session.shown(f"{picture.name}: lifting a box", prompt, {"lifted": find(prompt, "EmerDiffLiftMask")})
     prompt = with_inputs(session.prompt(WORD, picture, task.prompt), "EmerDiffSelectByText", text=task.word)
     redirect(prompt, [find(prompt, "ImageScaleToTotalPixels"), 0], [find(prompt, "LoadImage"), 0])
     use_segmentation(prompt, segments)
@@ -186,32 +180,9 @@ def pick(session: Session, picture: Picture, segments: Segments, task: Task) -> 
     prompt = {key: node for key, node in prompt.items() if node["class_type"] in kept}
     selecting = find(prompt, "EmerDiffSelectByText")
     add(prompt, "PreviewImage", images=[selecting, 1])
-    found = session.run(f"{picture.name}: looking for {task.word}", prompt)[selecting]
-    region = np.isin(segments.labels, task.segments)
-    return {
-        "rough_mask": Image.fromarray(np.uint8(255) * rough),
-        "lifted": session.images(lifted)[0],
-        "by_word": session.images(found)[0],
-        **point(session, picture, region),
-    }
-
-
-def point(session: Session, picture: Picture, region: np.ndarray) -> dict[str, Image.Image]:
-    """Run the workflow that takes a point, in the middle of a region; what is like it, and the exact mask."""
-    row, column = interior(region)
-    text = json.dumps([{"x": column, "y": row}])
-    prompt = with_inputs(session.prompt(POINT, picture), "EmerDiffPickByPoints", positive_points=text)
-    outputs = session.run(f"{picture.name}: pointing at {column}, {row}", prompt)
-    shown = {"pointed": "EmerDiffPickByPoints", "exact": "EmerDiffLiftMask"}
-    return {name: session.images(outputs[find(prompt, node)])[0] for name, node in shown.items()}
-
-
-def box_around(region: np.ndarray) -> np.ndarray:
-    """The smallest box around a region, [H, W] bool."""
-    box = np.zeros(region.shape, bool)
-    rows, columns = (np.flatnonzero(region.any(axis)) for axis in (1, 0))
-    box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-    return box
+    found = session.shown(f"{picture.name}: looking for {task.word}", prompt, {"by_word": selecting})
+    rough_mask = {"rough_mask": Image.fromarray(np.uint8(255) * rough)}
+    return rough_mask | lifted | found | pointed(session, session.prompt(POINT, picture), [interior(region)[::-1]])
 
 
 def choose(picture: Picture, labels: np.ndarray, options: argparse.Namespace) -> Task:

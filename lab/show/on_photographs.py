@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ from comfyui.workflow import (
 )
 from show.results import OUTPUT, Picture
 from show.session import Session, png
-from show.sheet import BACKGROUND, Panel, enlarged, strip, to_image
+from show.sheet import Panel, enlarged, sheet, to_image
 from small_model.scenes import SIZE
 from small_model.settings import SEGMENTS
 
@@ -48,7 +49,7 @@ BLUE, SHARE = 0x2060D8, 0.7  # what is laid over a thing, and how much of it
 ASTRONAUT, COFFEE = "astronaut", "coffee"
 SUIT = ((110, 330), (320, 260), (256, 400), (165, 385))  # x, y: where one clicks
 HELMET = ((205, 195),)  # on FLUX_SIDE
-Points = tuple[tuple[int, int], ...]
+Points = Sequence[tuple[int, int]]
 Shown = dict[str, Image.Image]
 
 
@@ -72,16 +73,18 @@ SHEET = {  # a row each: captions by picture
 
 def show_photographs(session: Session) -> None:
     """Run the workflows, each on one photograph: a folder for each in demo_output/photographs/, and a sheet."""
-    leave(SEGMENT, segmented(session, put(session, ASTRONAUT)))
-    leave(STEPS, step_by_step(session, put(session, COFFEE)))
+    leave(SEGMENT, segmented(session, SEGMENT, put(session, ASTRONAUT), "EmerDiffSegmentImage"))
+    leave(STEPS, segmented(session, STEPS, put(session, COFFEE), "EmerDiffAssembleMasks"))
     leave(CLICK, clicked(session, CLICK, put(session, ASTRONAUT), SUIT))
     leave(INPAINT, clicked(session, INPAINT, put(session, ASTRONAUT), SUIT))
     leave(REFINE, refined(session, put(session, ASTRONAUT), BRUSH))
-    leave(POINT, pointed(session, put(session, ASTRONAUT), SUIT))
+    astronaut = put(session, ASTRONAUT)
+    shown = pointed(session, prompt_on(session, POINT, astronaut), SUIT)
+    leave(POINT, {"input": astronaut.image, **shown})
     leave(ANY_MODEL, drafted(session, put(session, ASTRONAUT, FLUX_SIDE)))
     leave(Z_IMAGE, clicked(session, Z_IMAGE, put(session, ASTRONAUT, FLUX_SIDE), HELMET))
     leave(COMPARE, compared(session, put(session, COFFEE, SIZE)._replace(stand_in=SMALL_MODEL)))
-    sheet().save(LEFT / "sheet.png", optimize=True)
+    sheet([panels_of(*row) for row in SHEET.items()]).save(LEFT / "sheet.png", optimize=True)
 
 
 def put(session: Session, name: str, shorter_side: int = 0) -> Picture:
@@ -112,19 +115,10 @@ def folder_of(workflow: str) -> Path:
     return LEFT / workflow.removeprefix("EmerDiff ").replace(" ", "_")
 
 
-def sheet() -> Image.Image:
-    """What some workflows made of a photograph, a row each."""
-    rows = [strip_of(workflow, captions) for workflow, captions in SHEET.items()]
-    whole = Image.new("RGB", (rows[0].width, sum(each.height for each in rows)), BACKGROUND)
-    for number, each in enumerate(rows):
-        whole.paste(each, (0, sum(above.height for above in rows[:number])))
-    return whole
-
-
-def strip_of(workflow: str, captions: dict[str, str]) -> Image.Image:
-    """Some of a workflow's pictures side by side, by caption."""
+def panels_of(workflow: str, captions: dict[str, str]) -> list[Panel]:
+    """Some of a workflow's pictures, by caption."""
     folder = folder_of(workflow)
-    return strip([Panel(text, enlarged(Image.open(folder / f"{name}.png"))) for name, text in captions.items()])
+    return [Panel(text, enlarged(Image.open(folder / f"{name}.png"))) for name, text in captions.items()]
 
 
 def prompt_on(session: Session, workflow: str, picture: Picture) -> dict:
@@ -145,19 +139,13 @@ def drafting(prompt: dict, picture: Picture) -> dict:
 # --- the workflows: what each shows of a photograph ---
 
 
-def segmented(session: Session, picture: Picture) -> Shown:
-    prompt = prompt_on(session, SEGMENT, picture)
-    segmenting = find(prompt, "EmerDiffSegmentImage")
-    nodes = {"overlay": over(prompt, segmenting), "label_image": find_after(prompt, "PreviewImage", segmenting)}
+def segmented(session: Session, workflow: str, picture: Picture, node: str) -> Shown:
+    prompt = prompt_on(session, workflow, picture)
+    making = find(prompt, node)
+    nodes = {"overlay": over(prompt, making), "label_image": find_after(prompt, "PreviewImage", making)}
+    if workflow == STEPS:
+        nodes |= {"coarse": find(prompt, "EmerDiffClusterFeatures")}
     return run(session, picture, "segments", prompt, nodes)
-
-
-def step_by_step(session: Session, picture: Picture) -> Shown:
-    prompt = prompt_on(session, STEPS, picture)
-    assembling = find(prompt, "EmerDiffAssembleMasks")
-    nodes = {"overlay": over(prompt, assembling), "label_image": find_after(prompt, "PreviewImage", assembling)}
-    nodes |= {"coarse": find(prompt, "EmerDiffClusterFeatures")}
-    return run(session, picture, "step by step", prompt, nodes)
 
 
 def clicked(session: Session, workflow: str, picture: Picture, places: Points) -> Shown:
@@ -177,10 +165,10 @@ def refined(session: Session, picture: Picture, strokes: tuple[Stroke, ...]) -> 
     return {"rough_mask": lit(picture.image, rough), **run(session, picture, "lifting a brush", prompt, nodes)}
 
 
-def pointed(session: Session, picture: Picture, places: Points) -> Shown:
-    prompt = with_points(prompt_on(session, POINT, picture), "EmerDiffPickByPoints", places)
+def pointed(session: Session, prompt: dict, places: Points) -> Shown:
+    prompt = with_points(prompt, "EmerDiffPickByPoints", places)
     nodes = {"pointed": "EmerDiffPickByPoints", "exact": "EmerDiffLiftMask", "cut_out": "SaveImage"}
-    return run(session, picture, "pointing", prompt, {name: find(prompt, node) for name, node in nodes.items()})
+    return session.shown("pointing", prompt, {name: find(prompt, node) for name, node in nodes.items()})
 
 
 def drafted(session: Session, picture: Picture) -> Shown:
@@ -212,9 +200,7 @@ def tint(prompt: dict) -> None:
 
 def run(session: Session, picture: Picture, title: str, prompt: dict, nodes: dict[str, str]) -> Shown:
     """The photograph, and the first picture of each of some nodes."""
-    outputs = session.run(f"{picture.name}: {title}", prompt)
-    shown = {name: session.images(outputs[node])[0] for name, node in nodes.items()}
-    return {"input": picture.image, **shown}
+    return {"input": picture.image, **session.shown(f"{picture.name}: {title}", prompt, nodes)}
 
 
 def over(prompt: dict, node: str) -> str:

@@ -1,4 +1,4 @@
-"""What the demo leaves of a picture: its files, one sheet with all of it side by side, a line of the table."""
+"""What the demo leaves of a picture: its files, and one sheet with all of it side by side."""
 
 import shutil
 from pathlib import Path
@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from comfyui.workflow import STAND_INS
-from show.sheet import PANEL, Panel, colorized, draw_sheet, enlarged, montage
+from show.sheet import Panel, colorized, enlarged, sheet
 
 OUTPUT = Path(__file__).resolve().parents[2] / "demo_output"
+COLUMNS = 4  # of the sheet
 CAPTIONS = {  # of the sheet, by file
     "overlay": "EmerDiff, over the input",
     "selection": "Selected",
@@ -49,70 +50,28 @@ class Task(NamedTuple):
     word: str
 
 
-class Row(NamedTuple):
-    """What the table says of a picture; scores where its true regions are known, (EmerDiff, bilinear)."""
-
-    scene: str
-    segments: int
-    seconds: float
-    miou: tuple[float, float] | None = None
-    ari: tuple[float, float] | None = None
-
-
-def write(picture: Picture, segments: Segments, task: Task, shown: dict[str, Image.Image], row: Row) -> None:
+def write(picture: Picture, segments: Segments, task: Task, shown: dict[str, Image.Image]) -> None:
     """The picture's folder of demo_output/; `shown` are pictures by the names of their files."""
     folder = OUTPUT / picture.name
     shutil.rmtree(folder, ignore_errors=True)
-    for name, images in (("masks", segments.masks), ("coarse", masks_of(segments.coarse, len(segments.masks)))):
+    coarse = [Image.fromarray(np.uint8(255) * (segments.coarse == number)) for number in range(len(segments.masks))]
+    for name, images in (("masks", segments.masks), ("coarse", coarse)):
         (folder / name).mkdir(parents=True)
         for number, image in enumerate(images):
             image.save(folder / name / f"mask_{number:02}.png")
     colorized(segments.coarse).save(folder / "coarse" / "label_image.png")
     for name, image in {"input": picture.image, "label_image": segments.label_image, **shown}.items():
         image.save(folder / f"{name}.png")
-    sheet(picture, segments, task, shown, row).save(folder / "sheet.png")
+    each = panels(picture, segments, task, shown)
+    sheet([each[at : at + COLUMNS] for at in range(0, len(each), COLUMNS)]).save(folder / "sheet.png")
 
 
-def masks_of(labels: np.ndarray, count: int) -> list[Image.Image]:
-    return [Image.fromarray(np.uint8(255) * (labels == number)) for number in range(count)]
-
-
-def sheet(picture: Picture, segments: Segments, task: Task, shown: dict[str, Image.Image], row: Row) -> Image.Image:
-    large = enlarged(picture.image)
+def panels(picture: Picture, segments: Segments, task: Task, shown: dict[str, Image.Image]) -> list[Panel]:
     known = [] if picture.truth is None else [Panel("True regions", enlarged(colorized(picture.truth)))]
-    span = 1 if known else 2
-    first, *others = (
-        Panel(caption.format(task=task), enlarged(shown[name])) for name, caption in CAPTIONS.items() if name in shown
-    )
-    panels = [
-        Panel("Input", large),
+    return [
+        Panel("Input", enlarged(picture.image)),
         *known,
         Panel("Coarse masks, bilinear", enlarged(colorized(segments.coarse))),
-        Panel("EmerDiff", enlarged(segments.label_image)),
-        first,
-        Panel(f"Its {len(segments.masks)} masks", montage(segments.masks, span * PANEL, large.height), span),
-        *others,
+        Panel(f"EmerDiff, {len(segments.masks)} masks", enlarged(segments.label_image)),
+        *(Panel(text.format(task=task), enlarged(shown[name])) for name, text in CAPTIONS.items() if name in shown),
     ]
-    return draw_sheet(row.scene, "   ".join(facts(row)), panels)
-
-
-def facts(row: Row) -> list[str]:
-    figures = {"mIoU": row.miou, "ARI": row.ari}
-    measured = [f"{name} {pair[0]:.2f} (bilinear {pair[1]:.2f})" for name, pair in figures.items() if pair]
-    return [f"{row.segments} segments", f"{row.seconds:.1f} s", *measured]
-
-
-def table(rows: list[Row]) -> str:
-    """For the terminal: a line a picture, and the mean where there are scores."""
-    lines = [f"{'scene':24}{'segments':>10}{'seconds':>9}{'mIoU':>8}{'bilinear':>10}{'ARI':>8}{'bilinear':>10}"]
-    figures = [[*(row.miou or ()), *(row.ari or ())] for row in rows]
-    for row, measured in zip(rows, figures):
-        lines.append(f"{row.scene:24}{row.segments:>10}{row.seconds:>9.1f}" + columns(measured))
-    scored = [measured for measured in figures if measured]
-    if len(scored) > 1:
-        lines.append(f"{'mean':43}" + columns(np.mean(scored, 0)))
-    return "\n".join(lines)
-
-
-def columns(figures) -> str:
-    return "".join(f"{figure:{width}.3f}" for figure, width in zip(figures, (8, 10, 8, 10)))

@@ -3,12 +3,11 @@
 import argparse
 import io
 import sys
-import time
-from typing import Self
 
 import numpy as np
 from PIL import Image
 from safetensors import safe_open
+from tqdm import tqdm
 
 from comfyui.server import HostServer
 from comfyui.workflow import load_prompt, replace_loaders, with_inputs, with_text
@@ -16,6 +15,7 @@ from show.results import Picture
 from show.sheet import opaque
 from small_model.settings import SEGMENTS
 
+LINE = "{desc}, {elapsed}{postfix}"
 HOURS = 12  # without a GPU, a real checkpoint takes long
 SEGMENTS_OF_A_PHOTO = 20
 
@@ -26,13 +26,12 @@ class Session:
     def __init__(self, server: HostServer, options: argparse.Namespace):
         self.server = server
         self.options = options
-        self.info = server.object_info()
         self.checkpoint = server.link_checkpoint(options.checkpoint) if options.checkpoint else None
         self.segments = options.segments or (SEGMENTS_OF_A_PHOTO if self.checkpoint else SEGMENTS)
 
     def prompt(self, workflow: str, picture: Picture, words: str = "") -> dict:
         """A bundled workflow for this picture: with the checkpoint, or what stands in for it."""
-        prompt = with_text(load_prompt(workflow, self.info), words)
+        prompt = with_text(load_prompt(workflow), words)
         prompt = with_inputs(prompt, "LoadImage", image=f"{picture.name}.png")
         if self.checkpoint:
             return with_inputs(prompt, "CheckpointLoaderSimple", ckpt_name=self.checkpoint)
@@ -46,8 +45,17 @@ class Session:
         return with_inputs(self.prompt(workflow, picture), "LoadImage", image=f"{picture.name}_rough.png")
 
     def run(self, title: str, prompt: dict) -> dict:
-        with ProgressLine(title) as line:
-            return self.server.run(prompt, line.update, timeout=3600 * HOURS)
+        with tqdm(desc=title, bar_format=LINE) as line:
+
+            def show(node: str, value: int, maximum: int) -> None:
+                line.set_postfix_str(f"{node} {value}/{maximum}", refresh=sys.stderr.isatty())
+
+            return self.server.run(prompt, show, timeout=3600 * HOURS)
+
+    def shown(self, title: str, prompt: dict, nodes: dict[str, str]) -> dict[str, Image.Image]:
+        """The first picture of each of some nodes, by the same names."""
+        outputs = self.run(title, prompt)
+        return {name: self.images(outputs[node])[0] for name, node in nodes.items()}
 
     def images(self, entry: dict) -> list[Image.Image]:
         """The pictures of a node's outputs."""
@@ -63,30 +71,3 @@ def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "png")
     return buffer.getvalue()
-
-
-class ProgressLine:
-    """One line of the terminal that says what a run does, and in the end how long it took."""
-
-    WIDTH = 30
-
-    def __init__(self, title: str):
-        self.title = title
-        self.begin = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def update(self, node: str, value: int, maximum: int) -> None:
-        if sys.stdout.isatty():
-            bar = "#" * round(self.WIDTH * value / maximum)
-            self._write(f"{self.title}  [{bar:.<{self.WIDTH}}] {node} {value}/{maximum}")
-
-    def __exit__(self, failure, *_) -> None:
-        seconds = time.monotonic() - self.begin
-        self._write(f"{self.title}  {'failed after ' if failure else ''}{seconds:.1f} s")
-        print()
-
-    def _write(self, text: str) -> None:
-        clear = "\r\x1b[K" if sys.stdout.isatty() else ""
-        print(f"{clear}{text}", end="", flush=True)

@@ -29,8 +29,8 @@ from comfyui.workflow import (
     WORKFLOWS,
     Z_IMAGE,
 )
-from show.on_photographs import LEFT, folder_of, strip_of
-from show.sheet import BACKGROUND
+from show.on_photographs import LEFT, folder_of, panels_of
+from show.sheet import BACKGROUND, strip
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "nodes" / "web" / "docs" / "images"
@@ -76,7 +76,7 @@ def main() -> None:
     shutil.copy(LEFT / "sheet.png", ROOT / "docs" / "images" / "demo.png")
     shutil.copy(OUTPUT / "evaluate" / "figure.png", ROOT / "docs" / "images" / "evaluation.png")
     for node, shown in HELP.items():
-        strip_of(*shown).save(PAGES / f"EmerDiff{node}.jpg", quality=85)
+        strip(panels_of(*shown)).save(PAGES / f"EmerDiff{node}.jpg", quality=85)
     click_widget()
 
 
@@ -99,23 +99,22 @@ def stacked(upper: Image.Image, lower: Image.Image) -> Image.Image:
     """Two pictures whole, one above the other."""
     sheet, height = Image.new("RGB", (SIDE, SIDE), BACKGROUND), (SIDE - GAP) // 2
     for row, image in enumerate((upper, lower)):
-        whole = ImageOps.contain(image, (SIDE, height), Image.Resampling.LANCZOS)
-        sheet.paste(whole, ((SIDE - whole.width) // 2, row * (height + GAP)))
+        sheet.paste(
+            ImageOps.pad(image, (SIDE, height), Image.Resampling.LANCZOS, BACKGROUND), (0, row * (height + GAP))
+        )
     return sheet
 
 
 def cut_across(before: Image.Image, after: Image.Image) -> Image.Image:
     """The left of one picture and the right of the other, whole together, along a slanted line."""
     left, right = (ImageOps.contain(image, (SIDE, SIDE), Image.Resampling.LANCZOS) for image in (before, after))
-    (width, height), middle = left.size, left.width // 2
+    height, middle = left.height, left.width // 2
     part = Image.new("L", left.size)
     line = [(middle + LEANS, 0), (middle - LEANS, height)]
     ImageDraw.Draw(part).polygon([(0, 0), *line, (0, height)], 255)
     whole = Image.composite(left, right, part)
     ImageDraw.Draw(whole).line(line, "white", 3)
-    sheet = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
-    sheet.paste(whole, ((SIDE - width) // 2, (SIDE - height) // 2))
-    return sheet
+    return ImageOps.pad(whole, (SIDE, SIDE), color=BACKGROUND)
 
 
 def quarters(images: list[Image.Image]) -> Image.Image:
@@ -124,7 +123,6 @@ def quarters(images: list[Image.Image]) -> Image.Image:
     sheet = Image.new("RGB", (SIDE, SIDE), BACKGROUND)
     for index, image in enumerate(images):
         row, column = divmod(index, 2)
-        whole = ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS)
-        at = column * (side + GAP) + (side - whole.width) // 2, row * (side + GAP) + (side - whole.height) // 2
-        sheet.paste(whole, at)
+        whole = ImageOps.pad(image, (side, side), Image.Resampling.LANCZOS, BACKGROUND)
+        sheet.paste(whole, (column * (side + GAP), row * (side + GAP)))
     return sheet

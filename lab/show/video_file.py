@@ -8,11 +8,11 @@ import numpy as np
 RATE = 8  # frames a second
 
 
-def encoded(images: np.ndarray, rate: int = RATE) -> bytes:
+def encoded(images: np.ndarray) -> bytes:
     """An MP4 of images [N, H, W, 3] in 0..1, their sides even: H.264 that is next to lossless."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "8"})
+        stream = container.add_stream("libx264", rate=RATE, options={"crf": "8"})
         stream.height, stream.width = images.shape[1:3]
         stream.pix_fmt = "yuv420p"
         for image in images:
@@ -22,13 +22,8 @@ def encoded(images: np.ndarray, rate: int = RATE) -> bytes:
     return file.getvalue()
 
 
-def decoded(data: bytes) -> np.ndarray:
-    """The frames of a video [N, H, W, 3] uint8."""
+def decoded(data: bytes) -> tuple[np.ndarray, float]:
+    """The frames of a video [N, H, W, 3] uint8, and how many there are in a second."""
     with av.open(io.BytesIO(data), "r") as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-
-
-def rate_of(data: bytes) -> float:
-    """Frames a second."""
-    with av.open(io.BytesIO(data), "r") as container:
-        return float(container.streams.video[0].average_rate or 0)
+        rate = float(container.streams.video[0].average_rate or 0)
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), rate

@@ -2,13 +2,14 @@
 
 import time
 from pathlib import Path
+from types import ModuleType
 
 import folder_paths
 from comfy.patcher_extension import WrappersMP
 from comfy_api.latest import ComfyExtension, io
 
+from . import model as small_model
 from . import small_flux, small_sd
-from .model import load_clip, load_model, load_vae
 from .settings import COUNT_FILE
 from .words import SCENES
 
@@ -26,66 +27,45 @@ def counted(model, pause: float):
     return model
 
 
-def loaded() -> list:
-    """What a node gives that stands in for a loader."""
-    return [io.Model.Output(), io.Conditioning.Output(display_name="empty prompt"), io.Vae.Output(), io.Clip.Output()]
+class Loader(io.ComfyNode):
+    """In place of the nodes that load a model, its VAE and its CLIP."""
 
+    family: ModuleType
+    called = about = ""
 
-class EmerDiffLabSmallModel(io.ComfyNode):
     @classmethod
     def define_schema(cls):
+        tooltip = "Seconds an evaluation waits."
         return io.Schema(
-            node_id="EmerDiffLabSmallModel",
-            display_name="EmerDiff Lab Small Model",
+            node_id=cls.__name__,
+            display_name=f"EmerDiff Lab {cls.called}",
             category="EmerDiff/lab",
-            description="The small trained model of the development lab, in place of a checkpoint.",
-            inputs=[
-                io.Float.Input(
-                    "pause", default=0.0, min=0.0, max=10.0, optional=True, tooltip="Seconds an evaluation waits."
-                )
+            description=f"{cls.about} of the development lab, in place of a checkpoint.",
+            inputs=[io.Float.Input("pause", default=0.0, min=0.0, max=10.0, optional=True, tooltip=tooltip)],
+            outputs=[
+                io.Model.Output(),
+                io.Conditioning.Output(display_name="empty prompt"),
+                io.Vae.Output(),
+                io.Clip.Output(),
             ],
-            outputs=loaded(),
         )
 
     @classmethod
     def execute(cls, pause=0.0) -> io.NodeOutput:
-        return io.NodeOutput(counted(load_model(), pause), load_clip().conditioning(""), load_vae(), load_clip())
+        model, vae, empty = cls.family.load()
+        return io.NodeOutput(counted(model, pause), empty, vae, cls.family.load_clip())
 
 
-class EmerDiffLabSmallSD(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="EmerDiffLabSmallSD",
-            display_name="EmerDiff Lab Small SD",
-            category="EmerDiff/lab",
-            description="The small Stable Diffusion of the development lab, in place of a checkpoint: for photographs.",
-            inputs=[],
-            outputs=loaded(),
-        )
-
-    @classmethod
-    def execute(cls) -> io.NodeOutput:
-        model, vae, empty = small_sd.load()
-        return io.NodeOutput(counted(model, 0.0), empty, vae, small_sd.load_clip())
+class EmerDiffLabSmallModel(Loader):
+    family, called, about = small_model, "Small Model", "The small trained model"
 
 
-class EmerDiffLabSmallFlux(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="EmerDiffLabSmallFlux",
-            display_name="EmerDiff Lab Small Flux",
-            category="EmerDiff/lab",
-            description="The small trained transformer of the development lab, in place of a model, its VAE and CLIP.",
-            inputs=[],
-            outputs=loaded(),
-        )
+class EmerDiffLabSmallSD(Loader):
+    family, called, about = small_sd, "Small SD", "The small Stable Diffusion, for photographs,"
 
-    @classmethod
-    def execute(cls) -> io.NodeOutput:
-        model, vae, empty = small_flux.load()
-        return io.NodeOutput(counted(model, 0.0), empty, vae, small_flux.load_clip())
+
+class EmerDiffLabSmallFlux(Loader):
+    family, called, about = small_flux, "Small Flux", "The small trained transformer"
 
 
 class EmerDiffLabPrompt(io.ComfyNode):
@@ -102,7 +82,7 @@ class EmerDiffLabPrompt(io.ComfyNode):
 
     @classmethod
     def execute(cls, text) -> io.NodeOutput:
-        return io.NodeOutput(load_clip().conditioning(text))
+        return io.NodeOutput(small_model.load_clip().conditioning(text))
 
 
 class SmallModelExtension(ComfyExtension):

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from reasons import Stop
+
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "photographs"
 SETS = ("coco", "bsds", "weizmann")
 HALVES = ("tuning", "reporting")
@@ -24,7 +26,7 @@ class Photograph(NamedTuple):
     words: tuple[str, ...]  # what the regions are called, where that is known
 
 
-class NoPhotographs(Exception):
+class NoPhotographs(Stop):
     """The folder is not there, or holds something else; the text says what was looked for."""
 
 

@@ -46,7 +46,7 @@ class SmallFlux(comfy.supported_models.FluxSchnell):
 
 
 class PooledWords(WordList):
-    """Words whose conditioning has a pooled text too, as Flux asks for: the mean of the words' vectors.
+    """Words whose conditioning has a pooled text too, as Flux asks for: the mean of all vectors, of the padding too.
 
     Of a sentence, as edit models are told one, the words that are known count.
     """
@@ -57,12 +57,7 @@ class PooledWords(WordList):
 
     def encode_from_tokens_scheduled(self, tokens: dict, **_) -> list:
         [[words, _]] = super().encode_from_tokens_scheduled(tokens)
-        return [[words, {"pooled_output": pooled(words)}]]
-
-
-def pooled(words: torch.Tensor) -> torch.Tensor:
-    """The mean over a prompt's words, the padding among them: [N, TOKENS, width] -> [N, width]."""
-    return words.mean(1)
+        return [[words, {"pooled_output": words.mean(1)}]]
 
 
 def load_model(dtype: torch.dtype = torch.float32, weights: Path = WEIGHTS) -> comfy.model_patcher.ModelPatcher:

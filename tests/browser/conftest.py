@@ -12,7 +12,7 @@ from ways import wanted
 from comfyui.browser import chromium, open_page, set_up
 from comfyui.chromium import find_browser
 from comfyui.front_ends import NEWEST, OWN, flags_of
-from comfyui.server import HostServer, default_host, device_flags, interrupt_on_termination
+from comfyui.server import HostServer, device_flags, interrupt_on_termination
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,7 +36,7 @@ def server(release):
         pytest.skip("no Chromium or Chrome is on PATH")
     interrupt_on_termination()
     SHOTS.mkdir(parents=True, exist_ok=True)
-    with HostServer(default_host(), flags=(*device_flags(), *flags_of(release))) as server:
+    with HostServer(flags=(*device_flags(), *flags_of(release))) as server:
         put_scenes(server)
         yield server
 

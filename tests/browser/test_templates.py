@@ -10,7 +10,8 @@ from front_end import SETTLED
 from playwright.sync_api import TimeoutError
 from ways import classic_own, two_ways
 
-from comfyui.workflow import CLICK, NOTES, WORKFLOWS
+from comfyui.browser import prompt_of
+from comfyui.workflow import CLICK, NOTES, WORKFLOWS, load_prompt
 
 TEMPLATES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 CLICKS = 3
@@ -135,3 +136,11 @@ def test_an_old_workflow_that_names_a_preset_that_is_gone_opens_and_sends_it(fro
     assert not page.locator(DIALOGS).count()
     sent = page.evaluate("async () => Object.values((await app.graphToPrompt()).output)")
     assert [node["inputs"]["preset"] for node in sent if "preset" in node["inputs"]] == ["thorough"]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(WORKFLOWS.glob("*.json"))])
+@classic_own
+def test_the_prompt_in_docs_is_what_the_front_end_queues(front_end, name):
+    front_end.leave_subgraph()
+    queued = prompt_of(front_end.page, json.loads((WORKFLOWS / f"{name}.json").read_text()))
+    assert queued == load_prompt(name), "run lab/run.py prompts"

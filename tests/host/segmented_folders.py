@@ -8,6 +8,7 @@ from PIL import Image
 
 import journal
 from batch import segment
+from reasons import ended
 from small_model.scenes import HELD_OUT, scene
 
 SIZE = 64
@@ -28,7 +29,7 @@ def fill(folder, names):
 def run(monkeypatch, folder, output, *arguments):
     """The command in this process: its exit code."""
     monkeypatch.setattr(sys, "argv", ["segment", str(folder), "--output", str(output), *map(str, arguments)])
-    return segment.main()
+    return ended(segment.main)
 
 
 def rows(output):

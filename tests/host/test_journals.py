@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import journal
 from batch import results
 from batch.machines import Diary
 from measure import log
@@ -14,14 +15,16 @@ NAMES = ["first", "second", "third"]
 
 
 def segment(file, names, monkeypatch):
-    done = {row["path"] for row in results.lines(file.parent)}
-    for name in [each for each in names if each not in done]:
-        results.append(file.parent, {"path": name, "settings": {}})
+    """As `segment` does with what is left."""
+    for name in sorted(set(names) - results.done(file.parent, {}), key=names.index):
+        (file.parent / name).touch()
+        journal.append(file, {"path": name, "settings": {}, "labels": name})
 
 
 def score(file, names, monkeypatch):
-    monkeypatch.setattr(protocol, "outcomes", lambda job, left, options: ((name, {"segments": 1}) for name in left))
-    protocol.measure_rest(SimpleNamespace(files=names), file, SimpleNamespace(minutes=1))
+    monkeypatch.setattr(protocol, "Scorer", lambda job: lambda name: {"segments": 1})
+    options = SimpleNamespace(minutes=1, cluster=None, root=file.parent)
+    protocol.measure_rest(SimpleNamespace(files=names, checkpoint=None), file, options)
 
 
 def measure(file, names, monkeypatch):

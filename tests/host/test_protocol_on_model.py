@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from protocols import protocol
+from reasons import ended
 from small_model.scenes import HELD_OUT, scene
 
 pytestmark = pytest.mark.once
@@ -34,7 +35,7 @@ def command(monkeypatch, tmp_path, root, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["protocol", "--data", "voc", "--root", str(root), *map(str, arguments)])
-        return protocol.main(), capsys.readouterr()
+        return ended(protocol.main), capsys.readouterr()
 
     return run
 
@@ -70,8 +71,8 @@ def test_what_is_no_checkpoint_is_refused_in_a_sentence(command, tmp_path):
     for name, content in (("junk.safetensors", b"hello" * 100), ("junk.ckpt", b"hello" * 100)):
         (tmp_path / name).write_bytes(content)
         code, said = command("--method", "bilinear", "--checkpoint", tmp_path / name)
-        assert code == 1 and f"{tmp_path / name} is no checkpoint that ComfyUI can load" in said.err
+        assert code == 1 and "The model junk cannot be used" in said.err
     code, said = command("--method", "bilinear", "--checkpoint", tmp_path / "none.safetensors")
-    assert code == 1 and f"there is no file {tmp_path / 'none.safetensors'}" in said.err
+    assert code == 1 and f"There is no file {tmp_path / 'none.safetensors'}" in said.err
     code, said = command("--method", "bilinear", "--model", "large-model")
     assert code == 1 and "--model takes small-model or small-sd" in said.err

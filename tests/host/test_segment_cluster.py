@@ -22,7 +22,7 @@ pytest.importorskip("ray", reason="Ray is not in the Python of this ComfyUI: pip
 import journal
 from batch import cluster
 from batch.machines import Diary, missing
-from batch.reasons import Stop
+from reasons import Stop
 
 pytestmark = pytest.mark.once
 WHOLE = 600  # seconds that Ray and its workers may take, on a machine that does other things too

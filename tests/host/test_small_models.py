@@ -154,9 +154,9 @@ def test_the_draft_of_the_small_flux_is_better_than_its_clusters_enlarged():
     for number in range(3):
         made = scene(HELD_OUT + number, SMALL_FLUX.size)
         seen = Pictured(made.image, made.labels[None])
-        _, _, low_res, draft = pipeline.segmented(seen.image, "draft")
-        scored["draft"].append(seen.scores(draft))
-        scored["clusters"].append(seen.scores(bilinear_labels(low_res.masks[0], seen.image.shape[:2])))
+        made = pipeline.segmented(seen.image, "draft")
+        scored["draft"].append(seen.scores(made.labels))
+        scored["clusters"].append(seen.scores(bilinear_labels(made.low_res.masks[0], seen.image.shape[:2])))
     figures = ("miou", "ari", "f2")
     draft, clusters = ([np.mean([row[name] for row in rows]) for name in figures] for rows in scored.values())
     assert all(ours > theirs for ours, theirs in zip(draft, clusters))

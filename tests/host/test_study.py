@@ -9,6 +9,7 @@ from measure.beds import SMALL_MODEL
 from measure.pictures import Pictures, Scenes
 from measure.study import Study
 from measure.tables import means
+from reasons import Stop
 
 
 @pytest.fixture
@@ -102,5 +103,5 @@ def test_a_picture_made_of_photographs_that_are_not_there_ends_it_with_a_sentenc
     one.material = Pictures("tuning", 1)
     for name, value in {"kinds": ["textured"], "count": 1, "half": "tuning", "root": tmp_path}.items():
         setattr(one.options, name, value)
-    with pytest.raises(SystemExit, match=r"^No figures: there are no photographs in .*--root"):
+    with pytest.raises(Stop, match=r"^there are no photographs in .*--root"):
         one.measure(measured, table)

@@ -10,6 +10,7 @@ import pytest
 
 import journal
 from comfyui.children import LAB
+from reasons import Stop
 
 WRITER = """
 import sys
@@ -48,7 +49,7 @@ def test_a_tail_without_a_newline_is_left_out_and_then_cut_off(file, whole, tail
 @pytest.mark.parametrize("line", [b"", b"[1, 2]", b"1", b'{"a": 1}', b'{"a": {"a": 1}', b"\xff", b"\0"])
 def test_a_whole_line_that_is_no_record_is_named(file, line):
     file.write_bytes(b'{"seed": 0}\n' + line + b"\n")
-    with pytest.raises(ValueError, match=f"line 2 of {file} is not what this command writes: remove that line"):
+    with pytest.raises(Stop, match=f"line 2 of {file} is not what this command writes: remove that line"):
         journal.read(file, "seed")
 
 
@@ -62,7 +63,7 @@ def test_of_records_that_find_no_room_none_is_left(file, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(journal, "write_out", fill_up)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(Stop, match="takes no more .No space left"):
             journal.append(file, {"number": 1}, {"number": 2})
     assert file.read_bytes() == before
     journal.append(file, {"number": 1})

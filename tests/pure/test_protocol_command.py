@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from published_files import halves, save, thirds, write
 
+import journal
 from protocols import protocol
 from protocols.data_sets import CLASSES, COARSE, CONTEXT, DATA, FINE
 from protocols.methods import METHODS, NO_MODEL
+from reasons import ended
 
 VOC_LIST = {"ImageSets/Segmentation/val.txt": "a\n"}
 COLOURS = ("--method", "kmeans-colour", "--segments", 2)
@@ -78,11 +80,11 @@ LAYOUTS = {  # data, picture and labels, [left, right above, right below], files
 def command(monkeypatch, tmp_path, capsys):
     """Runs it without ComfyUI; what it printed, or what it said on the way out."""
     monkeypatch.setattr(protocol, "OUTPUT", tmp_path / "out")
-    monkeypatch.setitem(sys.modules, "protocols.on_model", None)  # cannot be imported
+    monkeypatch.setitem(sys.modules, "measure.pipeline", None)  # cannot be imported
 
     def run(*arguments, code=0):
         monkeypatch.setattr(sys, "argv", ["protocol", *map(str, arguments)])
-        assert protocol.main() == code
+        assert ended(protocol.main) == code
         said = capsys.readouterr()
         return said.err.split("\n")[-2] if code else said.out
 
@@ -252,19 +254,19 @@ def test_a_full_disk_is_a_sentence_and_keeps_what_was_done(command, tmp_path, mo
     asked = ("--data", "voc", "--root", many(tmp_path), *COLOURS)
     command(*asked, "--count", 2)
 
-    def full(log, row):
+    def full(file, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(protocol, "append", full)
+    monkeypatch.setattr(journal, "write_out", full)
     said = command(*asked, code=1)
-    assert said == "Stopped: [Errno 28] No space left on device. What was measured is kept."
+    assert said.startswith(f"{tmp_path / 'out'} takes no more (No space left on device). What was done stays: ")
     assert len(logged(tmp_path, "voc, plain, kmeans-colour, 2 segments")) == 2
 
 
 @pytest.mark.parametrize("data", DATA)
 def test_a_data_set_that_is_not_there_says_what_was_looked_for(command, tmp_path, data):
     said = command("--data", data, "--root", tmp_path / "nowhere", *COLOURS, code=1)
-    assert said.startswith(f"Stopped: there is no such data set in {tmp_path / 'nowhere'}: looked for ")
+    assert said.startswith(f"there is no such data set in {tmp_path / 'nowhere'}: looked for ")
     layout = DATA[data].layouts[0]
     assert layout.pictures[0] in said and layout.labels[0] in said and layout.tops[-1] in said
 
@@ -273,19 +275,21 @@ def test_what_is_missing_or_does_not_fit_is_named(command, tmp_path):
     root = many(tmp_path)
     asked, labels = ("--data", "voc", "--root", root, *COLOURS), root / "SegmentationClass/1.png"
     labels.unlink()
-    assert f"1 of 6 files are missing, the first is {labels}." in command(*asked, code=1)
+    assert f"1 of 6 files are missing, the first is {labels}" in command(*asked, code=1)
     save(labels, np.zeros((5, 16), np.uint8))
     said = command(*asked, code=1)
-    assert f"{labels} has 5 x 16 labels, {root / 'JPEGImages/1.jpg'} has 16 x 16 pixels." in said
+    assert f"{labels} has 5 x 16 labels, {root / 'JPEGImages/1.jpg'} has 16 x 16 pixels" in said
     assert [row["seed"] for row in logged(tmp_path, "voc, plain, kmeans-colour, 2 segments")] == ["0"]
     save(labels, np.full((16, 16), 21, np.uint8))
-    assert f"{labels} holds the label 21, which this data set does not have." in command(*asked, code=1)
+    assert f"{labels} holds the label 21, which this data set does not have" in command(*asked, code=1)
     save(labels, halves())
-    assert f"{labels} holds colours (mode RGB), not labels: use the published label files." in command(*asked, code=1)
+    assert f"{labels} holds colours (mode RGB), not labels: use the published label files" in command(*asked, code=1)
     labels.write_bytes(b"no picture")
     assert f"{labels} cannot be read: cannot identify image file" in command(*asked, code=1)
     save(labels, thirds(1, 2, 255))
     assert " 3 of the 1,449 pictures" in command(*asked)
+    (root / "ImageSets/Segmentation/val.txt").write_bytes(b"\xff")
+    assert "can't decode byte 0xff in position 0" in command(*asked, code=1)
 
 
 def test_legends_and_methods_and_numbers_that_do_not_fit_are_refused(command, tmp_path):
@@ -324,4 +328,4 @@ def test_a_method_that_refuses_a_picture_names_it(command, tmp_path, monkeypatch
     monkeypatch.setitem(METHODS, "kmeans-colour", refuses)
     root = many(tmp_path)
     said = command("--data", "voc", "--root", root, *COLOURS, code=1)
-    assert f"{root / 'JPEGImages/0.jpg'}: one flat colour." in said
+    assert f"{root / 'JPEGImages/0.jpg'}: one flat colour" in said

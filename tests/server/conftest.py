@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from server_client import PIXELS, Client
 
-from comfyui.server import PACKS, HostServer, default_host, interrupt_on_termination
+from comfyui.server import PACKS, HostServer, interrupt_on_termination
 from comfyui.workflow import SEGMENT, add, find
 
 # Nodes of the tests: a text that a test has written, of a model whose CLIP is not there; a family of transformers,
@@ -51,7 +51,7 @@ def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packs") / "test_nodes"
     folder.mkdir()
     (folder / "__init__.py").write_text(TEST_PACK)
-    with HostServer(default_host(), packs={**PACKS, "test_nodes": folder}) as server:
+    with HostServer(packs={**PACKS, "test_nodes": folder}) as server:
         yield Client(server)
 
 

@@ -32,7 +32,7 @@ class Client:
 
     def workflow(self, name: str, image: str, **segmenting) -> dict:
         """A bundled workflow with the small model, one of its words, an image of the input folder and few segments."""
-        prompt = with_text(load_prompt(name, self.info), "star")
+        prompt = with_text(load_prompt(name), "star")
         prompt = replace_loaders(with_inputs(prompt, "LoadImage", image=image))
         node = "EmerDiffClusterFeatures" if name == STEPS else "EmerDiffSegmentImage"
         return with_inputs(prompt, node, **{"segments": SEGMENTS, **segmenting})

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from server_client import PIXELS, Client
 
-from comfyui.server import HostServer, default_host, device_flags
+from comfyui.server import HostServer, device_flags
 from comfyui.workflow import SEGMENT, add, find
 
 NAMES = ("nodes", "emerdiff_ops", "lab")
@@ -61,7 +61,7 @@ def crowded(tmp_path):
     }
     (tmp_path / "folders.yaml").write_text(json.dumps(folders))
     flags = (*device_flags(), "--extra-model-paths-config", str(tmp_path / "folders.yaml"))
-    with HostServer(default_host(), flags=flags) as server:
+    with HostServer(flags=flags) as server:
         yield Client(server)
 
 

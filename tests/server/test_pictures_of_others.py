@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from server_client import PIXELS, Client, paint
 
-from comfyui.server import PACKS, HostServer, Interrupted, WorkflowError, default_host
+from comfyui.server import PACKS, HostServer, Interrupted, WorkflowError
 from comfyui.workflow import SEGMENT, add
 
 SCENE = Image.fromarray(PIXELS)
@@ -20,7 +20,7 @@ def painted(client, name: str) -> np.ndarray:
 
 
 def test_pictures_are_the_same_with_the_pack_and_after_a_run_a_failure_and_a_cancel(client):
-    with HostServer(default_host(), packs={name: PACKS[name] for name in ("emerdiff_small_model",)}) as server:
+    with HostServer(packs={name: PACKS[name] for name in ("emerdiff_small_model",)}) as server:
         bare = Client(server)
         assert not [name for name, node in bare.info.items() if node["python_module"].endswith("ComfyUI-EmerDiff")]
         without_the_pack = painted(bare, "bare.png")

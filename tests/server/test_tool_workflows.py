@@ -35,7 +35,7 @@ def test_a_box_painted_in_the_mask_editor_becomes_the_object(client):
     box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
     painted = Image.fromarray(PIXELS)
     painted.putalpha(Image.fromarray(np.uint8(255) * ~box))
-    prompt = replace_loaders(load_prompt(REFINE, client.info))
+    prompt = replace_loaders(load_prompt(REFINE))
     prompt = with_inputs(prompt, "LoadImage", image=client.put_image("painted.png", painted))
     outputs = client.run(prompt)
     lifted = cut_out(client, prompt, outputs)
@@ -47,7 +47,7 @@ def test_a_point_becomes_the_object(client):
     """What the features say of it is rough; lifted it is nearer, and nothing is read of the picture a second time."""
     region = SCENE.labels == 2
     row, column = interior(region)
-    prompt = replace_loaders(load_prompt(POINT, client.info))
+    prompt = replace_loaders(load_prompt(POINT))
     prompt = with_inputs(prompt, "LoadImage", image=fresh_picture(client, "pointed.png"))
     prompt = with_inputs(prompt, "EmerDiffPickByPoints", positive_points=json.dumps([{"x": column, "y": row}]))
     rough = add(prompt, "MaskToImage", mask=[find(prompt, "EmerDiffPickByPoints"), 0])
@@ -82,7 +82,7 @@ def test_a_transformer_s_draft_is_clicked_in_and_the_thing_cut_out(client):
     pixels = Image.fromarray((image * 255).round().astype(np.uint8))
     region = labels == 2
     row, column = interior(region)
-    prompt = replace_loaders(load_prompt(ANY_MODEL, client.info))
+    prompt = replace_loaders(load_prompt(ANY_MODEL))
     prompt = with_inputs(prompt, "LoadImage", image=client.put_image("larger.png", pixels))
     prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=14)
     assert client.evaluations(prompt) == 2, "the picture with its surroundings, and mirrored; nothing is selected"
@@ -108,7 +108,7 @@ def test_a_thing_that_was_clicked_is_replaced_and_the_rest_stays(client, name):
     image, labels, _ = scene(HELD_OUT + 1, size)
     pixels = (image * 255).round().astype(np.uint8)
     row, column = interior(labels == 2)
-    prompt = replace_loaders(load_prompt(name, client.info))
+    prompt = replace_loaders(load_prompt(name))
     prompt = with_inputs(prompt, "LoadImage", image=client.put_image("replaced.png", Image.fromarray(pixels)))
     prompt = with_inputs(prompt, "ImageScaleToTotalPixels", megapixels=size**2 / 2**20)
     prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=14)
@@ -126,7 +126,7 @@ def test_a_word_becomes_segments_and_a_soft_mask_with_a_transformer(client):
     """Of the small Flux, which hardly tells one thing from another: masks come out, and where they lie together."""
     image, labels, _ = scene(HELD_OUT + 1, 2 * SIZE)
     pixels = Image.fromarray((image * 255).round().astype(np.uint8))
-    prompt = replace_loaders(load_prompt(WORD_WITH_FLUX, client.info))
+    prompt = replace_loaders(load_prompt(WORD_WITH_FLUX))
     prompt = with_inputs(prompt, "LoadImage", image=client.put_image("worded.png", pixels))
     prompt = with_inputs(prompt, "EmerDiffSegmentImage", segments=14)
     prompt = with_inputs(prompt, "EmerDiffSelectByText", text="star", counter_words="sky, ground, tree")
@@ -148,7 +148,7 @@ TRUE = {
 
 def with_true_class(client, name: str) -> tuple[dict, np.ndarray]:
     """A workflow with a small random model of the class that it names, and its picture."""
-    prompt = replace_loaders(load_prompt(name, client.info))
+    prompt = replace_loaders(load_prompt(name))
     family, tokenizer = TRUE[name]
     prompt[find(prompt, "EmerDiffLabSmallFlux")] = {
         "class_type": "TestFamily",

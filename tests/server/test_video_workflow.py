@@ -9,7 +9,7 @@ from PIL import Image
 from comfyui.in_process import REPOSITORY
 from comfyui.workflow import VIDEO, add, find, load_prompt, replace_loaders, with_inputs
 from measure.metrics import interior, iou
-from show.video_file import RATE, decoded, encoded, rate_of
+from show.video_file import RATE, decoded, encoded
 from small_model.clips import clip
 
 LEFT = REPOSITORY / "test_output" / "video"  # frames before and after, for the workflow's thumbnail
@@ -21,7 +21,7 @@ THING = CLIP.labels[0].max()  # drawn last: nothing passes in front of it
 @pytest.fixture(scope="module")
 def prompt(client):
     client.server.put_input("clip.mp4", encoded(CLIP.images))
-    return with_inputs(replace_loaders(load_prompt(VIDEO, client.info)), "LoadVideo", file="clip.mp4")
+    return with_inputs(replace_loaders(load_prompt(VIDEO)), "LoadVideo", file="clip.mp4")
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,12 @@ def clicked(client, prompt):
     outputs = client.run(clicked)
     masks = client.pixels(outputs[shown])[..., 0] > 0
     (file,) = outputs[find(clicked, "SaveVideo")]["images"]
-    saved = client.server.fetch(file)
-    video = decoded(saved)
+    video, rate = decoded(client.server.fetch(file))
     LEFT.mkdir(parents=True, exist_ok=True)
     for name, pictures in (("frame", np.uint8(CLIP.images * 255)), ("result", video)):
         for number in (0, FRAMES - 1):
             Image.fromarray(pictures[number]).save(LEFT / f"{name}_{number}.png")
-    return masks, video, rate_of(saved)
+    return masks, video, rate
 
 
 def test_without_a_click_nothing_is_made(client, prompt):
