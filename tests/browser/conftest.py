@@ -36,7 +36,8 @@ def server(release):
         pytest.skip("no Chromium or Chrome is on PATH")
     interrupt_on_termination()
     SHOTS.mkdir(parents=True, exist_ok=True)
-    with HostServer(default_host(), flags=(*device_flags(), *flags_of(release))) as server:
+    kept = ("--cache-lru", "100")  # results of nodes: most tests run the same graph; forget() empties it
+    with HostServer(default_host(), flags=(*device_flags(), *kept, *flags_of(release))) as server:
         put_scenes(server)
         yield server
 
