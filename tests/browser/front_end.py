@@ -86,7 +86,7 @@ SIZES_ARE_NO_CHANGE = """() => {
     tracker.graphEqual = (one, other) => equal(unsized(one), unsized(other))
 }"""
 
-# Twenty frames a second and nothing that pulses: without a GPU the front end's endless redrawing costs most of a run.
+# Twenty frames a second and nothing that pulses: without a GPU endless redrawing is a fifth of a run's processor time.
 CALM = """
 window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 50)
 window.cancelAnimationFrame = clearTimeout
