@@ -44,9 +44,10 @@ def set_up(server: HostServer, **settings) -> None:
     server.post("/settings", SETTINGS | {"Comfy.VueNodes.Enabled": False} | settings)
 
 
-def open_page(browser: Browser, server: HostServer) -> Page:
-    """A page of its own with the front end, ready to be used."""
+def open_page(browser: Browser, server: HostServer, before: str = "") -> Page:
+    """A page of its own with the front end, ready to be used; the script `before` runs whenever it is loaded."""
     page = browser.new_context(viewport=VIEW).new_page()
+    page.add_init_script(before)
     page.goto(f"http://{server.address}")
     wait_until_ready(page)
     return page

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="the tests in a browser need the package playwright")
 
-from front_end import EXTENSION, SHOTS, FrontEnd, put_scenes
+from front_end import CALM, EXTENSION, SHOTS, FrontEnd, put_scenes
 from ways import wanted
 
 from comfyui.browser import chromium, open_page, set_up
@@ -36,7 +36,8 @@ def server(release):
         pytest.skip("no Chromium or Chrome is on PATH")
     interrupt_on_termination()
     SHOTS.mkdir(parents=True, exist_ok=True)
-    with HostServer(flags=(*device_flags(), *flags_of(release))) as server:
+    kept = ("--cache-lru", "100")  # results of nodes: most tests run the same graph; forget() empties it
+    with HostServer(flags=(*device_flags(), *kept, *flags_of(release))) as server:
         put_scenes(server)
         yield server
 
@@ -52,7 +53,7 @@ def chrome():
 @pytest.fixture(scope="session", params=["classic", "vue"])
 def front_end_of_a_mode(request, chrome, server, release):
     set_up(server, **{"Comfy.VueNodes.Enabled": request.param == "vue", "Comfy.Minimap.Visible": False})
-    page = open_page(chrome, server)
+    page = open_page(chrome, server, CALM)
     yield FrontEnd(page, server, request.param, release)
     page.context.close()
 
