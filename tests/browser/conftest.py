@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="the tests in a browser need the package playwright")
 
-from front_end import CALM, EXTENSION, SHOTS, FrontEnd, put_scenes
+from front_end import EXTENSION, SHOTS, FrontEnd, put_scenes
 from ways import wanted
 
 from comfyui.browser import chromium, open_page, set_up
@@ -22,6 +22,16 @@ def pytest_collection_modifyitems(items, config):
     config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
     items[:] = filter(wanted, items)
     items.sort(key=lambda item: Path(__file__).parent in item.path.parents)
+
+
+# Twenty frames a second and nothing that pulses: without a GPU endless redrawing is a fifth of a run's processor time.
+CALM = """
+window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 50)
+window.cancelAnimationFrame = clearTimeout
+const still = new CSSStyleSheet()
+still.replaceSync("* { animation: none !important }")
+document.adoptedStyleSheets = [still]
+"""
 
 
 @pytest.fixture(scope="session", params=[OWN, NEWEST])

@@ -86,14 +86,6 @@ SIZES_ARE_NO_CHANGE = """() => {
     tracker.graphEqual = (one, other) => equal(unsized(one), unsized(other))
 }"""
 
-# Twenty frames a second and nothing that pulses: without a GPU endless redrawing is a fifth of a run's processor time.
-CALM = """
-window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 50)
-window.cancelAnimationFrame = clearTimeout
-const still = new CSSStyleSheet()
-still.replaceSync("* { animation: none !important }")
-document.adoptedStyleSheets = [still]
-"""
 SLOW_PICTURES = """() => {
     window.ownFetch = window.fetch
     window.fetch = async (address, ...options) => {
