@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from .levels import area_of, overlap
 from .segments.texts import Points
 
 LEAST_DEPTH, LEAST_CHANGE = 0.02, 0.1  # these are added, so that no cue alone decides
@@ -33,32 +34,33 @@ def cues(masks: Sequence[Tensor], like: Tensor, picture: Tensor, point: tuple[in
 
     [N, 3]. Depths are shares of the square root of the area, changes are relative to the picture's mean.
     """
-    stacked = torch.stack([like, *masks])  # [1 + N, h, w]
-    flat = stacked.flatten(1).float()
-    areas, common = flat.sum(1), flat @ flat[0]
-    deep = distance_to_outside(stacked, point) / areas.clamp_min(1).sqrt()
-    alike = common / (areas + areas[0] - common).clamp_min(1)
-    outlines = outlines_of(stacked).flatten(1).float()
-    sharp = outlines @ changes_in(picture).flatten() / outlines.sum(1).clamp_min(1)
-    return torch.stack([deep, sharp, alike], 1)[1:]
+    away, changes = squared_distances(like.shape, point), changes_in(picture)
+    return torch.tensor([(depth(mask, away), mean_at(outline(mask), changes), overlap(mask, like)) for mask in masks])
 
 
-def distance_to_outside(masks: Tensor, point: tuple[int, int]) -> Tensor:
-    """How far a point (x, y) is from the nearest pixel outside each mask [N, h, w], 0 where it is outside itself: [N].
+def squared_distances(size: Sequence[int], point: tuple[int, int]) -> Tensor:
+    """Those of a point (x, y) to every pixel of a picture of the size, and to the pixels around it: [h + 2, w + 2]."""
+    rows, columns = (torch.arange(-1.0, length + 1) - own for length, own in zip(size, reversed(point), strict=True))
+    return rows.square()[:, None] + columns.square()
 
-    Beyond the picture all is outside.
+
+def depth(mask: Tensor, away: Tensor) -> float:
+    """How far a point is from the nearest pixel outside a mask [h, w], as a share of the square root of its area.
+
+    `away` [h + 2, w + 2] are squared distances to the point. Beyond the picture all is outside.
     """
-    (height, width), (x, y) = masks.shape[1:], point
-    rows, columns = (torch.arange(length).float() - own for length, own in ((height, y), (width, x)))
-    squared = rows.square()[:, None] + columns.square()
-    frame = min(x + 1, y + 1, width - x, height - y) ** 2
-    return squared.masked_fill(masks, frame).flatten(1).amin(1).clamp_max(frame).sqrt()
+    nearest = away.masked_fill(pad(mask, (1, 1, 1, 1)), torch.inf).amin()
+    return float(nearest) ** 0.5 / max(area_of(mask), 1) ** 0.5
 
 
-def outlines_of(masks: Tensor) -> Tensor:
-    """The pixels of each mask [N, h, w] that have a side on its outside, or on the picture's."""
-    inside = pad(masks, (1, 1, 1, 1))
-    return masks & ~(inside[:, :-2, 1:-1] & inside[:, 2:, 1:-1] & inside[:, 1:-1, :-2] & inside[:, 1:-1, 2:])
+def outline(mask: Tensor) -> Tensor:
+    """The pixels of a mask [h, w] that have a side on its outside, or on the picture's."""
+    inside = pad(mask, (1, 1, 1, 1))
+    return mask & ~(inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:])
+
+
+def mean_at(mask: Tensor, values: Tensor) -> float:
+    return float((values * mask).sum()) / max(area_of(mask), 1)
 
 
 def changes_in(picture: Tensor) -> Tensor:

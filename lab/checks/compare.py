@@ -31,6 +31,7 @@ from small_model.settings import STRENGTH
 PRESETS = ("paper", "balanced", "draft", "fast")  # that every commit to compare with has
 SEGMENTS = 5
 SHOWN = 12  # differences named
+PLAIN = {"enlarge": False, "specks": 0}  # inputs that older commits lack, as these worked: small pictures stay small
 
 Ways = dict[str, dict]  # inputs of a node, by the name of the case
 PUSHES: Ways = {
@@ -144,9 +145,10 @@ class Recorder:
         self.said: dict[str, object] = {}
 
     def call(self, case: str, node: str, **inputs):
-        """The node's outputs; inputs that are not given are the schema's defaults."""
+        """The node's outputs; inputs that are not given are PLAIN, or the schema's defaults."""
         schema = self.nodes[node].define_schema()
-        inputs = {each.id: each.default for each in schema.inputs if hasattr(each, "default")} | inputs
+        defaults = {each.id: each.default for each in schema.inputs if hasattr(each, "default")}
+        inputs = defaults | {name: value for name, value in PLAIN.items() if name in defaults} | inputs
         answer = execute(self.nodes[node], **{name: value for name, value in inputs.items() if value is not None})
         for number, value in enumerate(answer.result):
             self.keep(f"{case}/{number}", value)
