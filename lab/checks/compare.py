@@ -211,12 +211,13 @@ class Recorder:
         rough = torch.zeros(2, 96, 96)
         rough[0, 20:50, 30:70], rough[1, 60:80, 10:40] = 1, 0.7
         wired = {**source, "trajectory": trajectory, "low_res_masks": masks}
+        own_size = {"resolution": min(image.shape[1:3])}
         for preset in PRESETS:
             how = {"preset": preset, "strength": strength}
             (maps,) = self.call(f"{name}/maps {preset}", "EmerDiffModulateAttention", **wired, **how)
             given = self.call(f"{name}/assemble {preset}", "EmerDiffAssembleMasks", difference_maps=maps)
             self.call(f"{name}/one go {preset}", "EmerDiffModulateAndAssemble", **wired, image=image, preset=preset)
-            self.call(f"{name}/lift {preset}", "EmerDiffLiftMask", **source, image=image, mask=rough, **how)
+            self.call(f"{name}/lift {preset}", "EmerDiffLiftMask", **source, image=image, mask=rough, **how, **own_size)
             self.segmented = given[1]
         self.every(f"{name}/maps", "EmerDiffModulateAttention", PUSHES, **wired, preset="balanced")
         self.every(f"{name}/assemble", "EmerDiffAssembleMasks", TIDYING, difference_maps=maps)
