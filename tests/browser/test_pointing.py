@@ -66,7 +66,7 @@ def test_boxes_are_drawn_and_cleared(pointing):
     rows, columns = np.nonzero(mask)
     assert 39 <= rows.min() and rows.max() <= 91 and 29 <= columns.min() and columns.max() <= 101
     pointing.press("clear")
-    assert text(pointing, "boxes") == [] and pointing.status == "click the thing, then run"
+    assert text(pointing, "boxes") == [] and pointing.status == "click the middle of the thing, then run"
 
 
 @two_ways
