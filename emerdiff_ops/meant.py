@@ -65,5 +65,6 @@ def mean_at(mask: Tensor, values: Tensor) -> float:
 
 def changes_in(picture: Tensor) -> Tensor:
     """The steepness of the brightness of a picture [h, w, 3], relative to the mean: [h, w]."""
-    steepness = torch.hypot(*torch.gradient(picture.float().mean(-1)))
+    grey = pad(picture.float().mean(-1)[None], (1, 1, 1, 1), "replicate")[0]  # a side may have one pixel
+    steepness = torch.hypot(grey[2:, 1:-1] - grey[:-2, 1:-1], grey[1:-1, 2:] - grey[1:-1, :-2])
     return steepness / steepness.mean().clamp_min(1e-6)

@@ -31,6 +31,8 @@ def test_changes_are_those_at_the_outline_relative_to_the_picture_s():
     assert at_outline == pytest.approx([(20 * steep + 4 * corner) / 24 / mean, 0, 0])
     plain = cues([THING], THING, torch.zeros(12, 12, 3), MIDDLE)
     assert plain[0, 1] == 0, "a picture of one colour"
+    one_row = cues([THING[5:6]], THING[5:6], PICTURE[5:6], (5, 0))
+    assert one_row[0, 1] == pytest.approx((2 / 7) / (4 / 12))
 
 
 def test_likeness_is_the_overlap_with_what_is_like_the_point():
