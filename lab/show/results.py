@@ -18,7 +18,7 @@ CAPTIONS = {  # of the sheet, by file
     "inpainted": "Inpainted: {task.caption}",
     "rough_mask": "A rough mask",
     "lifted": "The rough mask, lifted",
-    "pointed": "What is like one point",
+    "pointed": "What one point means",
     "exact": "The same, lifted",
     "by_word": "By the word: {task.word}",
 }
