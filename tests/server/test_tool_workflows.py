@@ -45,7 +45,7 @@ def test_a_box_painted_in_the_mask_editor_becomes_the_object(client):
 
 def test_a_point_becomes_the_object(client):
     """What the features say of it is rough; lifted it is nearer, and nothing is read of the picture a second time."""
-    region = SCENE.labels == 2
+    region = SCENE.labels == 5
     row, column = interior(region)
     prompt = replace_loaders(load_prompt(POINT))
     prompt = with_inputs(prompt, "LoadImage", image=fresh_picture(client, "pointed.png"))
