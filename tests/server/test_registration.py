@@ -16,7 +16,6 @@ from comfyui.workflow import (
     SEGMENT,
     STEPS,
     VIDEO,
-    WIDGET_TYPES,
     WORD,
     WORD_WITH_FLUX,
     WORKFLOWS,
@@ -24,6 +23,7 @@ from comfyui.workflow import (
 )
 
 PACK = "ComfyUI-EmerDiff"
+WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
 NODES = {  # saved workflows rely on these ids and orders
     "EmerDiffSegmentImage": (
         ["model", "vae", "conditioning", "image", "segments", "preset", "seed", "make_masks", "granularity",
