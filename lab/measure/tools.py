@@ -4,7 +4,6 @@ On any small model. Every scene's scores are appended to demo_output/tools/MODEL
 goes on where it stopped; the table is made from all of them.
 """
 
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -27,15 +26,22 @@ def main() -> None:
     study.measure(lifting, partial(means, by=("case",)), part="lifting")
 
 
-def lifting(pipeline: Pipeline, seed: int, _) -> Iterator[Row]:
-    """The two objects drawn first, under five rough masks: IoU of the rough mask, and of the lifted ones."""
+def lifting(pipeline: Pipeline, seed: int, _) -> list[Row]:
+    """IoU of five rough masks of the two objects drawn first, and of all lifted together, as they compete."""
     true = scene(seed, pipeline.bed.size)
+    objects = [true.labels == number for number in range(2, 4)]
+    cases = [
+        (kind, rough, region)
+        for region in objects
+        if region.mean() >= SMALLEST_OBJECT
+        for kind, rough in rough_masks(region, seed).items()
+    ]
+    rough = torch.from_numpy(np.stack([case[1] for case in cases]))
     known = pipeline.known(true.image, seed)
     presets = [name for name in ("draft", "fast", "balanced") if pipeline.bed.pushes or name == "draft"]
-    for region in (each for each in (true.labels == 2, true.labels == 3) if each.mean() >= SMALLEST_OBJECT):
-        rough = rough_masks(region, seed)
-        masks = torch.from_numpy(np.stack([*rough.values()]))
-        lifted = {name: pipeline.lift(true.image, masks, name, known).numpy() > 0.5 for name in presets}
-        for number, (kind, given) in enumerate(rough.items()):
-            figures = {f"lifted, {name}": iou(each[number], region) for name, each in lifted.items()}
-            yield {"case": kind, "rough mask": iou(given > 0.5, region), **figures}
+    lifted = {name: pipeline.lift(true.image, rough, name, known).numpy() > 0.5 for name in presets}
+    rows = []
+    for number, (kind, given, region) in enumerate(cases):
+        row = {"case": kind, "rough mask": iou(given > 0.5, region)}
+        rows.append(row | {f"lifted, {name}": iou(masks[number], region) for name, masks in lifted.items()})
+    return rows
