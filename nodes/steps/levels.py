@@ -43,11 +43,11 @@ def clusters_of(features: Tensor) -> Tensor:
 
 
 def levels_of(features: Features, picture: Tensor, pointed: Pointed, like: Tensor, place: Workplace) -> Levels:
-    """Levels of one picture [H, W, 3], which hold every positive point and no negative one.
+    """Levels of one picture [H, W, 3]. The most plausible one is shown first.
 
-    `like` [H, W] bool is the mask of what is like the points. The level that is shown first is the most plausible one.
-    Boxes tell the thing's size, so they give `like` alone. So do negative points alone, because what they leave has no
-    size. Levels are searched on the picture reduced to SIDE.
+    It may be `like` [H, W] bool, the mask of what is like the points, which need not hold them all. The other levels
+    hold every positive point and no negative one. Boxes tell the thing's size, so they give `like` alone. So do
+    negative points alone, because what they leave has no size. Levels are searched on the picture reduced to SIDE.
     """
     if pointed.boxes or not pointed.positive:
         return nested(like, [])
