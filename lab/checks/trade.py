@@ -56,8 +56,11 @@ class Skipped(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=ALL)
+    parser.add_argument("names", nargs="*", metavar="NAME")
     names = parser.parse_args().names
+    # Not `choices`: before Python 3.12 argparse looks for the empty list among them.
+    if unknown := [name for name in names if name not in ALL]:
+        parser.error(f"no check is called {', '.join(unknown)}; there are {', '.join(ALL)}")
     ensure_checks()
     outcomes = outcomes_of(names or EVERYDAY)
     print("\n" + "\n".join(f"{name:15}  {text}" for name, text in outcomes.items()), flush=True)

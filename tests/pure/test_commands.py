@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import run
+from checks import trade
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,3 +38,14 @@ def test_every_script_is_a_module_with_a_main_of_no_arguments(name):
     functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
     (main,) = (each for each in functions if each.name == "main")
     assert not main.args.args and run.SCRIPTS[name].does
+
+
+def test_checks_without_a_name_makes_all_but_release_and_refuses_unknown_ones(monkeypatch, capsys):
+    monkeypatch.setattr(trade, "ensure_checks", lambda: None)
+    monkeypatch.setattr(trade, "outcomes_of", lambda names: dict.fromkeys(names, "passed"))
+    monkeypatch.setattr("sys.argv", ["checks"])
+    assert trade.main() == 0 and capsys.readouterr().out.split() == [w for n in trade.EVERYDAY for w in (n, "passed")]
+    monkeypatch.setattr("sys.argv", ["checks", "types", "stile"])
+    with pytest.raises(SystemExit):
+        trade.main()
+    assert "no check is called stile; there are style, types" in capsys.readouterr().err
