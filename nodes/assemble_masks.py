@@ -41,7 +41,8 @@ class EmerDiffAssembleMasks(io.ComfyNode):
                     default=False,
                     optional=True,
                     tooltip="Every connected part becomes a segment of its own: two cats that share a segment come "
-                    "apart. Set min_area too, or specks become segments.",
+                    "apart. Two that touch come apart at a narrow place between them. Set min_area too, or specks "
+                    "become segments.",
                 ),
                 io.Image.Input(
                     "image",

@@ -2,6 +2,7 @@
 
 labels     difference maps -> one segment number per pixel; masks, areas, fingerprint
 regions    connected parts: small ones removed, holes filled, segments split
+touching   equal things that touch -> parted at the neck between them
 merging    similar segments -> one
 texts      typed texts and values of other packs -> numbers, points, boxes
 selection  numbers, parts and points -> segments

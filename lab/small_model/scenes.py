@@ -43,6 +43,23 @@ def scene(seed: int, size: int = SIZE) -> Scene:
     return Scene(np.clip(image, 0, 1).astype(np.float32), labels, tuple(words))
 
 
+def touching_scene(seed: int, size: int = SIZE) -> Scene:
+    """One or two pairs of equal things that touch, in no given direction; both of a pair have the same word."""
+    rng = np.random.default_rng(seed)
+    x, y = pixel_grid(size)
+    image, horizon, colours = backgrounds(rng, x, y)
+    labels = (horizon < 0).astype(np.uint8)
+    words = ["sky", "ground"]
+    for shape in rng.permutation(SHAPES)[: rng.integers(1, 3)]:
+        colour, pattern = distinct_colour(rng, colours), rng.integers(2**32)
+        for distance, u, v in _touching_pair(rng, shape, x, y, labels > 1):
+            surface = painted(np.random.default_rng(pattern), colour, u, v, x, y)
+            image = over(image, surface, distance)
+            labels[distance < 0] = len(words)
+            words.append(str(shape))
+    return Scene(np.clip(image, 0, 1).astype(np.float32), labels, tuple(words))
+
+
 def pixel_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
     """x and y [size, size] float32 of the pixels' middles in the unit square."""
     y, x = (np.mgrid[0:size, 0:size].astype(np.float32) + 0.5) / size
@@ -78,6 +95,22 @@ def _placed_shape(rng, shape, x, y, labels):
         if hidden.max() < 0.4:
             break
     return distance, u, v
+
+
+def _touching_pair(rng, shape, x, y, taken):
+    """Two shapes as `_placed_shape` gives them: off the frame and off what is taken, one hardly over the other."""
+    while True:
+        first, direction = random_place(rng), rng.uniform(0, 2 * np.pi)
+        apart = first.radius * rng.uniform(1.2, 2.6)
+        beside = first.x + apart * np.cos(direction), first.y + apart * np.sin(direction)
+        second = Place(*beside, first.radius, rng.uniform(0, 2 * np.pi))
+        pair = [in_place(shape, place, x, y) for place in (first, second)]
+        inside = [distance < 0 for distance, _, _ in pair]
+        covered = (inside[0] & inside[1]).sum() / max(inside[0].sum(), 1)
+        both = inside[0] | inside[1]
+        framed = both[[0, -1]].any() or both[:, [0, -1]].any()
+        if 0.002 < covered < 0.04 and not framed and not (both & taken).any():
+            return pair
 
 
 def random_place(rng) -> Place:

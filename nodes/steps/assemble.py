@@ -12,6 +12,7 @@ from ...emerdiff_ops.guided import guided_upsampler, is_larger
 from ...emerdiff_ops.segments import regions
 from ...emerdiff_ops.segments.labels import assign, first_of_each
 from ...emerdiff_ops.segments.merging import merges
+from ...emerdiff_ops.segments.touching import split_things
 from ..host.memory import PROCESSOR, Workplace
 from ..host.progress import Progress
 from .belongs import check_kind, pictures_under
@@ -122,12 +123,12 @@ def comparable(maps: Iterator[Tensor], picture: Tensor | None, progress: Progres
 
 
 def split(labels: list[Tensor], made_of: DifferenceMaps) -> Segmentation:
-    """Makes every connected part a segment: instances instead of semantic regions, numbered in each picture."""
-    parts = [regions.split_parts(each) for each in labels]
+    """Makes every thing a segment: instances instead of semantic regions, numbered in each picture."""
+    parts = [split_things(each) for each in labels]
     count = int(max(each.max() for each in parts)) + 1
     if count > MOST_PARTS:
         raise ValueError(
-            f"the segments fall into {count} connected parts, more than {MOST_PARTS}: raise min_area or smoothing, so "
+            f"the segments fall into {count} parts, more than {MOST_PARTS}: raise min_area or smoothing, so "
             "that specks vanish first"
         )
     left = tuple(int(each.max()) + 1 for each in parts) if made_of.counts else None

@@ -18,7 +18,7 @@ from emerdiff.nodes.steps.modulate import Push, modulate_attention
 from emerdiff.nodes.steps.values import DifferenceMaps
 
 from measure.metrics import iou
-from small_model.scenes import HELD_OUT, scene
+from small_model.scenes import HELD_OUT, scene, touching_scene
 from small_model.settings import STRENGTH
 
 pytestmark = pytest.mark.once
@@ -191,6 +191,15 @@ def test_parts_become_segments_and_still_cover_the_picture(segmented):
     assert len(outputs[0]) == parts.count
     with pytest.raises(ValueError, match="raise min_area or smoothing"):
         assemble_masks(maps._replace(difference=torch.rand(maps.difference.shape)), smoothing=0.0, split_parts=True)
+
+
+def test_equal_things_that_touch_become_segments():
+    true = torch.from_numpy(touching_scene(HELD_OUT, 256).labels).long()
+    pairs = torch.where(true > 1, true // 2 + 1, true)  # both things of a pair in one segment
+    maps = DifferenceMaps(torch.nn.functional.one_hot(pairs).movedim(-1, 0).float()[None], (256, 256))
+    parts = assemble_masks(maps, min_area=0.002, split_parts=True).labels[0]
+    most = [int(parts[true == number].mode().values) for number in range(2, int(true.max()) + 1)]
+    assert len(set(most)) == len(most)
 
 
 def test_masks_of_a_large_picture_follow_its_borders(small):
