@@ -3,6 +3,8 @@
 docs/compatibility.md has the table that these tests show.
 """
 
+from itertools import count
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from small_model.scenes import HELD_OUT, scene
 
 SEGMENTS = 3
 SIDE = 64  # pixels; the model sees a picture in twice as many a side, unless a resolution is asked for
+FOLDERS = count()
 SCENES = [scene(HELD_OUT + number, SIDE) for number in range(2)]
 
 
@@ -26,7 +29,7 @@ class Graph:
     """A prompt with the small model and both scenes, as a batch and as a list."""
 
     def __init__(self, client, names):
-        self.client, self.prompt, self.saved = client, {}, 0
+        self.client, self.prompt = client, {}
         model = self.add("EmerDiffLabSmallModel")
         self.source = {"model": [model, 0], "vae": [model, 2], "conditioning": [model, 1]}
         self.clip = [model, 3]
@@ -70,7 +73,7 @@ class Graph:
 
     def labels(self, *segmentations):
         """For each wire the label maps of every value that came, one [B, H, W] for each element of the list."""
-        folders = [f"lists/{id(self)}_{number}" for number in range(len(segmentations))]
+        folders = [f"lists/{next(FOLDERS)}" for _ in segmentations]
         for folder, wire in zip(folders, segmentations):
             self.add("EmerDiffSave", value=wire, filename_prefix=f"{folder}/x")
         self.client.run(self.prompt)
