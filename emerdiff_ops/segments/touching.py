@@ -8,6 +8,7 @@ labels [H, W] int16; parts are connected by 4 neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil
 
 import numpy as np
@@ -28,10 +29,12 @@ SHALLOW = 4  # of these pixels: what is nowhere deeper is too thin to be judged
 def split_things(labels: torch.Tensor) -> torch.Tensor:
     """Number every connected part, or each of the equal things it consists of, in order: [H, W] int32, from 0."""
     parts = split_parts(labels).cpu().numpy()  # [H, W]
+    frame = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
+    on_frame = np.bincount(frame, minlength=parts.max() + 1)  # pixels of each part; those in corners count twice
     numbered, total = np.zeros_like(parts), 0
     for number, box in enumerate(ndimage.find_objects(parts + 1)):
         inside = parts[box] == number
-        things = _things(inside, _on_frame(inside, box, parts.shape))
+        things = _things(inside, on_frame[number])
         numbered[box][inside] = total + things[inside]
         total += int(things.max()) + 1
     return torch.from_numpy(numbered).to(labels.device)
@@ -42,14 +45,23 @@ def _things(part: np.ndarray, on_frame: int) -> np.ndarray:
     outline = sum(np.count_nonzero(np.diff(np.pad(part, 1), axis=axis)) for axis in (0, 1))
     if on_frame <= FRAMED * outline:
         step = ceil(max(part.shape) / COARSE)
-        for form in (part, ndimage.binary_fill_holes(part)):  # three discs enclose a hole, and a ring has one
+        for form in _forms(part):
             depth = ndimage.distance_transform_edt(np.pad(form[::step, ::step], 1))[1:-1, 1:-1]  # from the outline
             cores = _cores(depth)
-            things = _nearest(cores, step, part.shape)
-            depths = step * np.array(ndimage.maximum(depth, cores, range(1, things.max() + 2)))
-            if things.any() and _equal(np.bincount(things[part], minlength=len(depths)), depths):
-                return things
+            if (count := cores.max()) > 1:
+                things = _nearest(cores, step, part.shape)
+                depths = step * np.array(ndimage.maximum(depth, cores, range(1, count + 1)))
+                if _equal(np.bincount(things[part], minlength=count), depths):
+                    return things
     return np.zeros(part.shape, np.int32)
+
+
+def _forms(part: np.ndarray) -> Iterator[np.ndarray]:
+    """A part, and the part without holes if it has any: three discs enclose a hole, and a ring has one."""
+    yield part
+    filled = ndimage.binary_fill_holes(part)
+    if (filled != part).any():
+        yield filled
 
 
 def _equal(areas: np.ndarray, depths: np.ndarray) -> bool:
@@ -59,8 +71,6 @@ def _equal(areas: np.ndarray, depths: np.ndarray) -> bool:
 
 def _nearest(cores: np.ndarray, step: int, size: tuple[int, int]) -> np.ndarray:
     """The number of the nearest core at every pixel, from 0: [H, W] int32, of cores on a grid of `step` pixels."""
-    if cores.max() < 2:
-        return np.zeros(size, np.int32)
     fine = cores.repeat(step, 0).repeat(step, 1)[: size[0], : size[1]]
     nearest = ndimage.distance_transform_edt(fine == 0, return_distances=False, return_indices=True)
     return fine[tuple(nearest)] - 1
@@ -74,11 +84,3 @@ def _cores(depth: np.ndarray) -> np.ndarray:
     deepest = ndimage.maximum(depth, found, range(count + 1))
     deep = (deepest >= ALIKE_IN_DEPTH * depth.max()) & (np.arange(count + 1) > 0)
     return np.where(deep, deep.cumsum(), 0).astype(np.int32)[found]
-
-
-def _on_frame(inside: np.ndarray, box: tuple[slice, slice], size: tuple[int, int]) -> int:
-    """How many pixels of a part, cut out by its box, lie on the picture's frame; those in corners count twice."""
-    rows, columns = box
-    sides = {0: rows.start == 0, -1: rows.stop == size[0]}, {0: columns.start == 0, -1: columns.stop == size[1]}
-    along = (inside, inside.T)
-    return sum(int(lines[at].sum()) for lines, side in zip(along, sides) for at, on in side.items() if on)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from emerdiff.emerdiff_ops.segments import regions, touching
 
+from measure.counts import best_single
 from measure.log import Row
 from measure.metrics import iou
 from measure.pictures import Scenes
@@ -70,10 +71,7 @@ def parted(pipeline: Pipeline, true: Scene) -> Row:
     own = [
         (most_like(things, true.labels == number - 1), most_like(things, true.labels == number)) for number in shared
     ]
-    before, after = (
-        float(np.mean([most_like(segments, true.labels == number)[0] for number in np.unique(true.labels)]))
-        for segments in (parts, things)
-    )
+    before, after = (best_single(segments, true.labels, zero_is_unknown=False) for segments in (parts, things))
     return {
         "pairs in one part": len(shared),
         "parted": sum(one[1] != other[1] and min(one[0], other[0]) > 0.5 for one, other in own),

@@ -30,34 +30,38 @@ class Place(NamedTuple):
 
 def scene(seed: int, size: int = SIZE) -> Scene:
     """Render the scene of a seed: image `[size, size, 3]` in 0..1, labels `[size, size]`, a word per label."""
-    rng = np.random.default_rng(seed)
-    x, y = pixel_grid(size)
-    image, horizon, colours = backgrounds(rng, x, y)
-    labels = (horizon < 0).astype(np.uint8)
-    words = ["sky", "ground"]
-    for shape in rng.permutation(SHAPES)[: rng.integers(2, 5)]:
-        distance, u, v = _placed_shape(rng, shape, x, y, labels)
-        image = over(image, painted(rng, distinct_colour(rng, colours), u, v, x, y), distance)
-        labels[distance < 0] = len(words)
-        words.append(str(shape))
-    return Scene(np.clip(image, 0, 1).astype(np.float32), labels, tuple(words))
+    return _drawn(seed, size, (2, 5), _one_thing)
 
 
 def touching_scene(seed: int, size: int = SIZE) -> Scene:
     """One or two pairs of equal things that touch, in no given direction; both of a pair have the same word."""
+    return _drawn(seed, size, (1, 3), _equal_things)
+
+
+def _drawn(seed, size, numbers, things) -> Scene:
+    """Sky and ground, and for each of some shapes the signed distance and the surface of what `things` makes of it."""
     rng = np.random.default_rng(seed)
     x, y = pixel_grid(size)
     image, horizon, colours = backgrounds(rng, x, y)
     labels = (horizon < 0).astype(np.uint8)
     words = ["sky", "ground"]
-    for shape in rng.permutation(SHAPES)[: rng.integers(1, 3)]:
-        colour, pattern = distinct_colour(rng, colours), rng.integers(2**32)
-        for distance, u, v in _touching_pair(rng, shape, x, y, labels > 1):
-            surface = painted(np.random.default_rng(pattern), colour, u, v, x, y)
+    for shape in rng.permutation(SHAPES)[: rng.integers(*numbers)]:
+        for distance, surface in things(rng, shape, x, y, labels, colours):
             image = over(image, surface, distance)
             labels[distance < 0] = len(words)
             words.append(str(shape))
     return Scene(np.clip(image, 0, 1).astype(np.float32), labels, tuple(words))
+
+
+def _one_thing(rng, shape, x, y, labels, colours):
+    distance, u, v = _placed_shape(rng, shape, x, y, labels)
+    yield distance, painted(rng, distinct_colour(rng, colours), u, v, x, y)
+
+
+def _equal_things(rng, shape, x, y, labels, colours):
+    colour, pattern = distinct_colour(rng, colours), rng.integers(2**32)
+    for distance, u, v in _touching_pair(rng, shape, x, y, labels > 1):
+        yield distance, painted(np.random.default_rng(pattern), colour, u, v, x, y)
 
 
 def pixel_grid(size: int) -> tuple[np.ndarray, np.ndarray]:
